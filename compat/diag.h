@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ * Messages: one line each on stderr, "spprof: what happened; why; what follows". */
+#ifndef SP_COMPAT_DIAG_H
+#define SP_COMPAT_DIAG_H
+
+#include "compat/base.h"
+
+/* [any] Whether messages are written at all; false in descendants. */
+void sp_diag_enable(bool on);
+/* [any] One line, written with one write(2), at most 16 in the life of a process. Keeps errno. */
+void sp_diag(const char *line);
+/* [any] Joins its parts: sp_diag2("cannot write ", path, "; ..."); NULL ends the list early. */
+void sp_diag_join(const char *a, const char *b, const char *c, const char *d, const char *e);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ * The operating system as spprof needs it: one file per system implements this (os_linux.c).
+ * No function here allocates, takes a lock or touches errno; failures are negative errno. */
+#ifndef SP_COMPAT_OS_H
+#define SP_COMPAT_OS_H
+
+#include <signal.h>
+
+#include "compat/base.h"
+
+/* A kernel timer id; 0 is a valid one, so -1 stands for "none". */
+#define SP_OS_NO_TIMER (-1)
+
+/* --- [handler] process and thread --- */
+SP_SIGSAFE int sp_os_getpid(void);
+SP_SIGSAFE int sp_os_getppid(void);
+SP_SIGSAFE int sp_os_gettid(void);
+SP_SIGSAFE uint64_t sp_os_thread_cpu_ns(void);          /* CPU of the calling thread */
+SP_SIGSAFE uint64_t sp_os_thread_cpu_ns_of(int tid);    /* CPU of a thread of this process; 0 if gone */
+SP_SIGSAFE uint64_t sp_os_process_cpu_ns(void);
+SP_SIGSAFE uint64_t sp_os_mono_ns(void);                /* monotonic, by tick: about 4 ms fine, 10 ns dear */
+SP_SIGSAFE uint64_t sp_os_mono_exact_ns(void);
+SP_SIGSAFE uint64_t sp_os_wall_ns(void);                /* nanoseconds since 1970, UTC */
+SP_SIGSAFE uint64_t sp_os_tick_ns(void);                /* what CPU timers are rounded up to */
+SP_SIGSAFE void sp_os_sleep_ns(uint64_t ns);
+SP_SIGSAFE void sp_os_thread_name(char name[16]);       /* the calling thread's; "" if it has none */
+SP_SIGSAFE int sp_os_tgkill(int tid, int sig);
+
+/* --- [handler] CPU-time timers: SIGPROF to one thread, carrying `value` --- */
+SP_SIGSAFE int sp_os_timer_create(int tid, uint64_t value, int *timer);
+SP_SIGSAFE int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns); /* 0, 0 disarms */
+SP_SIGSAFE void sp_os_timer_delete(int timer);
+
+/* [handler] Calls `found(arg, tid)` for each thread of this process. Negative errno if they cannot be listed. */
+SP_SIGSAFE int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg);
+
+/* [handler] Whether one byte at `address` can be read. Costs a system call (about 0.2 us), faults never.
+ * Works after sp_os_probe_init() returned true. */
+SP_SIGSAFE bool sp_os_readable(uintptr_t address);
+/* [start] Finds a probe that tells a mapped from an unmapped page here; false: none does. */
+bool sp_os_probe_init(void);
+
+/* --- [handler] signal mask of the calling thread, by the kernel: 64 signals in a word --- */
+#define SP_OS_MASK(sig) (1ull << ((sig)-1))
+SP_SIGSAFE uint64_t sp_os_mask_block(uint64_t add);     /* returns the mask before */
+SP_SIGSAFE uint64_t sp_os_mask_unblock(uint64_t sub);   /* returns the mask before */
+SP_SIGSAFE void sp_os_mask_set(uint64_t mask);
+/* [handler] Takes one pending signal of `mask` without waiting: its number, or 0. */
+SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
+SP_SIGSAFE void sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread */
+
+/* --- [start] memory --- */
+/* Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */
+void *sp_os_pages(size_t bytes);
+/* Zeroed private address space that costs nothing until touched, stays out of core dumps and huge pages,
+ * and is zero again in a fork child. *wipes says whether the kernel promises the last. NULL: refused. */
+void *sp_os_reserve(size_t bytes, bool *wipes);
+void sp_os_release(void *p, size_t bytes);
+/* [fork-child] Makes reserved memory zero again. */
+bool sp_os_forget(void *p, size_t bytes);
+/* Finite limits in bytes; UINT64_MAX: none. */
+SP_SIGSAFE uint64_t sp_os_limit_address_space(void);
+SP_SIGSAFE uint64_t sp_os_limit_file_size(void);
+
+/* --- [handler] files --- */
+enum sp_os_kind { SP_OS_ABSENT, SP_OS_REGULAR, SP_OS_DIRECTORY, SP_OS_SYMLINK, SP_OS_OTHER };
+struct sp_os_stat {
+    enum sp_os_kind kind;
+    uint32_t uid, mode;
+    uint64_t size, mtime_ns, inode, device;
+};
+SP_SIGSAFE int sp_os_stat(const char *path, bool follow, struct sp_os_stat *st);
+SP_SIGSAFE int sp_os_create(const char *path);   /* O_EXCL, write only, close-on-exec, 0666 & ~umask: descriptor */
+SP_SIGSAFE int sp_os_open_read(const char *path);
+SP_SIGSAFE int sp_os_open_in_place(const char *path); /* truncates a regular file; never follows a link, never waits */
+SP_SIGSAFE long sp_os_read(int fd, void *p, size_t n);
+SP_SIGSAFE int sp_os_write_all(int fd, const void *p, size_t n);
+SP_SIGSAFE int sp_os_close(int fd);
+SP_SIGSAFE int sp_os_unlink(const char *path);
+SP_SIGSAFE int sp_os_rename(const char *from, const char *to);
+SP_SIGSAFE int sp_os_rename_exchange(const char *a, const char *b);
+/* Gives `from` the name `to`, which must not exist (-EEXIST); `from` is gone afterwards. */
+SP_SIGSAFE int sp_os_rename_new(const char *from, const char *to);
+SP_SIGSAFE bool sp_os_can_execute(const char *path);
+SP_SIGSAFE bool sp_os_can_write(const char *path);
+SP_SIGSAFE bool sp_os_is_terminal(int fd);
+SP_SIGSAFE int sp_os_cwd(char *path, size_t cap);
+SP_SIGSAFE void sp_os_hostname(char *name, size_t cap);
+SP_SIGSAFE uint32_t sp_os_euid(void);
+/* [handler] Bytes of the process's command line (NUL-separated) copied, or negative errno. */
+SP_SIGSAFE long sp_os_command_line(char *p, size_t cap);
+
+#ifdef SP_FAULT
+/* Test builds: the n-th system call from now on fails with `error` (n = 0: none). */
+void sp_os_fault_set(long n, int error);
+long sp_os_fault_count(void); /* calls since the last set */
+#endif
+
+#endif

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT
+ * Linux by raw system calls (see os.h). Numbers and structures: the kernel's own uapi headers. */
+#include "compat/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "compat/cpu.h"
+
+#ifdef SP_FAULT
+static long fault_at, fault_calls;
+static int fault_error;
+
+void sp_os_fault_set(long n, int error)
+{
+    fault_at = n;
+    fault_error = error;
+    fault_calls = 0;
+}
+
+long sp_os_fault_count(void)
+{
+    return fault_calls;
+}
+
+SP_SIGSAFE static long sys6(long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (++fault_calls == fault_at)
+        return -fault_error;
+    return sp_syscall6(nr, a, b, c, d, e, f);
+}
+#else
+#define sys6 sp_syscall6
+#endif
+
+#define SYS6(nr, a, b, c, d, e, f) \
+    sys6((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define SYS(nr, a, b, c, d) SYS6(nr, a, b, c, d, 0, 0)
+
+#define KERNEL_SIGSET_BYTES 8
+
+int sp_os_getpid(void)
+{
+    return (int)sp_syscall6(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+int sp_os_getppid(void)
+{
+    return (int)sp_syscall6(SYS_getppid, 0, 0, 0, 0, 0, 0);
+}
+
+int sp_os_gettid(void)
+{
+    return (int)sp_syscall6(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+SP_SIGSAFE static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+    if (sp_syscall6(SYS_clock_gettime, clock, (long)&ts, 0, 0, 0, 0) != 0)
+        return 0;
+    return (uint64_t)ts.tv_sec * SP_NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* Per-thread CPU clock of any thread of this process: CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED
+ * (include/linux/posix-timers.h). */
+SP_INLINE clockid_t thread_clock(int tid)
+{
+    return (clockid_t)((~(unsigned)tid << 3) | 6u);
+}
+
+uint64_t sp_os_thread_cpu_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+uint64_t sp_os_thread_cpu_ns_of(int tid)
+{
+    return clock_ns(thread_clock(tid));
+}
+
+uint64_t sp_os_process_cpu_ns(void)
+{
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+uint64_t sp_os_mono_ns(void)
+{
+    struct timespec ts; /* through libc: the vDSO answers in 7 ns */
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return (uint64_t)ts.tv_sec * SP_NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t sp_os_mono_exact_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t sp_os_wall_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+uint64_t sp_os_tick_ns(void)
+{
+    struct timespec ts; /* the coarse clock moves once a tick: its resolution is 1/CONFIG_HZ */
+    if (sp_syscall6(SYS_clock_getres, CLOCK_MONOTONIC_COARSE, (long)&ts, 0, 0, 0, 0) != 0)
+        return 4000000;
+    return (uint64_t)ts.tv_sec * SP_NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+void sp_os_sleep_ns(uint64_t ns)
+{
+    struct timespec ts = {(time_t)(ns / SP_NS_PER_S), (long)(ns % SP_NS_PER_S)};
+    sp_syscall6(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&ts, 0, 0, 0);
+}
+
+void sp_os_thread_name(char name[16])
+{
+    name[0] = '\0';
+    sp_syscall6(SYS_prctl, PR_GET_NAME, (long)name, 0, 0, 0, 0);
+    name[15] = '\0';
+}
+
+int sp_os_tgkill(int tid, int sig)
+{
+    return (int)sp_syscall6(SYS_tgkill, sp_os_getpid(), tid, sig, 0, 0, 0);
+}
+
+int sp_os_timer_create(int tid, uint64_t value, int *timer)
+{
+    /* The kernel's struct sigevent (uapi/asm-generic/siginfo.h): 64 bytes, thread id after the union. */
+    struct {
+        uint64_t value;
+        int signo, notify, tid, pad[11];
+    } ev = {.value = value, .signo = SIGPROF, .notify = 4 /* SIGEV_THREAD_ID */, .tid = tid};
+    int id = SP_OS_NO_TIMER;
+    int rc = (int)SYS(SYS_timer_create, thread_clock(tid), &ev, &id, 0);
+    *timer = rc == 0 ? id : SP_OS_NO_TIMER;
+    return rc;
+}
+
+int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns)
+{
+    struct itimerspec its = {
+        .it_interval = {(time_t)(period_ns / SP_NS_PER_S), (long)(period_ns % SP_NS_PER_S)},
+        .it_value = {(time_t)(first_ns / SP_NS_PER_S), (long)(first_ns % SP_NS_PER_S)},
+    };
+    return (int)SYS(SYS_timer_settime, timer, 0, &its, 0);
+}
+
+void sp_os_timer_delete(int timer)
+{
+    if (timer != SP_OS_NO_TIMER)
+        sp_syscall6(SYS_timer_delete, timer, 0, 0, 0, 0, 0);
+}
+
+struct linux_dirent64 { /* fs/readdir.c; libc has no getdents64 before glibc 2.30 */
+    uint64_t ino;
+    int64_t off;
+    uint16_t reclen;
+    uint8_t type;
+    char name[];
+};
+
+SP_SIGSAFE static int parse_tid(const char *s)
+{
+    int v = 0;
+    for (; *s >= '0' && *s <= '9'; s++)
+        v = v * 10 + (*s - '0');
+    return *s == '\0' ? v : 0;
+}
+
+int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg)
+{
+    int fd = (int)SYS(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return fd;
+    _Alignas(8) char chunk[512]; /* small: it lies on the interrupted thread's stack */
+    long n;
+    while ((n = SYS(SYS_getdents64, fd, chunk, sizeof chunk, 0)) > 0) {
+        for (long at = 0; at < n;) {
+            const struct linux_dirent64 *e = (const struct linux_dirent64 *)(chunk + at);
+            int tid = parse_tid(e->name);
+            if (tid > 0)
+                found(arg, tid);
+            at += e->reclen;
+        }
+    }
+    sp_os_close(fd);
+    return (int)n;
+}
+
+/* rt_sigprocmask reads the new set before it looks at `how`: an impossible `how` answers EINVAL for a
+ * readable address and EFAULT for the rest, and changes nothing (kernel/signal.c). */
+SP_SIGSAFE static bool probe_sigprocmask(uintptr_t a)
+{
+    return sp_syscall6(SYS_rt_sigprocmask, ~0l, (long)(a & ~7ul), 0, KERNEL_SIGSET_BYTES, 0, 0) == -EINVAL;
+}
+
+SP_SIGSAFE static bool probe_vm_readv(uintptr_t a)
+{
+    uint64_t word;
+    struct {
+        void *base;
+        size_t len;
+    } to = {&word, 8}, from = {(void *)(a & ~7ul), 8};
+    return sp_syscall6(SYS_process_vm_readv, sp_os_getpid(), (long)&to, 1, (long)&from, 1, 0) == 8;
+}
+
+static bool (*probe)(uintptr_t);
+
+SP_SIGSAFE static bool probe_by(bool (*p)(uintptr_t), uintptr_t a)
+{
+    return p == probe_vm_readv ? probe_vm_readv(a) : probe_sigprocmask(a);
+}
+
+bool sp_os_readable(uintptr_t address)
+{
+    return probe_by(probe, address);
+}
+
+bool sp_os_probe_init(void)
+{
+    void *hole = (void *)SYS6(SYS_mmap, 0, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if ((long)hole < 0 && (long)hole > -4096)
+        return false;
+    bool (*const candidates[])(uintptr_t) = {probe_sigprocmask, probe_vm_readv};
+    static const uint64_t mapped = 1;
+    bool found = false;
+    for (size_t i = 0; i < SP_ARRAY_LEN(candidates) && !found; i++) {
+        found = candidates[i]((uintptr_t)&mapped) && !candidates[i]((uintptr_t)hole) && !candidates[i](8);
+        if (found)
+            probe = candidates[i];
+    }
+    sp_os_release(hole, 4096);
+    return found;
+}
+
+SP_SIGSAFE static uint64_t mask_change(int how, uint64_t set)
+{
+    uint64_t old = 0;
+    sp_syscall6(SYS_rt_sigprocmask, how, (long)&set, (long)&old, KERNEL_SIGSET_BYTES, 0, 0);
+    return old;
+}
+
+uint64_t sp_os_mask_block(uint64_t add)
+{
+    return mask_change(SIG_BLOCK, add);
+}
+
+uint64_t sp_os_mask_unblock(uint64_t sub)
+{
+    return mask_change(SIG_UNBLOCK, sub);
+}
+
+void sp_os_mask_set(uint64_t mask)
+{
+    mask_change(SIG_SETMASK, mask);
+}
+
+int sp_os_take_pending(uint64_t mask, siginfo_t *info)
+{
+    struct timespec none = {0, 0};
+    long r = sp_syscall6(SYS_rt_sigtimedwait, (long)&mask, (long)info, (long)&none, KERNEL_SIGSET_BYTES, 0, 0);
+    return r > 0 ? (int)r : 0;
+}
+
+void sp_os_requeue(int sig, siginfo_t *info)
+{
+    sp_syscall6(SYS_rt_tgsigqueueinfo, sp_os_getpid(), sp_os_gettid(), sig, (long)info, 0, 0);
+}
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+void *sp_os_pages(size_t bytes)
+{
+    long p = SYS6(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p < 0 && p > -4096 ? NULL : (void *)p;
+}
+
+void *sp_os_reserve(size_t bytes, bool *wipes)
+{
+    long p = SYS6(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p < 0 && p > -4096)
+        return NULL;
+    SYS(SYS_madvise, p, bytes, MADV_DONTDUMP, 0);
+    SYS(SYS_madvise, p, bytes, MADV_NOHUGEPAGE, 0);
+    *wipes = SYS(SYS_madvise, p, bytes, MADV_WIPEONFORK, 0) == 0;
+    return (void *)p;
+}
+
+void sp_os_release(void *p, size_t bytes)
+{
+    sp_syscall6(SYS_munmap, (long)p, (long)bytes, 0, 0, 0, 0);
+}
+
+bool sp_os_forget(void *p, size_t bytes)
+{
+    return sp_syscall6(SYS_madvise, (long)p, (long)bytes, MADV_DONTNEED, 0, 0, 0) == 0;
+}
+
+SP_SIGSAFE static uint64_t limit(int resource)
+{
+    struct {
+        uint64_t cur, max;
+    } r;
+    if (SYS(SYS_prlimit64, 0, resource, 0, &r) != 0)
+        return UINT64_MAX;
+    return r.cur;
+}
+
+uint64_t sp_os_limit_address_space(void)
+{
+    return limit(RLIMIT_AS);
+}
+
+uint64_t sp_os_limit_file_size(void)
+{
+    return limit(RLIMIT_FSIZE);
+}
+
+int sp_os_stat(const char *path, bool follow, struct sp_os_stat *st)
+{
+    struct stat s; /* the kernel's struct stat is glibc's and musl's on x86-64 and aarch64 */
+    long r = SYS(SYS_newfstatat, AT_FDCWD, path, &s, follow ? 0 : AT_SYMLINK_NOFOLLOW);
+    *st = (struct sp_os_stat){.kind = SP_OS_ABSENT};
+    if (r != 0)
+        return (int)r;
+    st->kind = S_ISREG(s.st_mode)   ? SP_OS_REGULAR
+               : S_ISDIR(s.st_mode) ? SP_OS_DIRECTORY
+               : S_ISLNK(s.st_mode) ? SP_OS_SYMLINK
+                                    : SP_OS_OTHER;
+    st->uid = s.st_uid;
+    st->mode = s.st_mode;
+    st->size = (uint64_t)s.st_size;
+    st->mtime_ns = (uint64_t)s.st_mtim.tv_sec * SP_NS_PER_S + (uint64_t)s.st_mtim.tv_nsec;
+    st->inode = s.st_ino;
+    st->device = s.st_dev;
+    return 0;
+}
+
+int sp_os_create(const char *path)
+{
+    return (int)SYS(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+}
+
+int sp_os_open_read(const char *path)
+{
+    return (int)SYS(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+}
+
+int sp_os_open_in_place(const char *path)
+{
+    return (int)SYS(SYS_openat, AT_FDCWD, path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+}
+
+long sp_os_read(int fd, void *p, size_t n)
+{
+    long r;
+    do
+        r = SYS(SYS_read, fd, p, n, 0);
+    while (r == -EINTR);
+    return r;
+}
+
+int sp_os_write_all(int fd, const void *p, size_t n)
+{
+    const char *s = p;
+    while (n > 0) {
+        long r = SYS(SYS_write, fd, s, n, 0);
+        if (r == -EINTR)
+            continue;
+        if (r < 0)
+            return (int)r;
+        if (r == 0)
+            return -EIO;
+        s += r;
+        n -= (size_t)r;
+    }
+    return 0;
+}
+
+int sp_os_close(int fd)
+{
+    return (int)sp_syscall6(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+int sp_os_unlink(const char *path)
+{
+    return (int)SYS(SYS_unlinkat, AT_FDCWD, path, 0, 0);
+}
+
+SP_SIGSAFE static int rename_flags(const char *from, const char *to, unsigned flags)
+{
+    return (int)SYS6(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags, 0);
+}
+
+int sp_os_rename(const char *from, const char *to)
+{
+    return rename_flags(from, to, 0);
+}
+
+int sp_os_rename_exchange(const char *a, const char *b)
+{
+    return rename_flags(a, b, RENAME_EXCHANGE);
+}
+
+int sp_os_rename_new(const char *from, const char *to)
+{
+    int rc = rename_flags(from, to, RENAME_NOREPLACE);
+    if (rc != -EINVAL && rc != -ENOSYS)
+        return rc;
+    /* A filesystem without RENAME_NOREPLACE (NFS, some FUSE): link() is as good. */
+    rc = (int)SYS6(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0, 0);
+    if (rc == 0)
+        sp_os_unlink(from);
+    if (rc != -EPERM && rc != -ENOSYS && rc != -EOPNOTSUPP)
+        return rc;
+    /* Neither (vfat): the name is taken with O_EXCL, then replaced by us who own it. */
+    int fd = sp_os_create(to);
+    if (fd < 0)
+        return fd;
+    sp_os_close(fd);
+    return sp_os_rename(from, to);
+}
+
+bool sp_os_can_execute(const char *path)
+{
+    return SYS(SYS_faccessat, AT_FDCWD, path, 1 /* X_OK */, 0) == 0;
+}
+
+bool sp_os_can_write(const char *path)
+{
+    return SYS(SYS_faccessat, AT_FDCWD, path, 2 | 1 /* W_OK | X_OK */, 0) == 0;
+}
+
+bool sp_os_is_terminal(int fd)
+{
+    char termios[256];
+    return sp_syscall6(SYS_ioctl, fd, 0x5401 /* TCGETS */, (long)termios, 0, 0, 0) == 0;
+}
+
+int sp_os_cwd(char *path, size_t cap)
+{
+    long r = SYS(SYS_getcwd, path, cap, 0, 0);
+    if (r < 0)
+        return (int)r;
+    return path[0] == '/' ? 0 : -ENOENT; /* "(unreachable)/…" */
+}
+
+void sp_os_hostname(char *name, size_t cap)
+{
+    struct utsname u;
+    name[0] = '\0';
+    if (SYS(SYS_uname, &u, 0, 0, 0) != 0)
+        return;
+    size_t n = 0;
+    for (; u.nodename[n] && n + 1 < cap; n++)
+        name[n] = u.nodename[n];
+    name[n] = '\0';
+}
+
+uint32_t sp_os_euid(void)
+{
+    return (uint32_t)sp_syscall6(SYS_geteuid, 0, 0, 0, 0, 0, 0);
+}
+
+long sp_os_command_line(char *p, size_t cap)
+{
+    int fd = sp_os_open_read("/proc/self/cmdline");
+    if (fd < 0)
+        return fd;
+    size_t n = 0;
+    long r;
+    while (n < cap && (r = sp_os_read(fd, p + n, cap - n)) > 0)
+        n += (size_t)r;
+    sp_os_close(fd);
+    return (long)n;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ * CPython as spprof needs it: find it, find a thread's own state, walk its frames, read a code object.
+ * One implementation per family of versions (py_39.c, py_311.c, ...) behind struct sp_py_ops; the offsets
+ * are rows of py_layouts.c. Nothing here calls into the interpreter unless its tag says so. */
+#ifndef SP_COMPAT_PY_H
+#define SP_COMPAT_PY_H
+
+#include "compat/base.h"
+#include "compat/py_lines.h"
+
+/* Why a stack was not taken. Same numbers as the walk reasons of enum sp_loss in the region. */
+enum sp_py_reject {
+    SP_PY_OK,
+    SP_PY_NO_FRAME,
+    SP_PY_FINALIZING,
+    SP_PY_BAD_TSTATE,
+    SP_PY_BAD_ADDRESS,
+    SP_PY_UNREADABLE,
+    SP_PY_BAD_FRAME,
+    SP_PY_BAD_CODE,
+    SP_PY_BAD_BOTTOM,
+    SP_PY_REJECT_N
+};
+
+/* One frame of a walked stack. */
+struct sp_py_frame {
+    uint64_t code;  /* address of the code object */
+    int32_t offset; /* byte offset of the instruction; negative before the first */
+    uint32_t node;  /* left to the caller */
+};
+
+#define SP_PY_PAGES 64
+#define SP_PY_PROBED 8
+
+struct sp_py_walk {
+    struct sp_py_frame *frames; /* out, leaf first */
+    uint32_t cap;               /* frames that fit */
+    uint32_t n;
+    bool truncated; /* there were more than cap */
+    uintptr_t sp;        /* stack pointer of the interrupted code */
+    uintptr_t stack_top; /* end of the thread's C stack, 0: unknown */
+    /* Pages known to hold a live code object, by address modulo SP_PY_PAGES; the walker adds to them. The
+     * caller clears them when a code object that it saw has died, and when a stack is rejected. */
+    uint64_t *pages;
+    uintptr_t probed[SP_PY_PROBED]; /* pages that answered the probe in this sample */
+    uint32_t n_probed;
+};
+
+/* Offsets of the fields that are read; a field that a version lacks is 0. Sources: the version's headers,
+ * held by tests/layout. */
+struct sp_py_layout {
+    uint32_t minor;
+    bool free_threaded;
+    /* PyObject, PyVarObject, PyTypeObject, PyUnicodeObject, PyBytesObject */
+    uint16_t ob_type, ob_size, tp_dealloc;
+    uint16_t uni_length, uni_state, uni_ascii, uni_compact, bytes_data;
+    /* PyThreadState */
+    uint16_t ts_interp, ts_frame /* frame, cframe or current_frame */, ts_root_cframe, ts_thread_id, ts_chunk;
+    uint16_t cframe_frame;
+    /* PyFrameObject (3.9, 3.10) or _PyInterpreterFrame */
+    uint16_t fr_previous, fr_code, fr_instr, fr_owner, fr_is_entry, fr_locals, fr_bytes;
+    /* PyCodeObject */
+    uint16_t co_filename, co_name, co_first_line, co_flags, co_lines, co_code;
+    enum sp_py_lines lines;
+    /* _PyRuntimeState, PyInterpreterState */
+    uint16_t rt_tstate_current, rt_tss_key, rt_interp_head, rt_interp_main, rt_finalizing, interp_next;
+};
+
+struct sp_py;
+
+struct sp_py_ops {
+    const char *name;
+    /* [handler] Fills w->frames from the thread state. SP_PY_OK, or why there is no stack. */
+    enum sp_py_reject (*walk)(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w);
+};
+
+/* The CPython of this process. Written once, before sampling starts; `live_seq` changes at every
+ * initialisation of the interpreter. */
+struct sp_py {
+    const struct sp_py_ops *ops;       /* NULL: no CPython here */
+    const struct sp_py_layout *layout; /* NULL: layout unknown, no frames */
+    uintptr_t runtime;                 /* &_PyRuntime */
+    uintptr_t code_type, frame_type;   /* &PyCode_Type, &PyFrame_Type */
+    uintptr_t entry; /* some function of it: tells its library */
+    uint32_t minor;
+    char version[32]; /* "3.12.1" */
+    char build[24];   /* "shared", "static" */
+    char why[128];    /* what made the layout unknown; "" if it is known */
+};
+
+extern struct sp_py sp_py;
+
+/* ---- finding it (py_probe.c) */
+/* [start] Looks a symbol up where CPython may be: RTLD_DEFAULT, or one library's handle. */
+typedef void *sp_py_lookup(void *handle, const char *symbol);
+/* [start] Fills sp_py from the symbols that `lookup(handle, ...)` finds. False: that is no CPython. */
+bool sp_py_probe(sp_py_lookup *lookup, void *handle);
+/* The layout for a version; NULL: unknown. */
+const struct sp_py_layout *sp_py_layout_for(uint32_t minor, bool free_threaded);
+extern const struct sp_py_layout sp_py_layouts[];
+extern const uint32_t sp_py_n_layouts;
+
+/* ---- the thread's own state (py_tstate.c) */
+/* [start] Learns where libc keeps a thread's values under pthread keys. False: cannot be known here. */
+bool sp_py_tss_init(void);
+/* [any] To be called after a pthread key was created: learns its sequence number. */
+void sp_py_tss_key_created(uint32_t key);
+/* [any] Whether `key` is the one that CPython keeps its thread states under. */
+bool sp_py_tss_key_is_pythons(uint32_t key);
+/* [handler] This thread's PyThreadState in *tstate, 0 if it has none. SP_PY_OK, or why it cannot be used. */
+SP_SIGSAFE enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate);
+/* [any] Whether the interpreter is initialised far enough to have thread states. */
+bool sp_py_running(void);
+
+/* ---- code objects (py_text.c) */
+struct sp_py_code {
+    uintptr_t name, file;   /* PyUnicodeObject addresses */
+    uintptr_t lines;        /* address of the line table's bytes */
+    uint32_t lines_bytes;
+    int32_t first_line;
+};
+/* [handler] Reads a live code object, whose page is readable. */
+SP_SIGSAFE bool sp_py_code_read(uintptr_t code, struct sp_py_code *c);
+/* [handler] A few words that change when an address holds another code object. */
+SP_SIGSAFE uint32_t sp_py_code_fingerprint(uintptr_t code);
+/* [handler] A str as valid UTF-8 without NUL: surrogates become \xHH or \uHHHH in ASCII, NUL U+2400. At most
+ * `cap` bytes, cut on a code point's border with an ellipsis. Returns the bytes written. */
+SP_SIGSAFE uint32_t sp_py_text(uintptr_t unicode, char *out, uint32_t cap);
+
+/* [any] Puts `hook` in the place of PyCode_Type.tp_dealloc and returns what was there. */
+typedef void sp_py_dealloc(void *code);
+sp_py_dealloc *sp_py_hook_code_dealloc(sp_py_dealloc *hook);
+
+extern const struct sp_py_ops sp_py_ops_39, sp_py_ops_311, sp_py_ops_312, sp_py_ops_313, sp_py_ops_unknown;
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ * Offsets by CPython version, from each version's headers (x86-64 and every other LP64 target). Debug builds
+ * have the same. tests/layout compiles a probe against the headers that it finds and compares every field. */
+#include "compat/py.h"
+
+const struct sp_py_layout sp_py_layouts[] = {
+    {
+        .minor = 9,
+        .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
+        .uni_length = 16, .uni_state = 32, .uni_ascii = 48, .uni_compact = 72, .bytes_data = 32,
+        .ts_interp = 16, .ts_frame = 24, .ts_thread_id = 176,
+        .fr_previous = 24, .fr_code = 32, .fr_instr = 104, .fr_locals = 360,
+        .co_filename = 104, .co_name = 112, .co_first_line = 40, .co_flags = 36, .co_lines = 120, .co_code = 48,
+        .lines = SP_PY_LINES_LNOTAB_39,
+        .rt_tstate_current = 568, .rt_tss_key = 584, .rt_interp_head = 32, .rt_interp_main = 40,
+        .rt_finalizing = 16, .interp_next = 0,
+    },
+    {
+        .minor = 10,
+        .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
+        .uni_length = 16, .uni_state = 32, .uni_ascii = 48, .uni_compact = 72, .bytes_data = 32,
+        .ts_interp = 16, .ts_frame = 24, .ts_thread_id = 176,
+        .fr_previous = 24, .fr_code = 32, .fr_instr = 96, .fr_locals = 352,
+        .co_filename = 104, .co_name = 112, .co_first_line = 40, .co_flags = 36, .co_lines = 120, .co_code = 48,
+        .lines = SP_PY_LINES_LINETABLE_310,
+        .rt_tstate_current = 568, .rt_tss_key = 584, .rt_interp_head = 32, .rt_interp_main = 40,
+        .rt_finalizing = 16, .interp_next = 0,
+    },
+    {
+        .minor = 11,
+        .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
+        .uni_length = 16, .uni_state = 32, .uni_ascii = 48, .uni_compact = 72, .bytes_data = 32,
+        .ts_interp = 16, .ts_frame = 56, .ts_root_cframe = 336, .ts_thread_id = 152, .ts_chunk = 296,
+        .cframe_frame = 8,
+        .fr_previous = 48, .fr_code = 32, .fr_instr = 56, .fr_owner = 69, .fr_is_entry = 68, .fr_locals = 72,
+        .fr_bytes = 80,
+        .co_filename = 112, .co_name = 128, .co_first_line = 72, .co_flags = 48, .co_lines = 136, .co_code = 184,
+        .lines = SP_PY_LINES_LOCATIONS_311,
+        .rt_tstate_current = 576, .rt_tss_key = 592, .rt_interp_head = 40, .rt_interp_main = 48,
+        .rt_finalizing = 24, .interp_next = 0,
+    },
+    {
+        .minor = 12,
+        .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
+        .uni_length = 16, .uni_state = 32, .uni_ascii = 40, .uni_compact = 56, .bytes_data = 32,
+        .ts_interp = 16, .ts_frame = 56, .ts_root_cframe = 272, .ts_thread_id = 136, .ts_chunk = 232,
+        .cframe_frame = 0,
+        .fr_previous = 8, .fr_code = 0, .fr_instr = 56, .fr_owner = 70, .fr_locals = 72, .fr_bytes = 80,
+        .co_filename = 112, .co_name = 128, .co_first_line = 68, .co_flags = 48, .co_lines = 136, .co_code = 192,
+        .lines = SP_PY_LINES_LOCATIONS_311,
+        .rt_tss_key = 1544, .rt_interp_head = 40, .rt_interp_main = 48, .rt_finalizing = 24, .interp_next = 0,
+    },
+    {
+        .minor = 13,
+        .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
+        .uni_length = 16, .uni_state = 32, .uni_ascii = 40, .uni_compact = 56, .bytes_data = 32,
+        .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 152, .ts_chunk = 232,
+        .fr_previous = 8, .fr_code = 0, .fr_instr = 56, .fr_owner = 70, .fr_locals = 72, .fr_bytes = 80,
+        .co_filename = 112, .co_name = 128, .co_first_line = 68, .co_flags = 48, .co_lines = 136, .co_code = 200,
+        .lines = SP_PY_LINES_LOCATIONS_311,
+        .rt_tss_key = 2160, .rt_interp_head = 632, .rt_interp_main = 640, .rt_finalizing = 608,
+        .interp_next = 7264,
+    },
+};
+
+const uint32_t sp_py_n_layouts = SP_ARRAY_LEN(sp_py_layouts);
+
+const struct sp_py_layout *sp_py_layout_for(uint32_t minor, bool free_threaded)
+{
+    for (uint32_t i = 0; i < sp_py_n_layouts; i++)
+        if (sp_py_layouts[i].minor == minor && sp_py_layouts[i].free_threaded == free_threaded)
+            return &sp_py_layouts[i];
+    return NULL;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ * The calling thread's PyThreadState, read from libc's thread descriptor as plain memory. The API's own way,
+ * pthread_getspecific, corrupts a pthread_setspecific that it interrupts (glibc stores the value before its
+ * sequence number), so it is no option in a handler there. */
+#include <pthread.h>
+#include <string.h>
+
+#include "compat/cpu.h"
+#include "compat/os.h"
+#include "compat/py.h"
+#include "compat/py_walk.h"
+#include "compat/real.h"
+
+/* glibc: struct pthread holds the first 32 {seq, value} pairs, and right behind them pointers to further
+ * blocks of 32 (nptl/descr.h); the first pointer points back at the pairs. */
+#define KEYS_IN_BLOCK 32
+#define MAX_KEYS 1024 /* PTHREAD_KEYS_MAX */
+#define SEARCH_BYTES 4096
+#define TSTATE_BYTES 352 /* all fields of the thread state that are read lie before */
+
+struct tss_slot {
+    uintptr_t seq;
+    uintptr_t value;
+};
+
+static intptr_t self_offset;             /* of pthread_self() from the thread pointer */
+static intptr_t block_offset;            /* of the pairs, from the thread pointer; 0: unknown */
+static uintptr_t key_seq[MAX_KEYS];      /* sequence number of the key's current life; 0: not seen */
+static void *(*plain_getspecific)(pthread_key_t); /* where it is a plain load: musl */
+
+SP_SIGSAFE static const struct tss_slot *slot_of(uint32_t key)
+{
+    uintptr_t block = sp_cpu_thread_pointer() + (uintptr_t)block_offset;
+    if (key < KEYS_IN_BLOCK)
+        return (const struct tss_slot *)block + key;
+    uintptr_t blocks = block + KEYS_IN_BLOCK * sizeof(struct tss_slot);
+    if (key >= MAX_KEYS || sp_peek(blocks) != block)
+        return NULL;
+    uintptr_t further = sp_peek(blocks + key / KEYS_IN_BLOCK * sizeof(uintptr_t));
+    return further ? (const struct tss_slot *)further + key % KEYS_IN_BLOCK : NULL;
+}
+
+bool sp_py_tss_init(void)
+{
+    if (block_offset || plain_getspecific)
+        return true;
+    uintptr_t (*self)(void) = (uintptr_t(*)(void))sp_real_find("pthread_self");
+    if (!self)
+        return false;
+    self_offset = (intptr_t)(self() - sp_cpu_thread_pointer());
+    if (!sp_real_find("gnu_get_libc_version")) {
+        plain_getspecific = (void *(*)(pthread_key_t))sp_real_find("pthread_getspecific");
+        return plain_getspecific != NULL;
+    }
+    int (*create)(pthread_key_t *, void (*)(void *)) = sp_real_find("pthread_key_create");
+    int (*set)(pthread_key_t, const void *) = sp_real_find("pthread_setspecific");
+    int (*drop)(pthread_key_t) = sp_real_find("pthread_key_delete");
+    pthread_key_t key;
+    static const char mark;
+    if (!create || !set || !drop || create(&key, NULL) != 0)
+        return false;
+    if (key < KEYS_IN_BLOCK && set(key, &mark) == 0) {
+        /* The descriptor lies at the thread pointer on x86-64 and before it on aarch64. */
+        uintptr_t tp = sp_cpu_thread_pointer();
+        uintptr_t probed = 0;
+        bool readable = false;
+        for (uintptr_t a = (tp - SEARCH_BYTES) & ~7ul; a < tp + SEARCH_BYTES && !block_offset; a += 8) {
+            if (a >> SP_PY_PAGE_SHIFT != probed) {
+                probed = a >> SP_PY_PAGE_SHIFT;
+                readable = sp_os_readable(a);
+            }
+            if (!readable || sp_peek(a) != (uintptr_t)&mark)
+                continue;
+            uintptr_t block = a - 8 - key * sizeof(struct tss_slot);
+            uintptr_t blocks = block + KEYS_IN_BLOCK * sizeof(struct tss_slot);
+            if (sp_os_readable(blocks) && sp_peek(blocks) == block)
+                block_offset = (intptr_t)(block - tp);
+        }
+        set(key, NULL);
+    }
+    drop(key);
+    return block_offset != 0;
+}
+
+void sp_py_tss_key_created(uint32_t key)
+{
+    if (key >= MAX_KEYS || !block_offset)
+        return;
+    int (*set)(pthread_key_t, const void *) = sp_real_find("pthread_setspecific");
+    static const char mark;
+    if (!set || set(key, &mark) != 0)
+        return;
+    const struct tss_slot *slot = slot_of(key);
+    sp_store_relaxed(&key_seq[key], slot && slot->value == (uintptr_t)&mark ? slot->seq : 0);
+    set(key, NULL);
+}
+
+/* Py_tss_t {int _is_initialized; pthread_key_t _key} (Include/pythread.h) */
+SP_SIGSAFE static bool read_key(uint32_t *key)
+{
+    if (!sp_py.layout)
+        return false;
+    uintptr_t tss = sp_py.runtime + sp_py.layout->rt_tss_key;
+    *key = sp_peek_u32(tss + 4);
+    return sp_peek_u32(tss) == 1;
+}
+
+bool sp_py_tss_key_is_pythons(uint32_t key)
+{
+    uint32_t pythons;
+    return read_key(&pythons) && pythons == key;
+}
+
+bool sp_py_running(void)
+{
+    uint32_t key;
+    return read_key(&key);
+}
+
+/* Whether `interp` is in the runtime's list; the usual one is tried first. */
+SP_SIGSAFE static bool is_interpreter(uintptr_t interp)
+{
+    const struct sp_py_layout *l = sp_py.layout;
+    if (interp == sp_peek(sp_py.runtime + l->rt_interp_main))
+        return interp != 0;
+    uintptr_t at = sp_peek(sp_py.runtime + l->rt_interp_head);
+    for (int i = 0; i < 256 && sp_py_plausible(at) && sp_os_readable(at + l->interp_next); i++) {
+        if (at == interp)
+            return true;
+        at = sp_peek(at + l->interp_next);
+    }
+    return false;
+}
+
+SP_SIGSAFE static bool is_own(uintptr_t ts)
+{
+    const struct sp_py_layout *l = sp_py.layout;
+    return sp_peek(ts + l->ts_thread_id) == sp_cpu_thread_pointer() + (uintptr_t)self_offset && is_interpreter(sp_peek(ts + l->ts_interp));
+}
+
+/* 3.9 to 3.11: under a sub-interpreter the key still holds the main interpreter's state; the state that
+ * runs is the GIL holder's, if that is this thread. It may be somebody else's and dying: probed first. */
+SP_SIGSAFE static uintptr_t running_subinterpreter(uintptr_t ts)
+{
+    const struct sp_py_layout *l = sp_py.layout;
+    uintptr_t head = sp_peek(sp_py.runtime + l->rt_interp_head);
+    if (!head || sp_peek(head + l->interp_next) == 0)
+        return ts;
+    uintptr_t holder = sp_peek(sp_py.runtime + l->rt_tstate_current);
+    if (holder && holder != ts && sp_py_plausible(holder) && sp_os_readable(holder + l->ts_interp) &&
+        sp_os_readable(holder + l->ts_thread_id) && is_own(holder))
+        return holder;
+    return ts;
+}
+
+enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate)
+{
+    const struct sp_py_layout *l = sp_py.layout;
+    uint32_t key;
+    *tstate = 0;
+    if (!read_key(&key))
+        return SP_PY_OK;
+    uintptr_t ts;
+    if (plain_getspecific) {
+        ts = (uintptr_t)plain_getspecific(key);
+    } else {
+        const struct tss_slot *slot = slot_of(key);
+        /* A freed state of an earlier initialisation, or another library's value under a re-used key, has
+         * another sequence number. */
+        if (!slot || slot->seq != sp_load_relaxed(&key_seq[key % MAX_KEYS]))
+            return SP_PY_OK;
+        ts = slot->value;
+    }
+    if (!ts)
+        return SP_PY_OK;
+    if (sp_peek(sp_py.runtime + l->rt_finalizing) != 0)
+        return SP_PY_FINALIZING;
+    uintptr_t last = ts + TSTATE_BYTES;
+    if (!sp_py_plausible(ts) || !sp_os_readable(ts) ||
+        (ts >> SP_PY_PAGE_SHIFT != last >> SP_PY_PAGE_SHIFT && !sp_os_readable(last)) || !is_own(ts))
+        return SP_PY_BAD_TSTATE;
+    *tstate = l->rt_tstate_current ? running_subinterpreter(ts) : ts;
+    return SP_PY_OK;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT
+ * Checks that the walkers share. Always inlined: each walker is one straight loop.
+ *
+ * Why every check is there: 3.11 and 3.12 publish thread-state->cframe before it is filled, and gcc moves
+ * `frame->previous = ...` behind the store that makes the frame current. For 1 to 22 instructions the chain
+ * is NULL, stale or garbage (1 in some 30,000 samples). tests/fault/singlestep holds that no such instant
+ * faults and that none yields an impossible stack. */
+#ifndef SP_COMPAT_PY_WALK_H
+#define SP_COMPAT_PY_WALK_H
+
+#include "compat/os.h"
+#include "compat/py.h"
+
+#define SP_PY_MAX_CHUNKS 64
+#define SP_PY_CHUNK_SIZE 8  /* struct _PyStackChunk {previous, size, top, data} in 3.11 to 3.15 */
+#define SP_PY_CHUNK_DATA 24
+#define SP_PY_PAGE_SHIFT 12
+
+#define SP_PY_OWNER_THREAD 0
+#define SP_PY_OWNER_GENERATOR 1
+#define SP_PY_OWNER_SHIM 3 /* and above: frames of the interpreter itself */
+
+/* A user address that a pointer to an object can have. */
+SP_INLINE bool sp_py_plausible(uintptr_t a)
+{
+    return (a & 7) == 0 && a >= 4096 && a < ((uintptr_t)1 << 47) - 4096;
+}
+
+/* Whether [a, a + bytes) can be read; at most one system call per page and sample. */
+SP_INLINE bool sp_py_probe_page(struct sp_py_walk *w, uintptr_t a)
+{
+    uintptr_t page = a >> SP_PY_PAGE_SHIFT;
+    for (uint32_t i = 0; i < w->n_probed && i < SP_PY_PROBED; i++)
+        if (w->probed[i] == page)
+            return true;
+    if (!sp_os_readable(a))
+        return false;
+    w->probed[w->n_probed++ % SP_PY_PROBED] = page;
+    if (w->n_probed >= 2 * SP_PY_PROBED)
+        w->n_probed = SP_PY_PROBED;
+    return true;
+}
+
+SP_INLINE bool sp_py_can_read(struct sp_py_walk *w, uintptr_t a, uintptr_t bytes)
+{
+    uintptr_t last = a + bytes - 1;
+    return sp_py_probe_page(w, a) &&
+           (a >> SP_PY_PAGE_SHIFT == last >> SP_PY_PAGE_SHIFT || sp_py_probe_page(w, last & ~(uintptr_t)7));
+}
+
+/* Whether `a` lies on the interrupted thread's live C stack. */
+SP_INLINE bool sp_py_on_stack(const struct sp_py_walk *w, uintptr_t a)
+{
+    return a >= w->sp && a < w->stack_top;
+}
+
+/* Whether `code` is a code object. Its page is probed unless a live code object is known to be on it. */
+SP_INLINE bool sp_py_is_code(const struct sp_py *py, struct sp_py_walk *w, uintptr_t code)
+{
+    if (!sp_py_plausible(code))
+        return false;
+    uintptr_t page = code >> SP_PY_PAGE_SHIFT;
+    uint64_t *known = &w->pages[page % SP_PY_PAGES];
+    /* Reads reach from ob_type to the start of the instructions: less than 256 bytes. */
+    if (SP_UNLIKELY(*known != page) || SP_UNLIKELY((code & 4095) > 4096 - 256)) {
+        if (!sp_py_can_read(w, code, 256))
+            return false;
+    }
+    if (sp_peek(code + py->layout->ob_type) != py->code_type)
+        return false;
+    *known = page;
+    return true;
+}
+
+struct sp_py_chunks {
+    uint32_t n;
+    struct {
+        uintptr_t from, to;
+    } at[SP_PY_MAX_CHUNKS];
+};
+
+/* The thread's data stack: newest chunk first. Deeper stacks than 64 chunks (16 KB and growing each) have
+ * their older frames checked like generators'. */
+SP_INLINE void sp_py_chunks_read(const struct sp_py *py, uintptr_t tstate, struct sp_py_chunks *c)
+{
+    uintptr_t chunk = sp_peek(tstate + py->layout->ts_chunk);
+    c->n = 0;
+    while (sp_py_plausible(chunk) && c->n < SP_PY_MAX_CHUNKS) {
+        c->at[c->n].from = chunk + SP_PY_CHUNK_DATA;
+        c->at[c->n].to = chunk + sp_peek(chunk + SP_PY_CHUNK_SIZE);
+        c->n++;
+        chunk = sp_peek(chunk);
+    }
+}
+
+SP_INLINE int sp_py_chunk_of(const struct sp_py_chunks *c, uintptr_t frame, uintptr_t bytes, int hint)
+{
+    if (hint >= 0 && frame >= c->at[hint].from && frame + bytes <= c->at[hint].to)
+        return hint;
+    for (uint32_t i = 0; i < c->n; i++)
+        if (frame >= c->at[i].from && frame + bytes <= c->at[i].to)
+            return (int)i;
+    return -1;
+}
+
+/* Appends a frame. False: no room, the stack is truncated here. */
+SP_INLINE bool sp_py_push(struct sp_py_walk *w, uintptr_t code, int64_t offset)
+{
+    if (SP_UNLIKELY(w->n == w->cap)) {
+        w->truncated = true;
+        return false;
+    }
+    w->frames[w->n].code = code;
+    w->frames[w->n].offset = (int32_t)offset;
+    w->n++;
+    return true;
+}
+
+/* What differs between the walkers of 3.11 and later. */
+struct sp_py_family {
+    bool has_is_entry;     /* 3.11: a C stack's first frame says so; later a shim precedes NULL */
+    bool has_init_cleanup; /* 3.13 on: C() leaves a helper frame that is nobody's function */
+};
+
+/* 3.11 on: the chain of _PyInterpreterFrame that starts at `frame`. */
+SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t tstate, uintptr_t frame,
+                                              struct sp_py_walk *w, const struct sp_py_family family)
+{
+    const struct sp_py_layout *l = py->layout;
+    struct sp_py_chunks chunks;
+    sp_py_chunks_read(py, tstate, &chunks);
+
+    int hint = -1, last_chunk = -1;
+    uintptr_t last_in_chunk = 0;
+    bool at_bottom = false;
+    uint32_t steps = 2 * w->cap + 64; /* shims and helpers are not pushed: bounded on their own */
+
+    while (frame) {
+        if (steps-- == 0)
+            return SP_PY_BAD_FRAME;
+        if (!sp_py_plausible(frame))
+            return SP_PY_BAD_ADDRESS;
+        int chunk = sp_py_chunk_of(&chunks, frame, l->fr_bytes, hint);
+        if (chunk < 0 && !sp_py_on_stack(w, frame) && !sp_py_can_read(w, frame, l->fr_bytes))
+            return SP_PY_UNREADABLE;
+
+        uint8_t owner = sp_peek_u8(frame + l->fr_owner);
+        if (chunk >= 0) {
+            hint = chunk;
+            if (owner != SP_PY_OWNER_THREAD && owner < SP_PY_OWNER_SHIM)
+                return SP_PY_BAD_FRAME;
+            if (chunk == last_chunk && frame >= last_in_chunk)
+                return SP_PY_BAD_FRAME;
+            if (chunk < last_chunk)
+                return SP_PY_BAD_FRAME;
+            last_chunk = chunk;
+            last_in_chunk = frame;
+        } else if (owner == SP_PY_OWNER_THREAD ? chunks.n < SP_PY_MAX_CHUNKS
+                                               : owner != SP_PY_OWNER_GENERATOR && owner < SP_PY_OWNER_SHIM) {
+            return SP_PY_BAD_FRAME;
+        }
+
+        uintptr_t previous = sp_peek(frame + l->fr_previous);
+        if (owner >= SP_PY_OWNER_SHIM) {
+            if (family.has_is_entry || owner > 8)
+                return SP_PY_BAD_FRAME;
+            at_bottom = true;
+        } else {
+            uintptr_t code = sp_peek(frame + l->fr_code);
+            if (!sp_py_is_code(py, w, code))
+                return SP_PY_BAD_CODE;
+            int64_t offset = (int64_t)(sp_peek(frame + l->fr_instr) - (code + l->co_code));
+            if (offset < -2 || offset >= 2 * (int64_t)sp_peek(code + l->ob_size) || (offset & 1))
+                return SP_PY_BAD_CODE;
+            at_bottom = family.has_is_entry && sp_peek_u8(frame + l->fr_is_entry) == 1;
+            /* CO_NO_MONITORING_EVENTS marks _Py_InitCleanup (Objects/codeobject.c, 3.13) */
+            bool helper = family.has_init_cleanup && (sp_peek_u32(code + l->co_flags) & 0x2000000);
+            if (!helper && !sp_py_push(w, code, offset))
+                return SP_PY_OK;
+        }
+        frame = previous;
+    }
+    if (w->n == 0)
+        return SP_PY_NO_FRAME;
+    return at_bottom ? SP_PY_OK : SP_PY_BAD_BOTTOM;
+}
+
+/* 3.11, 3.12: the first frame hangs on thread-state->cframe, a structure on the C stack of the innermost
+ * evaluation loop, or in the thread state itself. */
+SP_INLINE enum sp_py_reject sp_py_cframe_frame(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w,
+                                               uintptr_t *frame)
+{
+    const struct sp_py_layout *l = py->layout;
+    uintptr_t cframe = sp_peek(tstate + l->ts_frame);
+    if (cframe & 7)
+        return SP_PY_BAD_ADDRESS;
+    if (cframe != tstate + l->ts_root_cframe) {
+        if (cframe < w->sp) /* not live stack: greenlet has moved it, or it is stale */
+            return SP_PY_BAD_ADDRESS;
+        if (!sp_py_on_stack(w, cframe) && !(sp_py_plausible(cframe) && sp_py_can_read(w, cframe, 24)))
+            return SP_PY_UNREADABLE;
+    }
+    *frame = sp_peek(cframe + l->cframe_frame);
+    return *frame ? SP_PY_OK : SP_PY_NO_FRAME;
+}
+
+#endif

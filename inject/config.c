@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT
+ * See config.h. */
+#include "inject/config.h"
+
+#include <string.h>
+
+#include "compat/buf.h"
+
+enum kind { kind_duration, kind_bytes, kind_count, kind_flag, kind_verbosity, kind_text, kind_switch };
+
+struct option {
+    const char *name;
+    enum kind kind;
+    size_t field;
+    uint64_t lowest, highest, fallback;
+    const char *values, *fallback_text;
+};
+
+static const struct option options[] = {
+#define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning) \
+    {name, kind_##kind, offsetof(struct sp_config, field), lowest, highest, fallback, values, fallback_text},
+#include "inject/options.def"
+#undef SP_OPTION
+};
+
+/* Digits with at most one point, as a number of 10^-9; false if there are none or too many. */
+static bool parse_decimal(const char **s, uint64_t *nano)
+{
+    uint64_t whole = 0, part = 0, unit = SP_NS_PER_S;
+    const char *p = *s;
+    bool digits = false;
+    for (; *p >= '0' && *p <= '9'; p++, digits = true) {
+        whole = whole * 10 + (uint64_t)(*p - '0');
+        if (whole > 9000000000ull)
+            return false;
+    }
+    if (*p == '.')
+        for (p++; *p >= '0' && *p <= '9'; p++, digits = true)
+            if (unit > 1)
+                part += (uint64_t)(*p - '0') * (unit /= 10);
+    *nano = whole * SP_NS_PER_S + part;
+    *s = p;
+    return digits;
+}
+
+static bool ends_as(const char *s, const char *unit)
+{
+    for (; *unit; s++, unit++)
+        if ((*s | 32) != *unit)
+            return false;
+    return *s == '\0';
+}
+
+bool sp_config_parse_duration(const char *s, uint64_t *ns)
+{
+    uint64_t nano;
+    if (!parse_decimal(&s, &nano))
+        return false;
+    if (ends_as(s, "hz")) {
+        if (nano == 0)
+            return false;
+        /* 10^9 / (nano / 10^9), without overflow: rates below 1 Hz leave the range anyway */
+        *ns = nano >= SP_NS_PER_S ? (uint64_t)((unsigned __int128)SP_NS_PER_S * SP_NS_PER_S / nano)
+                                  : SP_NS_PER_S * SP_NS_PER_S / nano;
+        return true;
+    }
+    uint64_t per_ns = *s == '\0' || ends_as(s, "ms") ? 1000
+                      : ends_as(s, "us")             ? 1000000
+                      : ends_as(s, "ns")             ? 1000000000
+                      : ends_as(s, "s")              ? 1
+                                                     : 0;
+    if (!per_ns)
+        return false;
+    *ns = nano / per_ns;
+    return true;
+}
+
+bool sp_config_parse_bytes(const char *s, uint64_t *bytes)
+{
+    uint64_t nano;
+    if (!parse_decimal(&s, &nano))
+        return false;
+    unsigned shift = *s == '\0'                            ? 0
+                     : ends_as(s, "k") || ends_as(s, "kb") ? 10
+                     : ends_as(s, "m") || ends_as(s, "mb") ? 20
+                     : ends_as(s, "g") || ends_as(s, "gb") ? 30
+                                                           : 99;
+    if (shift == 99)
+        return false;
+    unsigned __int128 v = ((unsigned __int128)nano << shift) / SP_NS_PER_S;
+    if (v > UINT64_MAX)
+        return false;
+    *bytes = (uint64_t)v;
+    return true;
+}
+
+static bool parse_word(const char *s, const char *const *words, size_t n, uint64_t *v)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ends_as(s, words[i])) {
+            *v = i;
+            return true;
+        }
+    return false;
+}
+
+static bool parse(enum kind kind, const char *s, uint64_t *v)
+{
+    static const char *const flags[] = {"0", "1"}, *const switches[] = {"off", "on"},
+                            *const verbosity[] = {"0", "1", "auto"};
+    uint64_t nano;
+    switch (kind) {
+    case kind_duration:
+        return sp_config_parse_duration(s, v);
+    case kind_bytes:
+        return sp_config_parse_bytes(s, v);
+    case kind_count:
+        if (!parse_decimal(&s, &nano) || *s || nano % SP_NS_PER_S)
+            return false;
+        *v = nano / SP_NS_PER_S;
+        return true;
+    case kind_flag:
+        return parse_word(s, flags, 2, v);
+    case kind_switch:
+        return parse_word(s, switches, 2, v) || parse_word(s, flags, 2, v);
+    case kind_verbosity:
+        return parse_word(s, verbosity, 3, v);
+    case kind_text:
+        break;
+    }
+    return false;
+}
+
+static void complain_value(const struct option *o, const char *value, void (*complain)(const char *))
+{
+    char line[512];
+    SP_BUF(b, line);
+    sp_buf_str(&b, o->name);
+    sp_buf_str(&b, "=");
+    sp_buf_mem(&b, value, strnlen(value, 80));
+    sp_buf_str(&b, " cannot be used; accepted: ");
+    sp_buf_str(&b, o->values);
+    sp_buf_str(&b, "; ");
+    sp_buf_str(&b, o->fallback_text);
+    sp_buf_str(&b, " is used");
+    complain(line);
+}
+
+static void read_option(struct sp_config *config, const struct option *o, const char *value,
+                        void (*complain)(const char *))
+{
+    void *field = (char *)config + o->field;
+    if (o->kind == kind_text) {
+        *(const char **)field = *value ? value : NULL;
+        return;
+    }
+    uint64_t v;
+    if (*value == '\0') /* set but empty: as if unset */
+        return;
+    if (parse(o->kind, value, &v) && v >= o->lowest && v <= o->highest)
+        *(uint64_t *)field = v;
+    else if (complain)
+        complain_value(o, value, complain);
+}
+
+/* Edits between two names, cut off at `most`: enough to find the row that was meant. */
+static size_t distance(const char *a, size_t an, const char *b, size_t bn)
+{
+    size_t row[32];
+    if (bn >= SP_ARRAY_LEN(row))
+        return 99;
+    for (size_t j = 0; j <= bn; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= an; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= bn; j++) {
+            size_t change = diagonal + (a[i - 1] != b[j - 1]);
+            size_t edit = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = change < edit ? change : edit;
+        }
+    }
+    return row[bn];
+}
+
+static void complain_unknown(const char *entry, size_t name_len, void (*complain)(const char *))
+{
+    const struct option *nearest = &options[0];
+    size_t best = 99;
+    for (size_t i = 0; i < SP_ARRAY_LEN(options); i++) {
+        size_t d = distance(entry, name_len, options[i].name, strlen(options[i].name));
+        if (d < best) {
+            best = d;
+            nearest = &options[i];
+        }
+    }
+    char line[256];
+    SP_BUF(b, line);
+    sp_buf_mem(&b, entry, name_len < 64 ? name_len : 64);
+    sp_buf_str(&b, " is no option of spprof; the nearest is ");
+    sp_buf_str(&b, nearest->name);
+    sp_buf_str(&b, "; it is ignored");
+    complain(line);
+}
+
+const char *sp_config_env(char *const *environment, const char *name)
+{
+    size_t n = strlen(name);
+    for (; environment && *environment; environment++)
+        if (strncmp(*environment, name, n) == 0 && (*environment)[n] == '=')
+            return *environment + n + 1;
+    return NULL;
+}
+
+void sp_config_read(struct sp_config *config, char *const *environment, void (*complain)(const char *line))
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(options); i++) {
+        void *field = (char *)config + options[i].field;
+        if (options[i].kind == kind_text)
+            *(const char **)field = NULL;
+        else
+            *(uint64_t *)field = options[i].fallback;
+    }
+    for (char *const *e = environment; e && *e; e++) {
+        const char *equals = strchr(*e, '=');
+        if (!equals || (strncmp(*e, "SPPROF=", 7) != 0 && strncmp(*e, "SPPROF_", 7) != 0))
+            continue;
+        size_t n = (size_t)(equals - *e);
+        bool known = false;
+        for (size_t i = 0; i < SP_ARRAY_LEN(options) && !known; i++) {
+            known = strlen(options[i].name) == n && strncmp(options[i].name, *e, n) == 0;
+            if (known)
+                read_option(config, &options[i], equals + 1, complain);
+        }
+        if (!known && complain && strncmp(*e, "SPPROF_TEST_", 12) != 0)
+            complain_unknown(*e, n, complain);
+    }
+}

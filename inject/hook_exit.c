@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ * Ways out that run no destructor. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "inject/hooks.h"
+#include "inject/lifecycle.h"
+
+SP_REAL_SLOT(_exit);
+SP_REAL_SLOT(_Exit);
+SP_REAL_SLOT(quick_exit);
+
+SP_EXPORT void _exit(int status)
+{
+    sp_lifecycle_finish(false);
+    SP_REAL(_exit)(status);
+    __builtin_unreachable();
+}
+
+SP_EXPORT void _Exit(int status)
+{
+    sp_lifecycle_finish(false);
+    SP_REAL(_Exit)(status);
+    __builtin_unreachable();
+}
+
+SP_EXPORT void quick_exit(int status)
+{
+    sp_lifecycle_finish(false);
+    SP_REAL(quick_exit)(status);
+    __builtin_unreachable();
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ * exec replaces the program and its memory: the profile is written before, but only if the target can be executed
+ * (a search along PATH calls execve for every directory). What the program wanted of SIGPROF goes along. */
+#include <errno.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compat/buf.h"
+#include "compat/os.h"
+#include "inject/config.h"
+#include "inject/hooks.h"
+#include "inject/lifecycle.h"
+#include "inject/output_name.h"
+
+
+
+SP_REAL_SLOT(execve);
+SP_REAL_SLOT(execv);
+SP_REAL_SLOT(execvp);
+SP_REAL_SLOT(execvpe);
+SP_REAL_SLOT(fexecve);
+SP_REAL_SLOT(execveat);
+SP_REAL_SLOT(posix_spawn);
+SP_REAL_SLOT(posix_spawnp);
+
+extern int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags);
+
+struct exec {
+    struct sp_handover handover;
+};
+
+static struct exec before(bool will_happen)
+{
+    if (will_happen)
+        sp_lifecycle_finish(true);
+    return (struct exec){sp_hook_signal_hand_over()};
+}
+
+/* The exec failed: everything goes on. */
+static int after(struct exec e, int rc)
+{
+    int saved = errno;
+    sp_hook_signal_take_back(e.handover);
+    errno = saved;
+    return rc;
+}
+
+/* Whether a search for `file` along PATH finds something that can be executed. */
+static bool is_on_path(const char *file)
+{
+    if (strchr(file, '/'))
+        return sp_os_can_execute(file);
+    const char *path = sp_config_env(environ, "PATH");
+    for (const char *at = path ? path : "/bin:/usr/bin"; at;) {
+        char name[SP_PATH_BYTES];
+        SP_BUF(b, name);
+        size_t n = strcspn(at, ":");
+        sp_buf_mem(&b, at, n);
+        if (n)
+            sp_buf_char(&b, '/');
+        sp_buf_str(&b, file);
+        if (!b.cut && sp_os_can_execute(name))
+            return true;
+        at = at[n] ? at + n + 1 : NULL;
+    }
+    return false;
+}
+
+SP_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+    struct exec e = before(sp_os_can_execute(path));
+    return after(e, SP_REAL(execve)(path, argv, envp));
+}
+
+SP_EXPORT int execv(const char *path, char *const argv[])
+{
+    struct exec e = before(sp_os_can_execute(path));
+    return after(e, SP_REAL(execv)(path, argv));
+}
+
+SP_EXPORT int execvp(const char *file, char *const argv[])
+{
+    struct exec e = before(is_on_path(file));
+    return after(e, SP_REAL(execvp)(file, argv));
+}
+
+SP_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+    struct exec e = before(is_on_path(file));
+    return after(e, SP_REAL(execvpe)(file, argv, envp));
+}
+
+SP_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
+{
+    struct exec e = before(true);
+    return after(e, SP_REAL(fexecve)(fd, argv, envp));
+}
+
+SP_EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
+{
+    if (!SP_REAL(execveat)) { /* glibc before 2.34 */
+        errno = ENOSYS;
+        return -1;
+    }
+    struct exec e = before(path[0] == '/' ? sp_os_can_execute(path) : true);
+    return after(e, SP_REAL(execveat)(fd, path, argv, envp, flags));
+}
+
+/* The variadic forms: the arguments lie on the caller's stack, as an array they go on ours. */
+static size_t count_arguments(va_list args)
+{
+    size_t n = 1;
+    while (va_arg(args, char *))
+        n++;
+    return n;
+}
+
+#define SP_COLLECT(argv, first, last)                \
+    va_list args, counted;                           \
+    va_start(args, first);                           \
+    va_copy(counted, args);                          \
+    size_t n_args = count_arguments(counted);        \
+    va_end(counted);                                 \
+    char *argv[n_args + 1];                          \
+    argv[0] = (char *)(uintptr_t)first;              \
+    for (size_t i = 1; i <= n_args; i++)             \
+        argv[i] = va_arg(args, char *);              \
+    last;                                            \
+    va_end(args)
+
+SP_EXPORT int execl(const char *path, const char *first, ...)
+{
+    SP_COLLECT(argv, first, (void)0);
+    return execv(path, argv);
+}
+
+SP_EXPORT int execlp(const char *file, const char *first, ...)
+{
+    SP_COLLECT(argv, first, (void)0);
+    return execvp(file, argv);
+}
+
+SP_EXPORT int execle(const char *path, const char *first, ...)
+{
+    SP_COLLECT(argv, first, char *const *envp = va_arg(args, char *const *));
+    return execve(path, argv, envp);
+}
+
+SP_EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                          const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+{
+    struct exec e = before(false);
+    int rc = SP_REAL(posix_spawn)(pid, path, actions, attr, argv, envp);
+    return after(e, rc);
+}
+
+SP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                           const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+{
+    struct exec e = before(false);
+    int rc = SP_REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
+    return after(e, rc);
+}

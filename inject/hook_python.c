@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ * What CPython itself calls in libc while it starts, and what we may ask it where it holds the GIL. */
+#include <pthread.h>
+#include <string.h>
+
+#include "compat/cpu.h"
+#include "compat/os.h"
+#include "compat/py.h"
+#include "compat/real.h"
+#include "inject/hooks.h"
+#include "inject/lifecycle.h"
+
+SP_REAL_SLOT(pthread_condattr_setclock);
+SP_REAL_SLOT(pthread_key_create);
+
+/* Every CPython calls this once while its runtime starts: how a dlopen()ed one is noticed. */
+SP_EXPORT int pthread_condattr_setclock(pthread_condattr_t *attr, clockid_t clock)
+{
+    int rc = SP_REAL(pthread_condattr_setclock)(attr, clock);
+    sp_lifecycle_python_starts(__builtin_return_address(0));
+    return rc;
+}
+
+SP_EXPORT int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+    int rc = SP_REAL(pthread_key_create)(key, destructor);
+    if (rc == 0) {
+        sp_py_tss_key_created(*key);
+        /* os.fork()'s child makes a new key for its thread states: from here on it runs Python */
+        sp_lifecycle_child_runs_python();
+    }
+    return rc;
+}
+
+/* ---- names of threads */
+struct api {
+    int (*gil_held)(void);
+    void *(*intern)(const char *);
+    void *(*type_lookup)(void *type, void *name);
+    void *(*get)(void *object, void *name);
+    void (*error_fetch)(void **, void **, void **);
+    void (*error_restore)(void *, void *, void *);
+    void (*decref)(void *);
+    void *unicode_type;
+};
+
+static const struct api *api(void)
+{
+    static struct api found;
+    static int state;
+    if (!state) {
+        const char *path;
+        void *library = sp_real_library_at((void *)sp_py.entry, &path);
+        if (!library)
+            library = sp_real_global_handle();
+        found.gil_held = (int (*)(void))sp_real_find_in(library, "PyGILState_Check");
+        found.intern = (void *(*)(const char *))sp_real_find_in(library, "PyUnicode_InternFromString");
+        found.type_lookup = (void *(*)(void *, void *))sp_real_find_in(library, "_PyType_Lookup");
+        found.get = (void *(*)(void *, void *))sp_real_find_in(library, "PyObject_GenericGetAttr");
+        found.error_fetch = (void (*)(void **, void **, void **))sp_real_find_in(library, "PyErr_Fetch");
+        found.error_restore = (void (*)(void *, void *, void *))sp_real_find_in(library, "PyErr_Restore");
+        found.decref = (void (*)(void *))sp_real_find_in(library, "Py_DecRef");
+        found.unicode_type = sp_real_find_in(library, "PyUnicode_Type");
+        bool all = found.unicode_type && found.gil_held && found.intern && found.type_lookup && found.get && found.error_fetch &&
+                   found.error_restore && found.decref;
+        state = all ? 1 : -1;
+    }
+    return state > 0 ? &found : NULL;
+}
+
+/* The Thread object that this thread is starting: first local of the innermost frame, if that runs
+ * threading.Thread.start. 0: it is something else. */
+static uintptr_t starting_thread_object(void)
+{
+    const struct sp_py_layout *l = sp_py.layout;
+    uintptr_t ts, frame;
+    char text[64];
+    if (sp_py_own_tstate(&ts) != SP_PY_OK || !ts)
+        return 0;
+    frame = sp_peek(ts + l->ts_frame);
+    if (l->ts_root_cframe) /* we are a callee of the interpreter: its cframe is complete */
+        frame = sp_peek(frame + l->cframe_frame);
+    if (!frame)
+        return 0;
+    uintptr_t code = sp_peek(frame + l->fr_code);
+    struct sp_py_code c;
+    if (sp_peek(code + l->ob_type) != sp_py.code_type || !sp_py_code_read(code, &c))
+        return 0;
+    uint32_t n = sp_py_text(c.name, text, sizeof text);
+    bool is_start = (n == 5 && memcmp(text, "start", 5) == 0) || (n == 12 && memcmp(text, "Thread.start", 12) == 0);
+    if (!is_start)
+        return 0;
+    char file[512];
+    n = sp_py_text(c.file, file, sizeof file);
+    bool is_threading = n >= 12 && memcmp(file + n - 12, "threading.py", 12) == 0;
+    return is_threading ? sp_peek(frame + l->fr_locals) : 0;
+}
+
+void sp_hook_python_thread_name(char name[SP_THREAD_NAME_BYTES])
+{
+    if (!sp_py.layout || !sp_py_running() || !api() || !api()->gil_held())
+        return;
+    uintptr_t object = starting_thread_object();
+    if (!object)
+        return;
+    void *type, *value, *trace;
+    api()->error_fetch(&type, &value, &trace);
+    void *attribute = api()->intern("_name");
+    /* Only an instance's own attribute: a class that defines _name may run code of its own. */
+    void *class = (void *)sp_peek(object + sp_py.layout->ob_type);
+    if (attribute && !api()->type_lookup(class, attribute)) {
+        void *text = api()->get((void *)object, attribute);
+        if (text && sp_peek((uintptr_t)text + sp_py.layout->ob_type) == (uintptr_t)api()->unicode_type)
+            name[sp_py_text((uintptr_t)text, name, SP_THREAD_NAME_BYTES - 1)] = '\0';
+        if (text)
+            api()->decref(text);
+    }
+    if (attribute)
+        api()->decref(attribute);
+    api()->error_restore(type, value, trace);
+}

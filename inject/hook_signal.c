@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT
+ * Signals: the program sees the dispositions and masks that it set, for SIGPROF and for every signal that has a
+ * stand-in of ours. All of it is async-signal-safe: CPython and faulthandler call these in handlers. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* they are what we stand before */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "compat/os.h"
+#include "compat/real.h"
+#include "inject/hooks.h"
+#include "inject/lifecycle.h"
+#include "sampler/engine.h"
+
+#define N_SIGNALS 65
+
+SP_REAL_SLOT(sigaction);
+SP_REAL_SLOT(signal);
+SP_REAL_SLOT(siginterrupt);
+SP_REAL_SLOT(pthread_sigmask);
+SP_REAL_SLOT(sigprocmask);
+
+typedef void handler_fn(int);
+
+/* glibc, musl lacks some: looked up only if the program calls them */
+extern handler_fn *bsd_signal(int sig, handler_fn *handler);
+extern handler_fn *ssignal(int sig, handler_fn *handler);
+extern handler_fn *sysv_signal(int sig, handler_fn *handler);
+extern handler_fn *__sysv_signal(int sig, handler_fn *handler);
+extern handler_fn *sigset(int sig, handler_fn *handler);
+extern int sigignore(int sig);
+SP_REAL_SLOT(bsd_signal);
+SP_REAL_SLOT(ssignal);
+SP_REAL_SLOT(sysv_signal);
+SP_REAL_SLOT(__sysv_signal);
+SP_REAL_SLOT(sigset);
+SP_REAL_SLOT(sigignore);
+
+/* What the program set, for managed signals. Written by the thread that calls sigaction; two threads that set
+ * the same signal at once race as they would in the kernel. */
+static struct sigaction wanted[N_SIGNALS];
+static bool stood_in[N_SIGNALS]; /* the real disposition is our stand-in */
+static bool interrupts[N_SIGNALS]; /* siginterrupt(sig, 1) */
+static bool started;
+/* The program named SIGPROF itself: a handler, a wait, a mask other than "all". From then on its masks are kept. */
+static bool sigprof_named;
+
+/* This thread believes that SIGPROF is blocked; it is not. */
+static __thread bool hidden;
+/* This thread's timer is off because the program blocked SIGPROF by name. */
+static __thread bool paused;
+
+static int real_sigaction_call(int sig, const struct sigaction *act, struct sigaction *old)
+{
+    return SP_REAL(sigaction)(sig, act, old);
+}
+
+static void standin(int sig, siginfo_t *info, void *context);
+
+/* ---- SIGPROF that is not ours */
+static void die_of(int sig)
+{
+    struct sigaction dfl = {.sa_handler = SIG_DFL};
+    real_sigaction_call(sig, &dfl, NULL);
+    sp_os_tgkill(sp_os_gettid(), sig);
+    sp_os_mask_unblock(SP_OS_MASK(sig));
+}
+
+static uint64_t to_mask(const sigset_t *set)
+{
+    uint64_t mask;
+    memcpy(&mask, set, sizeof mask);
+    return mask;
+}
+
+static void foreign(int sig, siginfo_t *info, void *context)
+{
+    struct sigaction act = wanted[sig];
+    int saved = errno;
+    if (!(act.sa_flags & SA_SIGINFO) && act.sa_handler == SIG_IGN)
+        return;
+    if (!(act.sa_flags & SA_SIGINFO) && act.sa_handler == SIG_DFL) {
+        sp_lifecycle_finish(false);
+        die_of(sig);
+        return;
+    }
+    if ((unsigned)act.sa_flags & SA_RESETHAND)
+        wanted[sig] = (struct sigaction){.sa_handler = SIG_DFL};
+    /* The kernel blocked everything for us; the program's handler expects less. */
+    uint64_t interrupted = to_mask(&((ucontext_t *)context)->uc_sigmask);
+    uint64_t mask = interrupted | to_mask(&act.sa_mask) | (act.sa_flags & SA_NODEFER ? 0 : SP_OS_MASK(sig));
+    sp_os_mask_set(mask);
+    errno = saved;
+    if (act.sa_flags & SA_SIGINFO)
+        act.sa_sigaction(sig, info, context);
+    else
+        act.sa_handler(sig);
+}
+
+/* Our handler, with the program's wish for restarted system calls: only its own signals can interrupt any. */
+static void install_sigprof(void)
+{
+    bool has_handler = (wanted[SIGPROF].sa_flags & SA_SIGINFO) ||
+                       (wanted[SIGPROF].sa_handler != SIG_DFL && wanted[SIGPROF].sa_handler != SIG_IGN);
+    int restart = has_handler ? wanted[SIGPROF].sa_flags & SA_RESTART : SA_RESTART;
+    struct sigaction ours = {.sa_sigaction = sp_handler, .sa_flags = SA_SIGINFO | restart};
+    sigfillset(&ours.sa_mask);
+    real_sigaction_call(SIGPROF, &ours, NULL);
+}
+
+/* ---- stand-ins */
+static bool kills_by_default(int sig)
+{
+    switch (sig) {
+    case SIGKILL:
+    case SIGSTOP:
+    case SIGCHLD:
+    case SIGCONT:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGPROF:
+    case 32: /* libc's own */
+    case 33:
+    case 34:
+        return false;
+    default:
+        return sig > 0 && sig < N_SIGNALS;
+    }
+}
+
+static bool is_fault(int sig, const siginfo_t *info)
+{
+    bool synchronous = sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP || sig == SIGSYS;
+    return synchronous && info->si_code > 0;
+}
+
+static void standin(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    int saved = errno;
+    /* The kernel ignores a default SIGTERM for PID 1: so a snapshot is all that it does. */
+    if (sp_os_getpid() == 1 && !is_fault(sig, info)) {
+        sp_lifecycle_finish(true);
+        errno = saved;
+        return;
+    }
+    sp_lifecycle_finish(false);
+    if (is_fault(sig, info)) { /* back to the instruction, which faults again: same death, same core */
+        struct sigaction dfl = {.sa_handler = SIG_DFL};
+        real_sigaction_call(sig, &dfl, NULL);
+        return;
+    }
+    die_of(sig);
+}
+
+static int install_standin(int sig)
+{
+    struct sigaction ours = {.sa_sigaction = standin, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigfillset(&ours.sa_mask);
+    sigdelset(&ours.sa_mask, SIGSEGV); /* a fault in the writer must end the process, not hang it */
+    sigdelset(&ours.sa_mask, SIGBUS);
+    return real_sigaction_call(sig, &ours, NULL);
+}
+
+void sp_hook_signal_start(void)
+{
+    for (int sig = 1; sig < N_SIGNALS; sig++) {
+        if (!kills_by_default(sig) && sig != SIGPROF)
+            continue;
+        struct sigaction now;
+        if (real_sigaction_call(sig, NULL, &now) != 0)
+            continue;
+        wanted[sig] = now;
+        if (sig == SIGPROF)
+            install_sigprof();
+        else if (!(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL)
+            stood_in[sig] = install_standin(sig) == 0;
+    }
+    sp_handler_foreign = foreign;
+    bool handled = (wanted[SIGPROF].sa_flags & SA_SIGINFO) || wanted[SIGPROF].sa_handler != SIG_DFL;
+    sigprof_named = handled;
+    started = true;
+}
+
+/* ---- dispositions */
+/* In a vfork child (own dispositions, our parent's memory) and before the start the kernel's word is all. */
+static bool is_managed(int sig)
+{
+    if (!started || sig <= 0 || sig >= N_SIGNALS || (sig != SIGPROF && !kills_by_default(sig)))
+        return false;
+    return sp_lifecycle_is_own_process();
+}
+
+static int set_sigprof(const struct sigaction *act)
+{
+    struct sigaction before = wanted[SIGPROF];
+    wanted[SIGPROF] = *act;
+    bool sets_handler = (act->sa_flags & SA_SIGINFO) || (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
+    if (sets_handler)
+        sigprof_named = true;
+    if ((before.sa_flags ^ act->sa_flags) & SA_RESTART || sets_handler)
+        install_sigprof();
+    return 0;
+}
+
+static int set_fatal(int sig, const struct sigaction *act)
+{
+    bool is_default = !(act->sa_flags & SA_SIGINFO) && act->sa_handler == SIG_DFL;
+    bool was = stood_in[sig];
+    struct sigaction before = wanted[sig];
+    wanted[sig] = *act;
+    stood_in[sig] = is_default;
+    int rc = is_default ? install_standin(sig) : real_sigaction_call(sig, act, NULL);
+    if (rc != 0) {
+        wanted[sig] = before;
+        stood_in[sig] = was;
+    }
+    return rc;
+}
+
+SP_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+    if (!is_managed(sig))
+        return real_sigaction_call(sig, act, old);
+    struct sigaction before = wanted[sig];
+    if (sig != SIGPROF && !stood_in[sig]) {
+        /* the kernel knows: SA_RESETHAND may have fired */
+        if (real_sigaction_call(sig, NULL, &before) != 0)
+            return -1;
+    }
+    if (act) {
+        struct sigaction copy = *act; /* old may be the same memory */
+        int rc = sig == SIGPROF ? set_sigprof(&copy) : set_fatal(sig, &copy);
+        if (rc != 0)
+            return rc;
+    }
+    if (old)
+        *old = before;
+    return 0;
+}
+
+static handler_fn *set_handler(int sig, handler_fn *handler, int flags)
+{
+    struct sigaction act = {.sa_handler = handler, .sa_flags = flags}, old;
+    sigemptyset(&act.sa_mask);
+    if (!(flags & SA_NODEFER))
+        sigaddset(&act.sa_mask, sig);
+    return sigaction(sig, &act, &old) == 0 ? old.sa_handler : SIG_ERR;
+}
+
+SP_EXPORT handler_fn *signal(int sig, handler_fn *handler)
+{
+    if (!is_managed(sig) || handler == SIG_ERR)
+        return SP_REAL(signal)(sig, handler);
+    return set_handler(sig, handler, interrupts[sig] ? 0 : SA_RESTART);
+}
+
+SP_EXPORT handler_fn *bsd_signal(int sig, handler_fn *handler)
+{
+    return is_managed(sig) && handler != SIG_ERR ? signal(sig, handler) : SP_REAL(bsd_signal)(sig, handler);
+}
+
+SP_EXPORT handler_fn *ssignal(int sig, handler_fn *handler)
+{
+    return is_managed(sig) && handler != SIG_ERR ? signal(sig, handler) : SP_REAL(ssignal)(sig, handler);
+}
+
+SP_EXPORT handler_fn *sysv_signal(int sig, handler_fn *handler)
+{
+    if (!is_managed(sig) || handler == SIG_ERR)
+        return SP_REAL(sysv_signal)(sig, handler);
+    return set_handler(sig, handler, (int)SA_RESETHAND | SA_NODEFER);
+}
+
+SP_EXPORT handler_fn *__sysv_signal(int sig, handler_fn *handler)
+{
+    if (!is_managed(sig) || handler == SIG_ERR)
+        return SP_REAL(__sysv_signal)(sig, handler);
+    return set_handler(sig, handler, (int)SA_RESETHAND | SA_NODEFER);
+}
+
+SP_EXPORT int siginterrupt(int sig, int flag)
+{
+    if (!is_managed(sig))
+        return SP_REAL(siginterrupt)(sig, flag);
+    struct sigaction act;
+    if (sigaction(sig, NULL, &act) != 0)
+        return -1;
+    interrupts[sig] = flag != 0;
+    act.sa_flags = flag ? act.sa_flags & ~SA_RESTART : act.sa_flags | SA_RESTART;
+    return sigaction(sig, &act, NULL);
+}
+
+SP_EXPORT handler_fn *sigset(int sig, handler_fn *handler)
+{
+    if (!is_managed(sig) || handler == SIG_ERR)
+        return SP_REAL(sigset)(sig, handler);
+    sigset_t one, before;
+    struct sigaction old;
+    sigemptyset(&one);
+    sigaddset(&one, sig);
+    bool hold = handler == SIG_HOLD;
+    if (pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &one, &before) != 0)
+        return SIG_ERR;
+    struct sigaction act = {.sa_handler = handler};
+    sigemptyset(&act.sa_mask);
+    if (sigaction(sig, hold ? NULL : &act, &old) != 0)
+        return SIG_ERR;
+    return sigismember(&before, sig) ? SIG_HOLD : old.sa_handler;
+}
+
+SP_EXPORT int sigignore(int sig)
+{
+    if (!is_managed(sig))
+        return SP_REAL(sigignore)(sig);
+    struct sigaction act = {.sa_handler = SIG_IGN};
+    sigemptyset(&act.sa_mask);
+    return sigaction(sig, &act, NULL);
+}
+
+/* ---- masks */
+static bool is_everything(const sigset_t *set)
+{
+    return sigismember(set, SIGTERM) && sigismember(set, SIGINT) && sigismember(set, SIGHUP) &&
+           sigismember(set, SIGUSR1) && sigismember(set, SIGUSR2) && sigismember(set, SIGALRM);
+}
+
+/* The program blocks SIGPROF by name: no tick of ours may be pending then, where sigpending, sigwait and
+ * signalfd would show it. */
+static void quieten(struct sp_thread *t)
+{
+    siginfo_t info;
+    sp_engine->thread_pause(t);
+    paused = true;
+    if (sp_os_take_pending(SP_OS_MASK(SIGPROF), &info) && !sp_handler_is_tick(&info))
+        sp_os_requeue(SIGPROF, &info);
+}
+
+static void now_blocked(struct sp_thread *t)
+{
+    t->blocked_at_ns = sp_os_thread_cpu_ns();
+    if (sigprof_named)
+        quieten(t);
+}
+
+/* To be called while SIGPROF is still blocked: the tick that waits comes right after. */
+static void will_unblock(struct sp_region *r, struct sp_thread *t)
+{
+    uint64_t now = sp_os_thread_cpu_ns();
+    if (now > t->blocked_at_ns)
+        t->blocked_ns += now - sp_max_u64(t->blocked_at_ns, t->last_cpu_ns);
+    t->blocked_at_ns = UINT64_MAX;
+    if (paused)
+        sp_engine->thread_resume(r, t);
+    paused = false;
+}
+
+typedef int mask_fn(int how, const sigset_t *set, sigset_t *old);
+
+static int change_mask(mask_fn *real, int how, const sigset_t *set, sigset_t *old)
+{
+    struct sp_thread *t = sp_lifecycle_self();
+    bool touches = set && (how == SIG_SETMASK || sigismember(set, SIGPROF));
+    if (!t || (!touches && !hidden))
+        return real(how, set, old);
+    struct sp_region *r = sp_lifecycle_region();
+    if (!r)
+        return real(how, set, old);
+
+    bool believed = hidden || t->blocked_at_ns != UINT64_MAX, wish = believed;
+    sigset_t changed;
+    if (touches) {
+        wish = how == SIG_SETMASK ? sigismember(set, SIGPROF) == 1 : how == SIG_BLOCK;
+        if ((how == SIG_BLOCK || how == SIG_SETMASK) && wish && !believed && !is_everything(set))
+            sigprof_named = true;
+        changed = *set;
+        if (hidden && wish) /* still believed blocked, still not */
+            sigdelset(&changed, SIGPROF);
+        set = &changed;
+    }
+    bool really_blocked = t->blocked_at_ns != UINT64_MAX, will_be = !hidden && wish;
+    if (really_blocked && !will_be)
+        will_unblock(r, t);
+    int rc = real(how, set, old);
+    if (rc != 0) {
+        if (really_blocked && !will_be)
+            now_blocked(t);
+        return rc;
+    }
+    if (old && hidden)
+        sigaddset(old, SIGPROF);
+    if (!wish)
+        hidden = false;
+    if (will_be && !really_blocked)
+        now_blocked(t);
+    return rc;
+}
+
+SP_EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+    return change_mask(SP_REAL(pthread_sigmask), how, set, old);
+}
+
+SP_EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+    return change_mask(SP_REAL(sigprocmask), how, set, old);
+}
+
+void sp_hook_signal_thread_begins(struct sp_thread *t)
+{
+    hidden = false;
+    paused = false;
+    uint64_t mask = sp_os_mask_block(0);
+    if (!(mask & SP_OS_MASK(SIGPROF)))
+        return;
+    /* Libraries block everything in their threads. The main thread's mask is the program's own. */
+    if (t->serial > 1 && !sigprof_named) {
+        hidden = true;
+        sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
+    } else {
+        t->blocked_at_ns = t->base_cpu_ns;
+    }
+}
+
+/* ---- exec */
+struct sp_handover sp_hook_signal_hand_over(void)
+{
+    struct sp_handover h = {false, false};
+    if (!started)
+        return h;
+    bool ignores = !(wanted[SIGPROF].sa_flags & SA_SIGINFO) && wanted[SIGPROF].sa_handler == SIG_IGN;
+    if (ignores) {
+        struct sigaction act = {.sa_handler = SIG_IGN};
+        h.ignored = real_sigaction_call(SIGPROF, &act, NULL) == 0;
+    }
+    if (hidden) {
+        sp_os_mask_block(SP_OS_MASK(SIGPROF));
+        h.blocked = true;
+    }
+    return h;
+}
+
+void sp_hook_signal_take_back(struct sp_handover h)
+{
+    if (h.ignored)
+        install_sigprof();
+    if (h.blocked)
+        sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ * Threads: a slot is claimed by the creator and begun by the thread itself; its end is a thread-specific value's
+ * destructor (lifecycle.c), which return, pthread_exit and cancellation all run. */
+#include <pthread.h>
+#include <threads.h>
+
+#include "inject/hooks.h"
+#include "inject/lifecycle.h"
+#include "sampler/threads.h"
+
+SP_REAL_SLOT(pthread_create);
+SP_REAL_SLOT(thrd_create);
+
+static struct sp_thread *prepare(struct sp_region **r, void *start, void *argument)
+{
+    sp_lifecycle_child_runs_python();
+    *r = sp_lifecycle_region();
+    struct sp_thread *t = *r ? sp_thread_claim(*r) : NULL;
+    if (!t)
+        return NULL;
+    t->start_routine = (uint64_t)(uintptr_t)start;
+    t->start_argument = (uint64_t)(uintptr_t)argument;
+    sp_hook_python_thread_name(t->name);
+    return t;
+}
+
+/* The region may have been lost since (a fork in between is impossible here: same thread). */
+static void begin(struct sp_thread *t, const void *frame)
+{
+    struct sp_region *r = sp_lifecycle_region();
+    if (r)
+        sp_lifecycle_thread_begins(r, t, (uintptr_t)frame);
+}
+
+static void *run(void *slot)
+{
+    struct sp_thread *t = slot;
+    void *(*start)(void *) = (void *(*)(void *))(uintptr_t)t->start_routine;
+    void *argument = (void *)(uintptr_t)t->start_argument;
+    begin(t, __builtin_frame_address(0));
+    return start(argument);
+}
+
+static int run_c11(void *slot)
+{
+    struct sp_thread *t = slot;
+    thrd_start_t start = (thrd_start_t)(uintptr_t)t->start_routine;
+    void *argument = (void *)(uintptr_t)t->start_argument;
+    begin(t, __builtin_frame_address(0));
+    return start(argument);
+}
+
+SP_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *argument)
+{
+    struct sp_region *r;
+    struct sp_thread *t = prepare(&r, (void *)start, argument);
+    if (!t)
+        return SP_REAL(pthread_create)(thread, attr, start, argument);
+    int rc = SP_REAL(pthread_create)(thread, attr, run, t);
+    if (rc != 0)
+        sp_thread_cancel(r, t);
+    return rc;
+}
+
+SP_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
+{
+    struct sp_region *r;
+    struct sp_thread *t = prepare(&r, (void *)start, argument);
+    if (!t)
+        return SP_REAL(thrd_create)(thread, start, argument);
+    int rc = SP_REAL(thrd_create)(thread, run_c11, t);
+    if (rc != thrd_success)
+        sp_thread_cancel(r, t);
+    return rc;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * Interposed functions: each returns what the original returns and keeps errno. They may be called before our
+ * constructor ran, from a signal handler where the original may, and in a vfork child, where they pass through. */
+#ifndef SP_INJECT_HOOKS_H
+#define SP_INJECT_HOOKS_H
+
+#include "sampler/store.h"
+
+/* A pointer to the function that a hook stands before, found at the first call. */
+#define SP_REAL(name) \
+    ((__typeof__(&name))sp_hook_real((void **)&real_##name, #name))
+#define SP_REAL_SLOT(name) static void *real_##name
+
+static inline void *sp_hook_real(void **slot, const char *name)
+{
+    extern void *sp_real_find(const char *symbol);
+    void *f = sp_load_relaxed(slot);
+    if (!f)
+        sp_store_relaxed(slot, f = sp_real_find(name));
+    return f;
+}
+
+/* hook_signal.c */
+/* [start] Takes SIGPROF over, and the fatal signals that are at their default. */
+void sp_hook_signal_start(void);
+/* [handler] Notes the mask that a thread begins with; unblocks SIGPROF where that takes nothing from the program. */
+SP_SIGSAFE void sp_hook_signal_thread_begins(struct sp_thread *t);
+/* [any] Before and after an exec or spawn: the program's SIG_IGN and mask for SIGPROF are the real ones between. */
+struct sp_handover {
+    bool ignored, blocked;
+};
+struct sp_handover sp_hook_signal_hand_over(void);
+void sp_hook_signal_take_back(struct sp_handover h);
+
+/* hook_python.c */
+/* [any] The name that threading gave the thread that is about to be created, from its creator's Python frame. */
+void sp_hook_python_thread_name(char name[SP_THREAD_NAME_BYTES]);
+
+#endif

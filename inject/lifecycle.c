@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT
+ * See lifecycle.h. Threading: everything here is written before RUNNING by one thread, except writer_state
+ * (CAS), and what the fork child handler resets while it is alone. */
+#include "inject/lifecycle.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "compat/cpu.h"
+#include "compat/buf.h"
+#include "compat/diag.h"
+#include "compat/os.h"
+#include "compat/py.h"
+#include "compat/real.h"
+#include "inject/hooks.h"
+#include "inject/identity.h"
+#include "inject/output.h"
+#include "inject/run.h"
+#include "sampler/engine.h"
+#include "sampler/intern.h"
+#include "sampler/threads.h"
+
+#define WAIT_FOR_HANDLERS_NS (2 * SP_NS_PER_S)
+#define WAIT_FOR_WRITER_NS (10 * SP_NS_PER_S)
+
+
+
+enum state { OFF, WATCHING /* no CPython yet */, RUNNING };
+enum writer { IDLE, WRITING, DONE };
+
+static int state;
+static int pid; /* of the process that all this belongs to */
+static int writer_state, writer_tid;
+static bool child_pending; /* a fork child that has run no Python yet */
+static bool is_child;
+static bool python_ran;
+static int pending_timer = SP_OS_NO_TIMER;
+static bool region_wipes;
+static uint64_t region_bytes;
+static struct sp_region *region_memory;
+static struct sp_config config;
+static struct sp_output output;
+static struct sp_identity identity;
+static pthread_key_t end_key;
+static bool has_end_key;
+static sp_py_dealloc *original_dealloc;
+
+static __thread struct sp_thread *self;
+static __thread uintptr_t self_stack_top;
+
+struct sp_thread *sp_lifecycle_self(void)
+{
+    return self;
+}
+
+struct sp_region *sp_lifecycle_region(void)
+{
+    if (sp_load_acquire(&state) != RUNNING || !sp_store_ready(region_memory) || sp_os_getpid() != pid)
+        return NULL;
+    return region_memory;
+}
+
+bool sp_lifecycle_is_own_process(void)
+{
+    return sp_os_getpid() == pid;
+}
+
+/* ---- code objects die */
+static void code_dies(void *code)
+{
+    struct sp_region *r = region_memory;
+    /* A fork child's region is empty until its first sample; a vfork child runs no Python. */
+    if (sp_store_ready(r) && !sp_load_relaxed(&r->frozen))
+        sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
+    original_dealloc(code);
+}
+
+/* ---- threads */
+void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintptr_t stack_top)
+{
+    int tid = sp_os_gettid();
+    self_stack_top = stack_top;
+    t->in_handler = 1; /* until the slot is complete */
+    sp_thread_begin(r, t, tid, 0, stack_top);
+    sp_hook_signal_thread_begins(t);
+    self = t;
+    sp_engine->thread_start(r, t);
+    sp_store_release(&t->in_handler, 0);
+    int (*set)(pthread_key_t, const void *) = (int (*)(pthread_key_t, const void *))sp_real_find("pthread_setspecific");
+    if (has_end_key && set)
+        set(end_key, t);
+}
+
+/* Destructor of the thread's value under end_key: runs on return, pthread_exit and cancellation alike. */
+static void thread_ends(void *value)
+{
+    struct sp_thread *t = value;
+    struct sp_region *r = sp_lifecycle_region();
+    if (!r || t != self || t->state != SP_THREAD_LIVE || t->tid != sp_os_gettid())
+        return;
+    uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF));
+    bool refused = t->timer == SP_OS_NO_TIMER;
+    int timer = t->timer;
+    if (!refused)
+        sp_os_timer_delete(timer);
+    siginfo_t info;
+    if (sp_os_take_pending(SP_OS_MASK(SIGPROF), &info) && !sp_handler_is_tick(&info))
+        sp_os_requeue(SIGPROF, &info);
+    if (!t->name[0])
+        sp_identity_os_thread_name(t);
+    if (!sp_load_acquire(&r->frozen))
+        sp_thread_end(r, t, sp_os_thread_cpu_ns(), sp_os_mono_ns() - r->started_mono_ns);
+    t->timer = SP_OS_NO_TIMER;
+    self = NULL;
+    sp_os_mask_set(mask);
+}
+
+/* ---- the region */
+SP_SIGSAFE static void init_region(uint64_t before_start_ns)
+{
+    struct sp_store_options o = {
+        .interval_ns = config.interval_ns,
+        .depth = (uint32_t)config.depth,
+        .now_mono_ns = sp_os_mono_ns(),
+        .now_wall_ns = sp_os_wall_ns(),
+        .tick_ns = sp_os_tick_ns(),
+        .before_start_ns = before_start_ns,
+        .pid = (uint32_t)pid,
+        .ppid = (uint32_t)sp_os_getppid(),
+    };
+    sp_store_init(region_memory, region_bytes, &o);
+    sp_identity_copy(region_memory, &identity);
+}
+
+static bool reserve_region(void)
+{
+    uint64_t bytes = config.memory_bytes & ~4095ull, limit = sp_os_limit_address_space();
+    if (limit != UINT64_MAX && bytes > limit / 16)
+        bytes = sp_max_u64(limit / 16, SP_REGION_MIN) & ~4095ull;
+    for (; bytes >= SP_REGION_MIN; bytes = bytes / 2 & ~4095ull) {
+        region_memory = sp_os_reserve(bytes, &region_wipes);
+        if (region_memory) {
+            region_bytes = bytes;
+            return true;
+        }
+    }
+    sp_diag("no memory for the profile; the address space limit leaves less than 1 MB; this process runs unprofiled");
+    return false;
+}
+
+/* ---- fork */
+static uint64_t fork_mask;
+
+static void before_fork(void)
+{
+    fork_mask = sp_os_mask_block(SP_OS_MASK(SIGPROF)); /* a tick in a long clone() would restart it */
+}
+
+static void after_fork_in_parent(void)
+{
+    sp_os_mask_set(fork_mask);
+}
+
+static void after_fork_in_child(void)
+{
+    pid = sp_os_getpid();
+    is_child = true;
+    self = NULL;
+    writer_state = IDLE;
+    output.is_owner = false;
+    output.written_inode = 0;
+    sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
+    if (state == RUNNING) {
+        if (!region_wipes && !sp_os_forget(region_memory, region_bytes))
+            state = OFF;
+        if (!config.children)
+            state = OFF;
+        child_pending = state == RUNNING;
+        if (child_pending &&
+            sp_os_timer_create(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0)
+            sp_os_timer_arm(pending_timer, config.interval_ns, config.interval_ns);
+    }
+    sp_os_mask_set(fork_mask);
+}
+
+/* Makes the fork child's profile. Runs in the handler when the first tick comes before anything else. */
+SP_SIGSAFE static void start_child(void)
+{
+    child_pending = false;
+    init_region(0);
+    struct sp_region *r = region_memory;
+    struct sp_thread *t = sp_thread_claim(r);
+    if (!t)
+        return;
+    t->in_handler = 1;
+    sp_thread_begin(r, t, sp_os_gettid(), 0, self_stack_top);
+    t->saw_python = 1; /* it was forked by Python: (startup) is over */
+    sp_hook_signal_thread_begins(t);
+    t->timer = pending_timer;
+    if (pending_timer == SP_OS_NO_TIMER)
+        sp_engine->thread_start(r, t);
+    self = t;
+    sp_store_release(&t->in_handler, 0);
+}
+
+SP_SIGSAFE static void child_ticks(void)
+{
+    if (child_pending && sp_load_relaxed(&state) == RUNNING && sp_os_getpid() == pid)
+        start_child();
+}
+
+void sp_lifecycle_child_runs_python(void)
+{
+    if (!child_pending || sp_os_getpid() != pid)
+        return;
+    uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF));
+    if (child_pending)
+        start_child();
+    sp_os_mask_set(mask);
+}
+
+static void register_fork_handlers(void)
+{
+    int (*glibc)(void (*)(void), void (*)(void), void (*)(void), void *) =
+        (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))sp_real_find("__register_atfork");
+    int (*posix)(void (*)(void), void (*)(void), void (*)(void)) =
+        (int (*)(void (*)(void), void (*)(void), void (*)(void)))sp_real_find("pthread_atfork");
+    if (glibc)
+        glibc(before_fork, after_fork_in_parent, after_fork_in_child, NULL);
+    else if (posix)
+        posix(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* ---- start */
+static void explain_unknown(void)
+{
+    sp_diag_join("CPython ", sp_py.version, " cannot be looked into; ", sp_py.why,
+                 "; CPU time is shown per thread as (python)");
+}
+
+static void start(uint64_t cpu_before)
+{
+    if (!reserve_region())
+        return;
+    bool has_probe = sp_os_probe_init();
+    if (sp_py.layout && (!has_probe || !sp_py_tss_init())) {
+        sp_py.layout = NULL;
+        sp_py.ops = &sp_py_ops_unknown;
+        memcpy(sp_py.why, "this libc's thread descriptor is not understood", 48);
+    }
+    if (!sp_py.layout)
+        explain_unknown();
+    sp_engine = &sp_engine_cpu;
+    sp_tick_cookie = (uint32_t)(sp_os_mono_exact_ns() * 2654435761u >> 7) | 1;
+    sp_handler_forked = child_ticks;
+    sp_identity_read(&identity);
+    memcpy(output.host, identity.host, sizeof output.host);
+    memcpy(output.script, identity.script, sizeof output.script);
+    init_region(cpu_before);
+    if (sp_py.layout)
+        original_dealloc = sp_py_hook_code_dealloc(code_dies);
+    int (*create)(pthread_key_t *, void (*)(void *)) =
+        (int (*)(pthread_key_t *, void (*)(void *)))sp_real_find("pthread_key_create");
+    has_end_key = create && create(&end_key, thread_ends) == 0;
+    register_fork_handlers();
+    sp_hook_signal_start();
+
+    struct sp_region *r = region_memory;
+    struct sp_thread *t = sp_thread_claim(r);
+    self_stack_top = getauxval(AT_RANDOM); /* lies above the main thread's frames */
+    sp_region = r;
+    sp_store_release(&state, RUNNING);
+    if (t) {
+        t->in_handler = 1;
+        sp_thread_begin(r, t, sp_os_gettid(), sp_os_thread_cpu_ns(), self_stack_top);
+        sp_hook_signal_thread_begins(t);
+        self = t;
+        if (sp_engine->thread_start(r, t) == -EAGAIN)
+            sp_diag("timer_create refused; RLIMIT_SIGPENDING is used up; threads show as (not sampled)");
+        sp_store_release(&t->in_handler, 0);
+    }
+}
+
+static void say_option(const char *line)
+{
+    sp_diag(line);
+}
+
+void sp_lifecycle_load(void)
+{
+    pid = sp_os_getpid();
+    if (getauxval(AT_SECURE))
+        return;
+    const char *off = sp_config_env(environ, "SPPROF");
+    if (off && (strcmp(off, "off") == 0 || strcmp(off, "0") == 0))
+        return;
+    sp_run_mark();
+    if (!sp_run_is_first() && sp_config_env(environ, "SPPROF_CHILDREN") &&
+        strcmp(sp_config_env(environ, "SPPROF_CHILDREN"), "0") == 0)
+        return;
+    sp_store_release(&state, WATCHING);
+    if (sp_py_probe((sp_py_lookup *)sp_real_find_in, sp_real_global_handle()))
+        sp_lifecycle_python_starts(NULL);
+}
+
+void sp_lifecycle_python_starts(const void *address)
+{
+    if (address && sp_py.ops) {
+        python_ran |= sp_real_same_library(address, (const void *)sp_py.entry);
+        return;
+    }
+    if (sp_load_acquire(&state) != WATCHING || sp_os_getpid() != pid)
+        return;
+    if (address) {
+        const char *path;
+        void *library = sp_real_library_at(address, &path);
+        if (!library || !sp_py_probe((sp_py_lookup *)sp_real_find_in, library))
+            return;
+        python_ran = true;
+    }
+    uint64_t cpu_before = sp_os_process_cpu_ns();
+    bool first = sp_run_take_ownership();
+    const char *verbose = sp_config_env(environ, "SPPROF_VERBOSE");
+    sp_diag_enable(first || (verbose && strcmp(verbose, "1") == 0));
+    sp_config_read(&config, environ, say_option);
+    output.is_owner = first;
+    output.run_started_ns = sp_run_started_ns();
+    output.environment = environ;
+    if (!config.on)
+        return;
+    sp_output_init(&output, config.out);
+    start(cpu_before);
+}
+
+/* ---- the end */
+static uint64_t writer_started_ns;
+
+static uint64_t writer_cpu_ns(void)
+{
+    return sp_os_thread_cpu_ns() - writer_started_ns;
+}
+
+static void say_summary(const struct sp_region *r)
+{
+    bool speak = config.verbose == SP_VERBOSE_ALWAYS ||
+                 (config.verbose == SP_VERBOSE_AUTO && !is_child && output.is_owner && sp_os_is_terminal(2));
+    if (!speak)
+        return;
+    char line[128];
+    SP_BUF(b, line);
+    uint64_t samples = r->folded_samples;
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
+        const struct sp_thread *t = sp_thread_at(r, i);
+        samples += t && t->state != SP_THREAD_FREE ? t->samples : 0;
+    }
+    sp_buf_u64(&b, samples);
+    sp_buf_str(&b, " samples; the profile is in ");
+    sp_diag_join(line, output.written, NULL, NULL, NULL);
+}
+
+static void write_profile(struct sp_region *r)
+{
+    struct sp_profile p = {
+        .region = r,
+        .process_cpu_ns = sp_os_process_cpu_ns(),
+        .lines = config.lines,
+        .writer_cpu_ns = writer_cpu_ns,
+    };
+    writer_started_ns = sp_os_thread_cpu_ns();
+    p.process_cpu_ns -= sp_min_u64(p.process_cpu_ns, r->before_start_ns);
+    p.wall_ns = sp_os_mono_ns() - r->started_mono_ns;
+    sp_handler_freeze(r, WAIT_FOR_HANDLERS_NS);
+    if (sp_output_write(&output, &p) == 0)
+        say_summary(r);
+}
+
+static bool wait_for_writer(void)
+{
+    uint64_t until = sp_os_mono_exact_ns() + WAIT_FOR_WRITER_NS;
+    if (sp_load_acquire(&writer_tid) == sp_os_gettid())
+        return false; /* the writer itself was interrupted: through */
+    while (sp_load_acquire(&writer_state) == WRITING && sp_os_mono_exact_ns() < until)
+        sp_os_sleep_ns(1000000);
+    return sp_load_acquire(&writer_state) == IDLE;
+}
+
+void sp_lifecycle_finish(bool goes_on)
+{
+    struct sp_region *r = sp_lifecycle_region();
+    if (!r || (!python_ran && !is_child && !sp_py_running() && sp_py.layout))
+        return;
+    int idle = IDLE;
+    while (!sp_cas(&writer_state, &idle, WRITING)) {
+        if (idle == DONE || !wait_for_writer())
+            return;
+        idle = IDLE;
+    }
+    sp_store_release(&writer_tid, sp_os_gettid());
+    uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF)); /* a late tick has nothing to add */
+    write_profile(r);
+    sp_store_release(&writer_tid, 0);
+    if (goes_on) {
+        sp_handler_thaw(r);
+        sp_store_release(&writer_state, IDLE);
+    } else {
+        sp_store_release(&writer_state, DONE);
+    }
+    sp_os_mask_set(mask);
+}

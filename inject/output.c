@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT
+ * See output.h. A profile is written beside its name and then given the name: link() semantics where nothing may
+ * be replaced, an exchange where an older profile may, so that two writers at once lose nothing. */
+#include "inject/output.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "compat/buf.h"
+#include "compat/diag.h"
+#include "compat/os.h"
+
+#define MOST_NUMBERS 10000u
+#define BUFFER_BYTES 65536u
+
+/* What every file of ours begins with. */
+static const char our_head[] = "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spprof@";
+
+static void parent_of(char *directory, const char *path)
+{
+    struct sp_buf b = {directory, SP_PATH_BYTES, 0, false};
+    const char *slash = strrchr(path, '/');
+    if (slash == path)
+        sp_buf_char(&b, '/');
+    else if (slash)
+        sp_buf_mem(&b, path, (size_t)(slash - path));
+    else
+        sp_buf_char(&b, '.');
+}
+
+static bool is_writable_directory(const char *path)
+{
+    struct sp_os_stat st;
+    return sp_os_stat(path, true, &st) == 0 && st.kind == SP_OS_DIRECTORY && sp_os_can_write(path);
+}
+
+static bool fallback_directory(const struct sp_output *o, int attempt, char *directory)
+{
+    struct sp_buf b = {directory, SP_PATH_BYTES, 0, false};
+    const char *tmp = sp_config_env(o->environment, "TMPDIR");
+    sp_buf_str(&b, attempt == 0 && tmp && *tmp == '/' ? tmp : "/tmp");
+    return attempt < 2;
+}
+
+/* ---- start */
+static void check_place(const struct sp_output *o)
+{
+    static char directory[SP_PATH_BYTES];
+    if (o->out[0] && sp_name_kind_of(o->out) == SP_NAME_PATTERN)
+        return; /* its directory may hold fields */
+    if (o->out[0])
+        parent_of(directory, o->out);
+    const char *place = o->out[0] ? directory : o->directory;
+    if (is_writable_directory(place))
+        return;
+    static char other[SP_PATH_BYTES];
+    for (int i = 0; fallback_directory(o, i, other); i++)
+        if (is_writable_directory(other)) {
+            sp_diag_join("directory ", place, " cannot be written to; the profile will go to ", other, NULL);
+            return;
+        }
+    sp_diag_join("directory ", place, " cannot be written to, nor can /tmp; there will be no profile", NULL, NULL);
+}
+
+void sp_output_init(struct sp_output *o, const char *out)
+{
+    static char cwd[SP_PATH_BYTES];
+    struct sp_os_stat st;
+    if (sp_os_cwd(cwd, sizeof cwd) != 0)
+        memcpy(cwd, "/", 2);
+    struct sp_buf dir = {o->directory, sizeof o->directory, 0, false}, b = {o->out, sizeof o->out, 0, false};
+    sp_buf_str(&dir, cwd[1] ? cwd : "");
+    if (out && *out) {
+        if (*out != '/') {
+            sp_buf_str(&b, cwd[1] ? cwd : "");
+            sp_buf_char(&b, '/');
+        }
+        sp_buf_str(&b, out);
+        bool is_directory = b.data[b.len - 1] == '/' ||
+                            (sp_name_kind_of(out) != SP_NAME_PATTERN && sp_os_stat(o->out, true, &st) == 0 &&
+                             st.kind == SP_OS_DIRECTORY);
+        if (is_directory) {
+            while (b.len > 1 && o->out[b.len - 1] == '/')
+                o->out[--b.len] = '\0';
+            memcpy(o->directory, o->out, b.len + 1);
+            if (strcmp(o->directory, "/") == 0)
+                o->directory[0] = '\0';
+            o->out[0] = '\0';
+        }
+    }
+    check_place(o);
+}
+
+/* ---- may this name be replaced? */
+enum verdict { TAKE_NEW, REPLACE, IN_PLACE, NEXT_NUMBER, REFUSE };
+
+static bool is_ours(const char *path)
+{
+    char head[sizeof our_head - 1];
+    int fd = sp_os_open_read(path);
+    if (fd < 0)
+        return false;
+    long n = sp_os_read(fd, head, sizeof head);
+    sp_os_close(fd);
+    return n == (long)sizeof head && memcmp(head, our_head, sizeof head) == 0;
+}
+
+/* A symlink of somebody else in a directory where everybody may put one. */
+static bool is_planted(const char *path, const struct sp_os_stat *link)
+{
+    static char directory[SP_PATH_BYTES];
+    struct sp_os_stat st;
+    parent_of(directory, path);
+    return link->kind == SP_OS_SYMLINK && link->uid != sp_os_euid() && sp_os_stat(directory, true, &st) == 0 &&
+           (st.mode & 01000);
+}
+
+static enum verdict judge(const struct sp_output *o, const char *path, bool may_replace)
+{
+    struct sp_os_stat st;
+    if (sp_os_stat(path, false, &st) != 0)
+        return TAKE_NEW;
+    if (is_planted(path, &st))
+        return REFUSE;
+    if (st.kind == SP_OS_SYMLINK && sp_os_stat(path, true, &st) != 0)
+        return REFUSE; /* dangling: not ours to decide what it points at */
+    if (st.kind != SP_OS_REGULAR)
+        return REFUSE;
+    bool own = o->written_inode == st.inode && o->written_device == st.device && strcmp(o->written, path) == 0;
+    if (own)
+        return REPLACE;
+    bool older = st.mtime_ns < o->run_started_ns;
+    return may_replace && (st.size == 0 || (older && is_ours(path))) ? REPLACE : NEXT_NUMBER;
+}
+
+/* ---- writing */
+static int sink_fd(void *arg, const void *data, size_t n)
+{
+    return sp_os_write_all(*(const int *)arg, data, n);
+}
+
+static int write_to(int fd, struct sp_profile *p, const char *name)
+{
+    /* The region's own memory: the stack may be a small one. It lies behind what the view uses. */
+    struct sp_region *r = (struct sp_region *)(uintptr_t)p->region;
+    uint64_t scratch_bytes = r->scratch_bytes;
+    r->scratch_bytes -= BUFFER_BYTES;
+    struct sp_out out = {
+        .sink = sink_fd,
+        .arg = &fd,
+        .buffer = sp_at(r, r->scratch + r->scratch_bytes),
+        .cap = BUFFER_BYTES,
+        .most = p->most_bytes,
+    };
+    int rc = sp_writer_for(name)->write(p, &out);
+    r->scratch_bytes = scratch_bytes;
+    return rc;
+}
+
+/* A new file `tmp` with the profile in it; tried again smaller while it is over the file size limit. */
+static int write_temporary(const char *tmp, const char *name, struct sp_profile *p)
+{
+    uint64_t limit = sp_os_limit_file_size();
+    p->most_bytes = limit;
+    for (int attempt = 0;; attempt++) {
+        int fd = sp_os_create(tmp);
+        if (fd < 0)
+            return fd;
+        int rc = write_to(fd, p, name);
+        int close_rc = sp_os_close(fd);
+        if (rc == 0)
+            rc = close_rc;
+        if (rc == 0)
+            return 0;
+        sp_os_unlink(tmp);
+        if (rc != -EFBIG || attempt == 8)
+            return rc;
+        p->most_bytes /= 2;
+    }
+}
+
+static int copy_in_place(const char *tmp, const char *path)
+{
+    int from = sp_os_open_read(tmp), to = sp_os_open_in_place(path);
+    int rc = from < 0 ? from : to < 0 ? to : 0;
+    char chunk[4096];
+    for (long n; rc == 0 && (n = sp_os_read(from, chunk, sizeof chunk)) != 0;)
+        rc = n < 0 ? (int)n : sp_os_write_all(to, chunk, (size_t)n);
+    if (from >= 0)
+        sp_os_close(from);
+    if (to >= 0)
+        sp_os_close(to);
+    sp_os_unlink(tmp);
+    return rc;
+}
+
+/* Puts tmp in the place of an older profile. If another process replaced that meanwhile, its profile gets
+ * tmp's old name back and -EEXIST says so: the caller gives it a numbered name. */
+static int replace(const struct sp_output *o, const char *tmp, const char *path)
+{
+    struct sp_os_stat before, displaced;
+    sp_os_stat(path, false, &before);
+    if (before.kind == SP_OS_SYMLINK)
+        return copy_in_place(tmp, path) == 0 ? 0 : -EIO;
+    int rc = sp_os_rename_exchange(tmp, path);
+    if (rc == -EBUSY || rc == -EXDEV) /* a bind-mounted file has no other name */
+        return copy_in_place(tmp, path);
+    if (rc == -EINVAL || rc == -ENOSYS)
+        return sp_os_rename(tmp, path);
+    if (rc != 0)
+        return rc;
+    bool same = sp_os_stat(tmp, false, &displaced) == 0 && displaced.inode == before.inode;
+    if (same && (displaced.mtime_ns < o->run_started_ns || displaced.size == 0 ||
+                 displaced.inode == o->written_inode)) {
+        sp_os_unlink(tmp);
+        return 0;
+    }
+    sp_os_rename_exchange(tmp, path);
+    return -EEXIST;
+}
+
+static void temporary_name(char *tmp, const char *path, uint32_t pid)
+{
+    struct sp_buf b = {tmp, SP_PATH_BYTES, 0, false};
+    sp_buf_str(&b, path);
+    b.len -= b.len > SP_PATH_BYTES - 32 ? 32 : 0;
+    sp_buf_str(&b, ".tmp-");
+    sp_buf_u64(&b, pid);
+}
+
+static void remember(struct sp_output *o, const char *path)
+{
+    struct sp_os_stat st;
+    memmove(o->written, path, strlen(path) + 1);
+    o->written_inode = sp_os_stat(path, true, &st) == 0 ? st.inode : 0;
+    o->written_device = st.device;
+}
+
+struct naming {
+    const char *out;       /* "": default name */
+    const char *directory;
+    bool with_pid, may_replace;
+};
+
+static bool candidate(const struct sp_output *o, const struct naming *n, const struct sp_name_values *v, char *path)
+{
+    (void)o;
+    return n->out[0] ? sp_name_expand(path, n->out, n->with_pid, v) : sp_name_default(path, n->directory, v);
+}
+
+/* The first name of the series that can be had. -EPERM: refused for what it is. */
+static int publish_series(struct sp_output *o, struct sp_profile *p, struct naming n, struct sp_name_values *v,
+                          char *path)
+{
+    static char tmp[SP_PATH_BYTES];
+    tmp[0] = '\0';
+    int rc = -EEXIST;
+    for (v->number = 1; v->number <= MOST_NUMBERS && rc == -EEXIST; v->number++) {
+        if (!candidate(o, &n, v, path)) {
+            rc = -ENAMETOOLONG;
+            break;
+        }
+        enum verdict verdict = judge(o, path, n.may_replace);
+        if (verdict == NEXT_NUMBER && !n.with_pid && n.out[0] && v->number == 1 &&
+            sp_name_kind_of(n.out) == SP_NAME_LITERAL) {
+            /* Somebody's file of this run has the plain name: tell the two apart by pid first. */
+            struct sp_os_stat st;
+            if (sp_os_stat(path, true, &st) == 0 && st.mtime_ns >= o->run_started_ns && is_ours(path)) {
+                n.with_pid = true;
+                v->number = 0;
+                continue;
+            }
+            sp_diag_join(path, " exists and is no profile of an earlier run; it stays, a numbered name is used", NULL,
+                         NULL, NULL);
+        }
+        if (verdict == NEXT_NUMBER)
+            continue;
+        if (verdict == REFUSE) {
+            rc = -EPERM;
+            break;
+        }
+        if (!tmp[0]) {
+            temporary_name(tmp, path, v->pid);
+            rc = write_temporary(tmp, path, p);
+            if (rc == -EEXIST) { /* left by an earlier process of this pid that was killed */
+                sp_os_unlink(tmp);
+                rc = write_temporary(tmp, path, p);
+            }
+            if (rc != 0)
+                return rc;
+        }
+        rc = verdict == TAKE_NEW ? sp_os_rename_new(tmp, path) : replace(o, tmp, path);
+    }
+    if (rc != 0 && tmp[0])
+        sp_os_unlink(tmp);
+    if (rc == 0)
+        remember(o, path);
+    return rc;
+}
+
+static const char *error_text(int rc)
+{
+    switch (-rc) {
+    case EACCES:
+        return "permission denied";
+    case ENOENT:
+        return "no such directory";
+    case ENOTDIR:
+        return "not a directory";
+    case ENOSPC:
+        return "no space left";
+    case EDQUOT:
+        return "over quota";
+    case EROFS:
+        return "read-only file system";
+    case EFBIG:
+        return "over the file size limit";
+    case EMFILE:
+    case ENFILE:
+        return "too many open files";
+    case ENAMETOOLONG:
+        return "the name is too long";
+    case EPERM:
+        return "it is a device, FIFO, socket, or somebody else's link";
+    case EISDIR:
+        return "it is a directory";
+    case ENOMEM:
+        return "the writer's memory is too small";
+    case EEXIST:
+        return "all numbered names are taken";
+    default:
+        return "input/output error";
+    }
+}
+
+static int write_somewhere(struct sp_output *o, struct sp_profile *p)
+{
+    static char path[SP_PATH_BYTES], place[SP_PATH_BYTES];
+    struct sp_name_values v = {
+        .pid = p->region->pid,
+        .started_wall_ns = p->region->started_wall_ns,
+        .host = o->host,
+        .script = o->script,
+        .environment = o->environment,
+    };
+    bool pattern = sp_name_kind_of(o->out) == SP_NAME_PATTERN;
+    struct naming n = {
+        .out = o->out,
+        .directory = o->directory,
+        .with_pid = o->out[0] && !o->is_owner && !(pattern && sp_name_is_unique(o->out)),
+        .may_replace = o->out[0] != '\0',
+    };
+    int rc = publish_series(o, p, n, &v, path);
+    if (rc == -EPERM) {
+        sp_diag_join(path, " is not written to; ", error_text(rc), "; the default name is used", NULL);
+        n = (struct naming){.out = "", .directory = o->directory};
+        rc = publish_series(o, p, n, &v, path);
+    }
+    for (int i = 0; rc != 0 && rc != -ENOMEM && fallback_directory(o, i, place); i++) {
+        int first = rc;
+        n = (struct naming){.out = "", .directory = place};
+        rc = publish_series(o, p, n, &v, o->written);
+        if (rc == 0)
+            sp_diag_join(path, " could not be written (", error_text(first), "); the profile is in ", o->written);
+    }
+    if (rc != 0)
+        sp_diag_join("the profile could not be written to ", path, "; ", error_text(rc), "; it is lost");
+    return rc;
+}
+
+int sp_output_write(struct sp_output *o, struct sp_profile *p)
+{
+    /* Beyond RLIMIT_FSIZE the kernel sends SIGXFSZ, which kills. */
+    uint64_t xfsz = SP_OS_MASK(SIGXFSZ), old = sp_os_mask_block(xfsz);
+    int rc = write_somewhere(o, p);
+    siginfo_t info;
+    if (!(old & xfsz))
+        sp_os_take_pending(xfsz, &info);
+    sp_os_mask_set(old);
+    return rc;
+}

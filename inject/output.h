@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ * Where a profile goes, and putting it there without ever losing another one. */
+#ifndef SP_INJECT_OUTPUT_H
+#define SP_INJECT_OUTPUT_H
+
+#include "inject/config.h"
+#include "inject/output_name.h"
+#include "writers/writer.h"
+
+struct sp_output {
+    char out[SP_PATH_BYTES];       /* SPPROF_OUT, absolute; "": default */
+    char directory[SP_PATH_BYTES]; /* of default names */
+    bool is_owner;                 /* first CPython process of the run */
+    uint64_t run_started_ns;       /* wall clock: what is newer belongs to this run */
+    char host[65], script[128];
+    char *const *environment;
+    /* what this process wrote last: it may be replaced by the next */
+    char written[SP_PATH_BYTES];
+    uint64_t written_inode, written_device;
+};
+
+/* [start] Resolves names against the working directory, looks whether the place can be written to, and says so
+ * if not. */
+void sp_output_init(struct sp_output *o, const char *out);
+
+/* [any] Writes the profile of a frozen region and publishes it. 0, or negative errno (said in a line). Blocks
+ * SIGXFSZ meanwhile; allocates nothing. */
+int sp_output_write(struct sp_output *o, struct sp_profile *p);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * See output_name.h. */
+#include "inject/output_name.h"
+
+#include <string.h>
+
+#include "compat/buf.h"
+#include "compat/utc.h"
+#include "inject/config.h"
+#include "writers/writer.h"
+
+enum sp_name_kind sp_name_kind_of(const char *out)
+{
+    if (!out || !*out)
+        return SP_NAME_DEFAULT;
+    for (const char *p = strchr(out, '%'); p; p = strchr(p + 2, '%')) {
+        if (p[1] != '%')
+            return SP_NAME_PATTERN;
+    }
+    return SP_NAME_LITERAL;
+}
+
+bool sp_name_is_unique(const char *pattern)
+{
+    for (const char *p = strchr(pattern, '%'); p && p[1]; p = strchr(p + 2, '%'))
+        if (p[1] == 'p' || p[1] == 'n')
+            return true;
+    return false;
+}
+
+static void put_time(struct sp_buf *b, uint64_t wall_ns)
+{
+    struct sp_utc u = sp_utc_from_seconds(wall_ns / SP_NS_PER_S);
+    sp_buf_u64_pad(b, u.year, 4);
+    sp_buf_u64_pad(b, u.month, 2);
+    sp_buf_u64_pad(b, u.day, 2);
+    sp_buf_char(b, 'T');
+    sp_buf_u64_pad(b, u.hour, 2);
+    sp_buf_u64_pad(b, u.minute, 2);
+    sp_buf_u64_pad(b, u.second, 2);
+    sp_buf_char(b, 'Z');
+}
+
+/* A value must not lead to another directory. */
+static void put_value(struct sp_buf *b, const char *s)
+{
+    for (; *s; s++)
+        sp_buf_char(b, *s == '/' ? '_' : *s);
+}
+
+/* Puts what `p` (behind a %) stands for; returns what follows it. */
+static const char *put_field(struct sp_buf *b, const char *p, const struct sp_name_values *v, bool *numbered)
+{
+    const char *end;
+    char name[128];
+    switch (*p) {
+    case 'p':
+        sp_buf_u64(b, v->pid);
+        return p + 1;
+    case 'h':
+        put_value(b, v->host);
+        return p + 1;
+    case 't':
+        put_time(b, v->started_wall_ns);
+        return p + 1;
+    case 'e':
+        put_value(b, *v->script ? v->script : "python");
+        return p + 1;
+    case 'n':
+        sp_buf_u64(b, v->number);
+        *numbered = true;
+        return p + 1;
+    case '%':
+        sp_buf_char(b, '%');
+        return p + 1;
+    case '{':
+        end = strchr(p, '}');
+        if (end && (size_t)(end - p) < sizeof name) {
+            memcpy(name, p + 1, (size_t)(end - p - 1));
+            name[end - p - 1] = '\0';
+            const char *value = sp_config_env(v->environment, name);
+            put_value(b, value ? value : "");
+            return end + 1;
+        }
+        /* fall through */
+    default: /* unknown: as it stands */
+        sp_buf_char(b, '%');
+        return p;
+    }
+}
+
+static void put_extra(struct sp_buf *b, bool with_pid, bool number, const struct sp_name_values *v)
+{
+    if (with_pid) {
+        sp_buf_char(b, '.');
+        sp_buf_u64(b, v->pid);
+    }
+    if (number) {
+        sp_buf_char(b, '-');
+        sp_buf_u64(b, v->number);
+    }
+}
+
+bool sp_name_default(char *path, const char *directory, const struct sp_name_values *v)
+{
+    struct sp_buf b = {path, SP_PATH_BYTES, 0, false};
+    sp_buf_str(&b, directory);
+    sp_buf_str(&b, "/spprof-");
+    sp_buf_u64(&b, v->pid);
+    put_extra(&b, false, v->number > 1, v);
+    sp_buf_str(&b, ".speedscope.json");
+    return !b.cut;
+}
+
+bool sp_name_expand(char *path, const char *out, bool with_pid, const struct sp_name_values *v)
+{
+    struct sp_buf b = {path, SP_PATH_BYTES, 0, false};
+    bool numbered = false;
+    for (const char *p = out; *p;) {
+        if (*p == '%') {
+            p = put_field(&b, p + 1, v, &numbered);
+        } else {
+            sp_buf_char(&b, *p++);
+        }
+    }
+    size_t suffix = sp_writer_suffix_bytes(path);
+    char tail[64];
+    if (suffix >= sizeof tail || b.cut)
+        suffix = 0;
+    memcpy(tail, path + b.len - suffix, suffix);
+    b.len -= suffix;
+    put_extra(&b, with_pid, v->number > 1 && !numbered, v);
+    sp_buf_mem(&b, tail, suffix);
+    return !b.cut;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ * From SPPROF_OUT to file names. Pure: no system calls, no state. */
+#ifndef SP_INJECT_OUTPUT_NAME_H
+#define SP_INJECT_OUTPUT_NAME_H
+
+#include "compat/base.h"
+
+#define SP_PATH_BYTES 4096
+
+struct sp_name_values {
+    uint32_t pid;
+    uint64_t started_wall_ns;
+    const char *host;
+    const char *script;        /* base name without extension; "" becomes "python" */
+    char *const *environment;  /* for %{VAR} */
+    uint32_t number;           /* for %n and numbered names; 1 is the first */
+};
+
+enum sp_name_kind {
+    SP_NAME_DEFAULT, /* spprof-<pid>.speedscope.json in a directory */
+    SP_NAME_LITERAL, /* a name without % */
+    SP_NAME_PATTERN, /* a name with % */
+};
+
+enum sp_name_kind sp_name_kind_of(const char *out);
+/* Whether a pattern tells processes (%p) or files (%n) apart. */
+bool sp_name_is_unique(const char *pattern);
+
+/* Writes the name of candidate `v->number` to `path` (SP_PATH_BYTES): for defaults spprof-<pid>[-number] in
+ * `directory`; otherwise `out` expanded, with .PID put before the suffix if `with_pid`, and -number from 2 on
+ * unless %n took it. False: it does not fit. */
+bool sp_name_default(char *path, const char *directory, const struct sp_name_values *v);
+bool sp_name_expand(char *path, const char *out, bool with_pid, const struct sp_name_values *v);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ * Where the loader enters and leaves. */
+#include "inject/lifecycle.h"
+
+__attribute__((constructor)) static void load(void)
+{
+    sp_lifecycle_load();
+}
+
+__attribute__((destructor)) static void unload(void)
+{
+    sp_lifecycle_finish(false);
+}

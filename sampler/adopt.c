@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ * See adopt.h. */
+#include "sampler/adopt.h"
+
+#include "compat/os.h"
+#include "sampler/handler.h"
+#include "sampler/log.h"
+#include "sampler/threads.h"
+
+SP_SIGSAFE static void adopt(void *arg, int tid)
+{
+    struct sp_region *r = arg;
+    /* A thread between its creation and its first instruction has a slot, but no tid in it yet: read before
+     * the look-up, or one that begins between the two would get a second slot. */
+    bool starting = sp_load_acquire(&r->n_starting) != 0;
+    struct sp_thread *known = sp_thread_by_tid(r, tid);
+    if (known)
+        known->adopted &= ~2u; /* seen */
+    if (known || starting)
+        return;
+    struct sp_thread *t = sp_thread_claim(r);
+    if (!t)
+        return;
+    uint64_t cpu = sp_os_thread_cpu_ns_of(tid);
+    t->adopted = 1;
+    t->in_handler = 1; /* no tick of its own before the slot is complete */
+    sp_thread_begin(r, t, tid, 0, 0);
+    sp_log_book(r, t, r->pseudo_node[SP_CPU_NOT_SAMPLED], SP_CPU_NOT_SAMPLED, cpu, 0);
+    t->last_cpu_ns = cpu;
+    sp_engine->thread_start(r, t);
+    sp_store_release(&t->in_handler, 0);
+}
+
+SP_SIGSAFE static void end_gone(struct sp_region *r)
+{
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
+        struct sp_thread *t = sp_thread_at(r, i);
+        if (!t || sp_load_acquire(&t->state) != SP_THREAD_LIVE || t->adopted != 3)
+            continue;
+        sp_engine->thread_stop(t);
+        t->end_cpu_ns = t->last_cpu_ns; /* what came after is in (thread start/end) */
+        sp_add_relaxed(&r->n_ended, 1);
+        sp_store_release(&t->state, SP_THREAD_ENDED);
+    }
+}
+
+void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns)
+{
+    uint32_t idle = 0;
+    if (!sp_cas(&r->scanning, &idle, 1))
+        return;
+    sp_store_relaxed(&r->next_scan_ns, now_mono_ns + SP_ADOPT_EVERY_NS);
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
+        struct sp_thread *t = sp_thread_at(r, i);
+        if (t && sp_load_acquire(&t->state) == SP_THREAD_LIVE && t->adopted)
+            t->adopted |= 2; /* not seen yet */
+    }
+    if (sp_os_each_thread(adopt, r) == 0)
+        end_gone(r);
+    sp_store_release(&r->scanning, 0);
+}

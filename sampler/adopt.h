@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ * Threads that no hook of ours saw being made: SIGEV_THREAD callbacks, raw clone. */
+#ifndef SP_SAMPLER_ADOPT_H
+#define SP_SAMPLER_ADOPT_H
+
+#include "sampler/store.h"
+
+#define SP_ADOPT_EVERY_NS SP_NS_PER_S
+
+/* [handler] Looks at the process's threads, gives a timer to those without a slot, and ends adopted ones that
+ * are gone. One caller at a time; the others return at once. */
+SP_SIGSAFE void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns);
+
+#endif

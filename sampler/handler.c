@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * See handler.h. errno needs no saving: nothing here calls libc but memcpy, memset and the vDSO's clock. */
+#include "sampler/handler.h"
+
+#include "compat/cpu.h"
+#include "compat/os.h"
+#include "sampler/adopt.h"
+#include "sampler/log.h"
+#include "sampler/threads.h"
+#include "sampler/walk_python.h"
+
+struct sp_region *sp_region;
+const struct sp_engine_ops *sp_engine;
+void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);
+void (*sp_handler_forked)(void);
+
+bool sp_handler_is_tick(const siginfo_t *info)
+{
+    return info->si_code == SI_TIMER && (uint64_t)(uintptr_t)info->si_value.sival_ptr >> 32 == sp_tick_cookie;
+}
+
+SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, const siginfo_t *info, uintptr_t sp)
+{
+    uint64_t now = sp_os_thread_cpu_ns(), mono = sp_os_mono_ns();
+    uint64_t since = mono - r->started_mono_ns, delta = now - t->last_cpu_ns;
+    if (now < t->last_cpu_ns)
+        return;
+    t->last_cpu_ns = now;
+    if (SP_UNLIKELY(t->blocked_ns)) {
+        uint64_t blocked = sp_min_u64(t->blocked_ns, delta);
+        t->blocked_ns = 0;
+        delta -= blocked;
+        sp_log_book(r, t, r->pseudo_node[SP_CPU_BLOCKED], SP_CPU_BLOCKED, blocked, since);
+    }
+    struct sp_sampled s = sp_walk_python(r, t, sp);
+    if (s.loss)
+        sp_count_loss(r, s.loss);
+    sp_log_book(r, t, s.node, s.category, delta, since);
+    t->samples++;
+    t->overruns += (uint64_t)info->si_overrun;
+    if (delta <= 2 * t->period_ns)
+        t->prompt_ns += delta;
+    if (mono >= sp_load_relaxed(&r->next_scan_ns))
+        sp_adopt_scan(r, mono);
+}
+
+void sp_handler(int sig, siginfo_t *info, void *context)
+{
+    if (!sp_handler_is_tick(info)) {
+        sp_handler_foreign(sig, info, context);
+        return;
+    }
+    struct sp_region *r = sp_region;
+    if (SP_UNLIKELY(!sp_store_ready(r))) {
+        sp_handler_forked();
+        return;
+    }
+    uint32_t number = (uint32_t)(uintptr_t)info->si_value.sival_ptr;
+    struct sp_thread *t = number && number <= r->n_threads ? sp_thread_at(r, number) : NULL;
+    if (!t || sp_load_relaxed(&t->state) != SP_THREAD_LIVE)
+        return;
+    if (t->in_handler) {
+        sp_count_loss(r, SP_LOSS_NESTED);
+        return;
+    }
+    /* Pairs with sp_handler_freeze: either we see `frozen`, or it sees us inside. */
+    __atomic_store_n(&t->in_handler, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&r->frozen, __ATOMIC_SEQ_CST))
+        sp_count_loss(r, SP_LOSS_FROZEN);
+    else
+        take_sample(r, t, info, sp_cpu_context_sp(context));
+    sp_store_release(&t->in_handler, 0);
+}
+
+void sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)
+{
+    __atomic_store_n(&r->frozen, 1, __ATOMIC_SEQ_CST);
+    uint64_t until = sp_os_mono_exact_ns() + limit_ns;
+    int self = sp_os_gettid();
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
+        struct sp_thread *t = sp_thread_at(r, i);
+        if (!t || sp_load_acquire(&t->state) != SP_THREAD_LIVE)
+            continue;
+        while (__atomic_load_n(&t->in_handler, __ATOMIC_SEQ_CST) && t->tid != self && sp_os_mono_exact_ns() < until)
+            sp_os_sleep_ns(100000);
+        uint64_t cpu = sp_os_thread_cpu_ns_of(t->tid);
+        t->end_cpu_ns = sp_max_u64(cpu, t->last_cpu_ns);
+        sp_thread_rest(r, t, t->end_cpu_ns, t->rest_ns);
+    }
+}
+
+void sp_handler_thaw(struct sp_region *r)
+{
+    __atomic_store_n(&r->frozen, 0, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ * The signal handler, and the store that it fills. */
+#ifndef SP_SAMPLER_HANDLER_H
+#define SP_SAMPLER_HANDLER_H
+
+#include <signal.h>
+
+#include "sampler/engine.h"
+
+/* The region of this process; NULL until sampling starts. Set once. */
+extern struct sp_region *sp_region;
+/* The engine that sampling runs on. */
+extern const struct sp_engine_ops *sp_engine;
+
+/* [handler] SIGPROF. A tick of ours becomes a finished sample; any other goes to sp_handler_foreign. */
+SP_SIGSAFE void sp_handler(int sig, siginfo_t *info, void *context);
+
+/* [handler] Whether the signal is a tick of ours. */
+SP_SIGSAFE bool sp_handler_is_tick(const siginfo_t *info);
+
+/* What receives a SIGPROF that is not ours: inject/hook_signal.c sets it. */
+extern void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);
+/* What makes the region of a fork child that ticks before anything else did: inject/lifecycle.c sets it. */
+extern void (*sp_handler_forked)(void);
+
+/* [any] Stops all handlers from changing the store: afterwards none is inside. Waits at most `limit_ns`.
+ * Fills end_cpu_ns and rest_ns of the living threads. */
+void sp_handler_freeze(struct sp_region *r, uint64_t limit_ns);
+/* [any] Lets them go on. */
+void sp_handler_thaw(struct sp_region *r);
+
+#endif

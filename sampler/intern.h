@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * Interning: the same string, function, frame or call path gets the same id, from any thread, without locks.
+ * All of it may run in the handler. An id of 0 means that the region is full. */
+#ifndef SP_SAMPLER_INTERN_H
+#define SP_SAMPLER_INTERN_H
+
+#include "sampler/store.h"
+
+/* [handler] Ref of a string with these bytes. */
+SP_SIGSAFE uint32_t sp_intern_string(struct sp_region *r, const char *data, uint32_t bytes);
+
+/* [handler] Id of the function that the live code object at `address` is. `text` is scratch of 4,160 bytes. */
+SP_SIGSAFE uint32_t sp_intern_code(struct sp_region *r, uint64_t address, char *text);
+
+/* [handler] Id of a Python frame. */
+SP_SIGSAFE uint32_t sp_intern_frame(struct sp_region *r, enum sp_frame_kind kind, uint32_t what, int32_t offset);
+
+/* [handler] Id of the call path that ends in `frame` below `parent` (0: a root). */
+SP_SIGSAFE uint32_t sp_intern_node(struct sp_region *r, uint32_t parent, uint32_t frame);
+
+/* [handler] Adds to the sum of (thread, node). False: no room for another sum. */
+SP_SIGSAFE bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t cpu_ns,
+                                uint64_t samples);
+
+/* [any] The code object at `address` is about to be freed: its id is no longer found by address. */
+void sp_intern_forget_code(struct sp_region *r, uint64_t address);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ * See log.h. */
+#include "sampler/log.h"
+
+#include "sampler/intern.h"
+
+#define FIRST_CHUNK_BYTES 512u /* most threads are short */
+#define CHUNK_BYTES 4096u
+
+SP_SIGSAFE static struct sp_chunk *new_chunk(struct sp_region *r, uint32_t bytes)
+{
+    if (sp_load_relaxed(&r->log_bytes) + bytes > r->log_limit)
+        return NULL;
+    uint64_t at = sp_store_alloc(r, bytes, 64);
+    if (!at)
+        return NULL;
+    sp_add_relaxed(&r->log_bytes, bytes);
+    struct sp_chunk *c = sp_at(r, at);
+    c->cap = (uint32_t)((bytes - sizeof *c) / sizeof c->records[0]);
+    return c;
+}
+
+SP_SIGSAFE static uint32_t chunk_ref(const struct sp_region *r, const struct sp_chunk *c)
+{
+    return (uint32_t)(((uintptr_t)c - (uintptr_t)r) / 64);
+}
+
+/* The next chunk to write to: one left from an earlier life of the slot, or a new one. */
+SP_SIGSAFE static struct sp_chunk *advance(struct sp_region *r, struct sp_thread *t, uint64_t since_ns)
+{
+    struct sp_chunk *last = t->chunk ? sp_at64(r, t->chunk) : NULL, *c;
+    uint32_t next = last ? last->next : t->first_chunk;
+    if (next) {
+        c = sp_at64(r, next);
+    } else {
+        c = new_chunk(r, last ? CHUNK_BYTES : FIRST_CHUNK_BYTES);
+        if (!c)
+            return NULL;
+        if (last)
+            last->next = chunk_ref(r, c);
+        else
+            t->first_chunk = chunk_ref(r, c);
+    }
+    c->n = 0;
+    c->base_ns = since_ns;
+    t->chunk = chunk_ref(r, c);
+    return c;
+}
+
+SP_SIGSAFE static bool append(struct sp_region *r, struct sp_thread *t, uint32_t node, uint32_t cpu_ns,
+                              uint64_t since_ns)
+{
+    struct sp_chunk *c = t->chunk ? sp_at64(r, t->chunk) : NULL;
+    if (c && c->n) {
+        struct sp_record *last = &c->records[c->n - 1];
+        if (last->node == node && last->cpu_ns <= UINT32_MAX - cpu_ns) {
+            last->cpu_ns += cpu_ns;
+            return true;
+        }
+    }
+    uint64_t time = c ? (since_ns - c->base_ns) >> SP_RECORD_TIME_SHIFT : 0;
+    if (!c || c->n == c->cap || time > SP_RECORD_TIME_MAX) {
+        c = advance(r, t, since_ns);
+        if (!c)
+            return false;
+        time = 0;
+    }
+    c->records[c->n] = (struct sp_record){node, cpu_ns, 0, (uint32_t)time};
+    sp_store_release(&c->n, c->n + 1);
+    return true;
+}
+
+void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_cpu category, uint64_t cpu_ns,
+                 uint64_t since_ns)
+{
+    t->cpu_ns[category] += cpu_ns;
+    while (cpu_ns) {
+        uint32_t part = (uint32_t)sp_min_u64(cpu_ns, UINT32_MAX);
+        if (!append(r, t, node, part, since_ns)) {
+            uint64_t never = 0;
+            sp_cas(&r->time_order_until_ns, &never, since_ns ? since_ns : 1);
+            /* No room for a total either: the writer shows what the sums have and the log lacks. */
+            sp_intern_total(r, t->number, node, part, 1);
+        }
+        cpu_ns -= part;
+    }
+}
+
+static void fold_totals(struct sp_region *r, uint32_t number)
+{
+    for (uint32_t id = 1; id < sp_pool_end(&r->totals); id++) {
+        struct sp_total *t = sp_pool_entry(r, &r->totals, id);
+        if (t->thread == number && t->cpu_ns) {
+            sp_intern_total(r, 0, t->node, t->cpu_ns, t->samples);
+            t->cpu_ns = 0;
+            t->samples = 0;
+        }
+    }
+}
+
+void sp_log_fold(struct sp_region *r, struct sp_thread *t)
+{
+    for (uint32_t at = t->chunk ? t->first_chunk : 0; at;) {
+        struct sp_chunk *c = sp_at64(r, at);
+        for (uint32_t i = 0; i < c->n; i++)
+            sp_intern_total(r, 0, c->records[i].node, c->records[i].cpu_ns, 0);
+        at = at == t->chunk ? 0 : c->next;
+    }
+    t->chunk = 0;
+    fold_totals(r, t->number);
+}

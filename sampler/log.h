@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ * The log of a thread: its samples in order of time. Written by its own handler, and by nobody else while
+ * the thread lives; read by the writer while the store is frozen. */
+#ifndef SP_SAMPLER_LOG_H
+#define SP_SAMPLER_LOG_H
+
+#include "sampler/store.h"
+
+/* [handler] Books `cpu_ns` of the thread to a call path; time in `category` of its sums. `since_ns` is the
+ * time since the start of the profile. When the logs are full the sample goes to a total. */
+SP_SIGSAFE void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_cpu category,
+                            uint64_t cpu_ns, uint64_t since_ns);
+
+/* [any] Moves an ended thread's log and totals to the totals of thread 0; its chunks stay with the slot. */
+void sp_log_fold(struct sp_region *r, struct sp_thread *t);
+
+#endif

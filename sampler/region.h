@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ * The layout of spprof's region: the whole profile of one process, in one position-independent block of
+ * memory. References are offsets and ids, never pointers, so that any process that can see the bytes can
+ * read them. All integers are in the machine's byte order; all times are nanoseconds.
+ *
+ *   header | page directories of the pools | thread directory | ... bump area ... | writer's scratch
+ *
+ * An id names an entry of a pool (ids start at 1, 0 means "none"); a ref names a string: its offset / 8.
+ * Entries are written in full before their id is published, and never change or move afterwards, except
+ * where a field says so. */
+#ifndef SPPROF_REGION_H
+#define SPPROF_REGION_H
+
+#include <stdint.h>
+
+#define SP_REGION_MAGIC 0x3166726770707073ull /* "sppgrf1" as seen in a hex dump, low byte first */
+#define SP_REGION_LAYOUT 1
+
+/* Where CPU time can go when it is not in a Python stack: also the pseudo-frame's number. */
+enum sp_cpu {
+    SP_CPU_PYTHON,           /* in a Python stack */
+    SP_CPU_STARTUP,          /* main thread, before its first Python frame */
+    SP_CPU_THREAD_END,       /* after a thread's last sample */
+    SP_CPU_THREAD_START_END, /* process CPU that no thread's clock shows: clone, teardown, unseen threads */
+    SP_CPU_BLOCKED,          /* while the thread had SIGPROF blocked */
+    SP_CPU_UNWALKABLE,       /* the stack failed a check */
+    SP_CPU_NATIVE_THREAD,    /* a thread without a Python thread state */
+    SP_CPU_NOT_SAMPLED,      /* a thread without a timer */
+    SP_CPU_N
+};
+
+/* Pseudo-frames after those of enum sp_cpu. */
+enum sp_pseudo { SP_PSEUDO_OVERFLOW = SP_CPU_N, SP_PSEUDO_UNKNOWN_PYTHON, SP_PSEUDO_TRUNCATED, SP_PSEUDO_N };
+
+/* Why a sample has no Python stack, or was not taken. */
+enum sp_loss {
+    SP_LOSS_NONE,
+    /* the stack failed a check: its time is in SP_CPU_UNWALKABLE */
+    SP_LOSS_NO_FRAME,      /* a thread state without a frame, or not filled yet */
+    SP_LOSS_FINALIZING,    /* the interpreter is being torn down */
+    SP_LOSS_BAD_TSTATE,    /* the thread state is not this thread's any more */
+    SP_LOSS_BAD_ADDRESS,   /* misaligned or out of range */
+    SP_LOSS_UNREADABLE,    /* the page does not answer */
+    SP_LOSS_BAD_FRAME,     /* owner or order impossible */
+    SP_LOSS_BAD_CODE,      /* not a code object, or the instruction lies outside it */
+    SP_LOSS_BAD_BOTTOM,    /* the chain does not end where a stack ends */
+    SP_LOSS_WALK_N,
+    /* the rest */
+    SP_LOSS_NESTED = SP_LOSS_WALK_N, /* a tick inside a tick: time goes to the next sample */
+    SP_LOSS_FROZEN,                  /* a tick while the writer ran: time goes to the rest */
+    SP_LOSS_OVERFLOW,                /* the tree was full: time is in (overflow) */
+    SP_LOSS_TRUNCATED,               /* deeper than the limit: the leaf part is kept */
+    SP_LOSS_TIMER_REFUSED,           /* threads that got no timer */
+    SP_LOSS_NO_SLOT,                 /* threads that got no slot */
+    SP_LOSS_N
+};
+
+/* ---- tables: open addressing in buckets of 8 slots; a slot is (hash >> 32) << 32 | id, 0 when free.
+ * A key lives in the first free slot of its bucket in level 0, else level 1, ...: slots are never freed,
+ * so every thread looks for a key along the same path and no key is stored twice. */
+#define SP_TABLE_LEVELS 5
+#define SP_BUCKET_SLOTS 8
+#define SP_TABLE_BUCKETS(level) (64u << (3 * (level))) /* 64, 512, 4 K, 32 K, 256 K */
+
+struct sp_table {
+    uint32_t level[SP_TABLE_LEVELS]; /* offset / 64 of the bucket array; 0: not made yet */
+};
+
+/* ---- pools: entries of one size in pages of 256, found through a directory of page offsets / 64 */
+#define SP_POOL_PAGE 256u
+
+struct sp_pool {
+    uint32_t n;         /* next id; grows by atomic add */
+    uint32_t max;       /* ids stay below */
+    uint32_t bytes;     /* of one entry */
+    uint32_t directory; /* offset of the directory */
+};
+
+struct sp_string { /* named by ref */
+    uint32_t bytes;
+    uint32_t hash;
+    char data[]; /* names: valid UTF-8, no NUL inside; line tables: raw */
+};
+
+/* A function as its code object told it, the first time it was seen. */
+struct sp_code {
+    uint32_t name, file;   /* refs; name is the qualified name from CPython 3.11 on */
+    int32_t first_line;
+    uint32_t lines;        /* ref of the line table's bytes; 0: none */
+    uint32_t lines_bytes;  /* of the whole table */
+    uint32_t lines_copied; /* grows to lines_bytes: long tables are copied in steps */
+    uint32_t lines_format; /* enum sp_lines */
+    uint32_t version;      /* reserved */
+};
+
+enum sp_lines { SP_LINES_NONE, SP_LINES_LNOTAB_39, SP_LINES_LINETABLE_310, SP_LINES_LOCATIONS_311 };
+
+/* Address of a live code object -> newest id; one cell per address, overwritten in place. */
+struct sp_cell {
+    uint64_t address;
+    uint64_t code; /* fingerprint << 32 | code id; 0: the code died */
+};
+
+enum sp_frame_kind { SP_FRAME_PYTHON, SP_FRAME_NATIVE, SP_FRAME_PSEUDO };
+
+struct sp_frame {
+    uint32_t kind;  /* enum sp_frame_kind */
+    uint32_t what;  /* Python: code id; native: ref of the module's path; pseudo: number */
+    int32_t offset; /* Python: byte offset of the instruction; native: low half of the offset */
+    uint32_t more;  /* native: high half */
+};
+
+/* The call tree. A parent's id is smaller than its children's. Node 0 is the root above all stacks. */
+struct sp_node {
+    uint32_t parent;
+    uint32_t frame;
+    uint32_t depth; /* 1 for a root frame */
+    uint32_t reserved;
+};
+
+/* Sum of samples that have no record: (thread, node) -> weight. */
+struct sp_total {
+    uint32_t thread; /* number in the thread directory; 0: ended threads folded together */
+    uint32_t node;
+    uint64_t cpu_ns, wall_ns; /* grow */
+    uint64_t samples;         /* grows */
+};
+
+/* ---- logs: what a thread did, in order of time */
+#define SP_RECORD_TIME_SHIFT 18 /* record times count 2^18 ns (0.26 ms) from the chunk's base */
+#define SP_RECORD_TIME_MAX 0xffffffu
+
+enum sp_state { SP_STATE_GIL = 1, SP_STATE_GIL_WAIT = 2, SP_STATE_GC = 4, SP_STATE_NATIVE = 8, SP_STATE_OFF_CPU = 16 };
+
+struct sp_record { /* consecutive samples of one stack are one record */
+    uint32_t node;
+    uint32_t cpu_ns;
+    uint32_t wall_ns;        /* reserved for wall-clock engines: 0 */
+    uint32_t state_and_time; /* enum sp_state << 24 | time */
+};
+
+struct sp_chunk {
+    uint32_t next; /* offset / 64 of the next chunk; 0: last */
+    uint32_t n, cap;
+    uint32_t reserved;
+    uint64_t base_ns; /* since the start of the profile */
+    uint64_t reserved2;
+    struct sp_record records[];
+};
+
+/* ---- threads */
+enum sp_thread_state { SP_THREAD_FREE, SP_THREAD_STARTING, SP_THREAD_LIVE, SP_THREAD_ENDED };
+
+#define SP_THREAD_NAME_BYTES 128
+#define SP_PAGES_KNOWN 64
+
+struct sp_thread {
+    uint32_t state; /* enum sp_thread_state */
+    uint32_t number; /* its place in the thread directory, from 1 */
+    uint32_t serial; /* order of birth in the process, from 1 */
+    int32_t tid;
+    int32_t timer;
+    uint32_t adopted;  /* found by a look at the thread list: it does not tell when it ends */
+    uint32_t in_handler; /* re-entry guard; the writer waits until it is 0 */
+    uint32_t saw_python; /* has had a Python frame */
+    uint64_t last_cpu_ns;  /* thread CPU clock at the last sample */
+    uint64_t base_cpu_ns;  /* ... and when the thread's profile began */
+    uint64_t end_cpu_ns;   /* ... and when it ended, or when the store was frozen */
+    uint64_t blocked_at_ns; /* ... and when SIGPROF was blocked; UINT64_MAX: it is not */
+    uint64_t blocked_ns;    /* since the last sample, to be booked with the next */
+    uint64_t period_ns;     /* what the timer really does */
+    uint64_t cpu_ns[SP_CPU_N];
+    uint64_t rest_ns[SP_CPU_N]; /* valid while frozen: not in the log, to be shown with it */
+    uint64_t samples, prompt_ns;
+    uint64_t overruns;
+    uint64_t random;
+    /* log */
+    uint32_t first_chunk, chunk; /* offset / 64 */
+    /* previous stack and scratch, leaf first */
+    uint32_t stacks;      /* offset / 64 of two arrays of `stack_depth` walked frames; 0: none */
+    uint32_t stack_depth;
+    uint32_t current;     /* which of the two holds the previous stack */
+    uint32_t previous_n;
+    uint32_t previous_root; /* node below the previous stack's root frame: 0, or (truncated) */
+    uint32_t epoch;     /* of the code table when the previous stack was taken */
+    uint64_t pages[SP_PAGES_KNOWN]; /* pages that hold a live interned code object */
+    uint64_t stack_top; /* end of the thread's C stack; 0: unknown */
+    /* process-local: what the thread runs */
+    uint64_t start_routine, start_argument;
+    uint64_t start_mask;  /* mask of the creator */
+    uint32_t unblocked;   /* we unblocked SIGPROF behind the application's back */
+    uint32_t reserved;
+    char name[SP_THREAD_NAME_BYTES]; /* UTF-8; "": none known */
+    char text[4160];                 /* scratch of the name reader */
+};
+
+struct sp_region {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t header_bytes;
+    uint64_t bytes; /* of the whole region */
+    uint64_t next, end; /* bump area: next free offset (grows), first offset behind it */
+    uint64_t scratch, scratch_bytes;
+    uint64_t log_bytes, log_limit;
+    uint64_t stacks_bytes; /* for the threads' stacks so far */
+    /* the run */
+    uint32_t pid, ppid;
+    uint64_t started_wall_ns, started_mono_ns;
+    uint64_t before_start_ns; /* process CPU before we started */
+    uint64_t interval_ns, tick_ns;
+    uint32_t depth;
+    uint32_t frozen;   /* the writer is at work: handlers only count */
+    uint32_t epoch;    /* grows when a sampled code object dies */
+    uint32_t n_serial; /* threads so far */
+    uint64_t next_scan_ns;
+    uint32_t scanning;
+    uint32_t n_starting; /* slots between claim and first instruction */
+    uint64_t time_order_until_ns; /* first sample without a record; 0: none */
+    uint64_t loss[SP_LOSS_N];
+    /* ended threads folded together */
+    uint64_t n_folded;
+    uint64_t folded_cpu_ns[SP_CPU_N], folded_samples, folded_prompt_ns;
+    uint32_t fold_lock;
+    /* threads */
+    uint32_t n_threads, max_threads; /* slots ever used; numbers 1 ... n_threads */
+    uint32_t max_ended;              /* ended threads kept apart */
+    uint32_t n_ended;
+    uint32_t thread_directory; /* offset of an array of offset / 64 */
+    /* content */
+    struct sp_pool codes, cells, frames, nodes, totals;
+    struct sp_table strings_table, codes_table, cells_table, frames_table, nodes_table, totals_table;
+    uint32_t pseudo_node[SP_PSEUDO_N];
+    /* identity, NUL-terminated UTF-8 */
+    char host[65], python[32], build[24], engine[8];
+    char argv[1024]; /* NUL-separated, ends at an empty string */
+};
+
+#endif

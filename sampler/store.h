@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ * The region: made, bounded, read. Layout in region.h; interning in intern.h; logs in log.h. */
+#ifndef SP_SAMPLER_STORE_H
+#define SP_SAMPLER_STORE_H
+
+#include "compat/base.h"
+#include "sampler/region.h"
+
+#define SP_REGION_MIN (1ull << 20)
+#define SP_REGION_MAX (4ull << 30)
+
+struct sp_store_options {
+    uint64_t interval_ns;
+    uint32_t depth;
+    uint64_t now_mono_ns, now_wall_ns, tick_ns, before_start_ns;
+    uint32_t pid, ppid;
+};
+
+/* [handler] Lays out an all-zero block of `bytes` (SP_REGION_MIN ... SP_REGION_MAX) as an empty profile. */
+SP_SIGSAFE void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_options *o);
+
+/* [handler] Whether `r` holds a profile: false for NULL and for what a fork wiped. */
+SP_INLINE bool sp_store_ready(const struct sp_region *r)
+{
+    return r && sp_load_acquire(&r->magic) == SP_REGION_MAGIC; /* pairs with sp_store_init's last store */
+}
+
+/* [handler] `bytes` of zeroed memory aligned to `align` (a power of two, 8 ... 64): its offset, or 0 when full. */
+SP_SIGSAFE uint64_t sp_store_alloc(struct sp_region *r, uint64_t bytes, uint64_t align);
+
+SP_INLINE void *sp_at(const struct sp_region *r, uint64_t offset)
+{
+    return (char *)(uintptr_t)r + offset;
+}
+
+SP_INLINE void *sp_at64(const struct sp_region *r, uint32_t offset_by_64)
+{
+    return (char *)(uintptr_t)r + (uint64_t)offset_by_64 * 64;
+}
+
+/* [handler] The entry named `id`, which a pool handed out before. */
+SP_INLINE void *sp_pool_entry(const struct sp_region *r, const struct sp_pool *p, uint32_t id)
+{
+    const uint32_t *directory = sp_at(r, p->directory);
+    uint32_t page = sp_load_relaxed(&directory[id / SP_POOL_PAGE]);
+    return (char *)sp_at64(r, page) + (uint64_t)(id % SP_POOL_PAGE) * p->bytes;
+}
+
+/* [handler] A zeroed new entry: its id, or 0 when the pool or the region is full. */
+SP_SIGSAFE uint32_t sp_pool_alloc(struct sp_region *r, struct sp_pool *p);
+
+/* One past the last id handed out. */
+SP_INLINE uint32_t sp_pool_end(const struct sp_pool *p)
+{
+    uint32_t n = sp_load_acquire(&p->n);
+    return n < p->max ? n : p->max;
+}
+
+SP_INLINE struct sp_code *sp_code_at(const struct sp_region *r, uint32_t id)
+{
+    return sp_pool_entry(r, &r->codes, id);
+}
+
+SP_INLINE struct sp_frame *sp_frame_at(const struct sp_region *r, uint32_t id)
+{
+    return sp_pool_entry(r, &r->frames, id);
+}
+
+SP_INLINE struct sp_node *sp_node_at(const struct sp_region *r, uint32_t id)
+{
+    return sp_pool_entry(r, &r->nodes, id);
+}
+
+SP_INLINE struct sp_string *sp_string_at(const struct sp_region *r, uint32_t ref)
+{
+    return sp_at(r, (uint64_t)ref * 8);
+}
+
+/* Threads by number, 1 ... r->n_threads; NULL while one is being made. */
+SP_INLINE struct sp_thread *sp_thread_at(const struct sp_region *r, uint32_t number)
+{
+    const uint32_t *directory = sp_at(r, r->thread_directory);
+    uint32_t at = sp_load_acquire(&directory[number]);
+    return at ? sp_at64(r, at) : NULL;
+}
+
+SP_INLINE void sp_count_loss(struct sp_region *r, enum sp_loss why)
+{
+    sp_add_relaxed(&r->loss[why], 1);
+}
+
+/* [any] Line of a Python frame, decoded from the copied table; the function's first line if that fails. */
+int32_t sp_store_frame_line(const struct sp_region *r, uint32_t frame);
+
+/* The text of a pseudo-frame, such as "(thread end)". */
+const char *sp_store_pseudo_name(uint32_t number);
+
+/* The key of a loss reason in the output, such as "no_frame". */
+const char *sp_store_loss_name(enum sp_loss why);
+
+/* The key of a CPU category in the output, such as "thread_end". */
+const char *sp_store_cpu_name(enum sp_cpu c);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * Thread slots: claimed by who creates a thread, begun and ended by the thread itself. */
+#ifndef SP_SAMPLER_THREADS_H
+#define SP_SAMPLER_THREADS_H
+
+#include "sampler/store.h"
+
+/* [handler] A cleared slot in state STARTING, or NULL (counted in SP_LOSS_NO_SLOT). */
+SP_SIGSAFE struct sp_thread *sp_thread_claim(struct sp_region *r);
+
+/* [any] Gives back a claimed slot whose thread was never created. */
+void sp_thread_cancel(struct sp_region *r, struct sp_thread *t);
+
+/* [handler] The thread `tid` runs in this slot from now on; what its CPU clock showed before `base_cpu_ns` is
+ * not its profile's. stack_top: end of its C stack, 0 if unknown. */
+SP_SIGSAFE void sp_thread_begin(struct sp_region *r, struct sp_thread *t, int tid, uint64_t base_cpu_ns,
+                                uint64_t stack_top);
+
+/* [any] The thread ends with this reading of its CPU clock; its timer is gone already. */
+void sp_thread_end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns);
+
+/* [any] Where CPU since the last sample belongs, at reading `cpu_ns` of the thread's clock: by category. */
+void sp_thread_rest(const struct sp_region *r, const struct sp_thread *t, uint64_t cpu_ns, uint64_t rest[SP_CPU_N]);
+
+/* [handler] Slot of a living thread by its tid; NULL: none. */
+SP_SIGSAFE struct sp_thread *sp_thread_by_tid(struct sp_region *r, int tid);
+
+#endif

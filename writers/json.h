@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ * JSON text that every parser accepts: ASCII escapes for what JSON forbids, valid UTF-8 for the rest. */
+#ifndef SP_WRITERS_JSON_H
+#define SP_WRITERS_JSON_H
+
+#include "writers/out.h"
+
+/* A quoted string. Bytes that are no UTF-8 become \xHH as visible text, NUL becomes U+2400. */
+void sp_json_string(struct sp_out *o, const char *s, size_t n);
+/* The same for two parts that make one string. */
+void sp_json_string_parts(struct sp_out *o, const char *a, size_t an, const char *b, size_t bn);
+/* As above, from a NUL-terminated string. */
+void sp_json_text(struct sp_out *o, const char *s);
+/* "key": and, unless it is the first of its object, the comma before. */
+void sp_json_key(struct sp_out *o, const char *key, bool first);
+void sp_json_key_u64(struct sp_out *o, const char *key, uint64_t v, bool first);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ * See lines.h. Lines hang on instructions, so this works on the nodes as sampled, not on the stacks of functions. */
+#include "writers/lines.h"
+
+#include <string.h>
+
+#include "writers/json.h"
+
+struct line {
+    uint32_t function;
+    int32_t line;
+    uint64_t self, total;
+    uint32_t on_path; /* how often, on the path that is being walked */
+    uint32_t next;    /* of the same function, by line; index + 1 */
+};
+
+struct lines {
+    struct sp_view *v;
+    struct line *all;
+    uint32_t n;
+    uint32_t *line_of_frame; /* index + 1; 0: not a Python frame */
+    uint64_t *weight;        /* node -> weight of the subtree */
+    uint32_t *child, *sibling;
+    uint32_t *slots, mask;
+};
+
+static uint32_t line_index(struct lines *l, uint32_t function, int32_t line)
+{
+    uint64_t h = ((uint64_t)function << 32 | (uint32_t)line) * 0x9e3779b97f4a7c15ull;
+    for (uint32_t at = (uint32_t)(h >> 32);; at++) {
+        uint32_t *slot = &l->slots[at & l->mask];
+        if (*slot == 0) {
+            l->all[l->n] = (struct line){.function = function, .line = line};
+            return *slot = ++l->n;
+        }
+        if (l->all[*slot - 1].function == function && l->all[*slot - 1].line == line)
+            return *slot;
+    }
+}
+
+static bool init(struct lines *l)
+{
+    struct sp_view *v = l->v;
+    uint32_t size = 64;
+    while (size < 2 * v->n_frames)
+        size *= 2;
+    l->mask = size - 1;
+    l->all = sp_view_alloc(v, (uint64_t)v->n_frames * sizeof *l->all);
+    l->line_of_frame = sp_view_alloc(v, (uint64_t)v->n_frames * 4);
+    l->weight = sp_view_alloc(v, (uint64_t)v->n_nodes * 8);
+    l->child = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
+    l->sibling = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
+    l->slots = sp_view_alloc(v, (uint64_t)size * 4);
+    return l->all && l->line_of_frame && l->weight && l->child && l->sibling && l->slots;
+}
+
+static void number_lines(struct lines *l)
+{
+    const struct sp_region *r = l->v->region;
+    for (uint32_t f = 1; f < l->v->n_frames; f++)
+        if (sp_frame_at(r, f)->kind == SP_FRAME_PYTHON)
+            l->line_of_frame[f] = line_index(l, l->v->function_of_frame[f], sp_store_frame_line(r, f));
+}
+
+static void weigh_nodes(struct lines *l)
+{
+    const struct sp_region *r = l->v->region;
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
+        const struct sp_thread *t = sp_thread_at(r, i);
+        bool live = t && (t->state == SP_THREAD_LIVE || t->state == SP_THREAD_ENDED);
+        for (uint32_t at = live && t->chunk ? t->first_chunk : 0; at;) {
+            const struct sp_chunk *c = sp_at64(r, at);
+            for (uint32_t k = 0; k < c->n; k++)
+                l->weight[c->records[k].node] += c->records[k].cpu_ns;
+            at = at == t->chunk ? 0 : c->next;
+        }
+    }
+    for (uint32_t id = 1; id < sp_pool_end(&r->totals); id++) {
+        const struct sp_total *t = sp_pool_entry(r, &r->totals, id);
+        if (t->node < l->v->n_nodes)
+            l->weight[t->node] += t->cpu_ns;
+    }
+}
+
+static struct line *line_of_node(const struct lines *l, uint32_t node)
+{
+    uint32_t at = l->line_of_frame[sp_node_at(l->v->region, node)->frame];
+    return at ? &l->all[at - 1] : NULL;
+}
+
+/* Own weight to the leaf's line; then subtrees, children first. */
+static void build_tree(struct lines *l)
+{
+    for (uint32_t n = l->v->n_nodes; n-- > 1;) {
+        uint32_t parent = sp_node_at(l->v->region, n)->parent;
+        l->sibling[n] = l->child[parent];
+        l->child[parent] = n;
+        struct line *line = line_of_node(l, n);
+        uint64_t own = l->weight[n];
+        for (uint32_t c = l->child[n]; c; c = l->sibling[c])
+            own += l->weight[c];
+        if (line)
+            line->self += l->weight[n];
+        l->weight[n] = own;
+    }
+}
+
+static void enter(struct lines *l, uint32_t node)
+{
+    struct line *line = line_of_node(l, node);
+    if (line && line->on_path++ == 0)
+        line->total += l->weight[node];
+}
+
+static void leave(struct lines *l, uint32_t node)
+{
+    struct line *line = line_of_node(l, node);
+    if (line)
+        line->on_path--;
+}
+
+static void sum_totals(struct lines *l)
+{
+    for (uint32_t n = l->child[0]; n;) {
+        enter(l, n);
+        uint32_t next = l->child[n];
+        while (!next && n) {
+            leave(l, n);
+            next = l->sibling[n];
+            if (!next)
+                n = sp_node_at(l->v->region, n)->parent;
+        }
+        n = next;
+    }
+}
+
+/* Lists of lines by function, in order of line: insertion from the back of a table that mostly is in order. */
+static void sort_lines(struct lines *l, uint32_t *head)
+{
+    for (uint32_t i = l->n; i-- > 0;) {
+        struct line *line = &l->all[i];
+        if (line->total == 0)
+            continue;
+        uint32_t *at = &head[line->function];
+        while (*at && l->all[*at - 1].line < line->line)
+            at = &l->all[*at - 1].next;
+        line->next = *at;
+        *at = i + 1;
+    }
+}
+
+static void put_line(struct sp_out *o, const struct line *line, bool first)
+{
+    sp_out_str(o, first ? "[" : ",[");
+    sp_out_i64(o, line->line);
+    sp_out_char(o, ',');
+    sp_out_u64(o, line->self);
+    sp_out_char(o, ',');
+    sp_out_u64(o, line->total);
+    sp_out_char(o, ']');
+}
+
+void sp_lines_write(struct sp_view *v, struct sp_out *o)
+{
+    struct lines l = {.v = v};
+    /* Everything behind the functions may go. */
+    v->used_bytes = (uint64_t)((char *)v->canon - (char *)sp_at(v->region, v->region->scratch));
+    uint32_t *head;
+    if (!init(&l) || !(head = sp_view_alloc(v, (uint64_t)v->n_functions * 4)))
+        return;
+    number_lines(&l);
+    weigh_nodes(&l);
+    build_tree(&l);
+    sum_totals(&l);
+    sort_lines(&l, head);
+    bool first = true;
+    for (uint32_t f = 0; f < v->n_functions; f++) {
+        if (!head[f])
+            continue;
+        sp_out_str(o, first ? ",\n\"lines\":[[" : ",\n[");
+        sp_out_u64(o, f);
+        sp_out_str(o, ",[");
+        for (uint32_t i = head[f]; i; i = l.all[i - 1].next)
+            put_line(o, &l.all[i - 1], i == head[f]);
+        sp_out_str(o, "]]");
+        first = false;
+    }
+    if (!first)
+        sp_out_char(o, ']');
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT
+ * See view.h: functions, stacks, threads. What keeps them small is in view_bound.c. */
+#include "writers/view.h"
+
+#include <string.h>
+
+#include "writers/view_bound.h"
+
+void *sp_view_alloc(struct sp_view *v, uint64_t bytes)
+{
+    bytes = (bytes + 63) & ~63ull;
+    if (v->used_bytes + bytes > v->region->scratch_bytes) {
+        v->full = true;
+        return NULL;
+    }
+    void *p = sp_at(v->region, v->region->scratch + v->used_bytes);
+    v->used_bytes += bytes;
+    memset(p, 0, bytes);
+    return p;
+}
+
+/* ---- a small hash set of indices: finds the first index whose value equals, for building tables once */
+struct set {
+    uint32_t *slots;
+    uint32_t mask;
+};
+
+static bool set_init(struct sp_view *v, struct set *s, uint32_t n)
+{
+    uint32_t size = 64;
+    while (size < 2 * n)
+        size *= 2;
+    s->mask = size - 1;
+    s->slots = sp_view_alloc(v, (uint64_t)size * 4);
+    return s->slots != NULL;
+}
+
+static uint32_t hash3(uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t h = (a * 0x9e3779b97f4a7c15ull) ^ b;
+    h = ((h ^ h >> 32) * 0xd6e8feb86659fd93ull) ^ c;
+    h = (h ^ h >> 32) * 0xd6e8feb86659fd93ull;
+    return (uint32_t)(h >> 32);
+}
+
+/* ---- functions */
+static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
+{
+    const struct sp_region *r = v->region;
+    const struct sp_frame *f = sp_frame_at(r, frame);
+    if (f->kind != SP_FRAME_PYTHON)
+        return (struct sp_function){.pseudo = f->what};
+    const struct sp_code *c = sp_code_at(r, f->what);
+    return (struct sp_function){
+        .name = c->name,
+        .file = c->file,
+        .line = v->profile->lines ? sp_store_frame_line(r, frame) : c->first_line,
+    };
+}
+
+static uint32_t function_index(struct sp_view *v, struct set *s, struct sp_function f)
+{
+    uint32_t at = hash3((uint64_t)f.name << 32 | f.file, (uint32_t)f.line, f.pseudo);
+    for (;; at++) {
+        uint32_t *slot = &s->slots[at & s->mask];
+        if (*slot == 0) {
+            v->functions[v->n_functions++] = f;
+            return *slot = v->n_functions;
+        }
+        const struct sp_function *g = &v->functions[*slot - 1];
+        if (g->name == f.name && g->file == f.file && g->line == f.line && g->pseudo == f.pseudo)
+            return *slot;
+    }
+}
+
+static bool find_functions(struct sp_view *v)
+{
+    const struct sp_region *r = v->region;
+    v->n_frames = sp_pool_end(&r->frames);
+    v->function_of_frame = sp_view_alloc(v, (uint64_t)v->n_frames * 4);
+    v->functions = sp_view_alloc(v, (uint64_t)v->n_frames * sizeof v->functions[0]);
+    uint64_t mark = v->used_bytes;
+    struct set s;
+    if (!v->function_of_frame || !v->functions || !set_init(v, &s, v->n_frames))
+        return false;
+    for (uint32_t f = 1; f < v->n_frames; f++)
+        v->function_of_frame[f] = function_index(v, &s, function_of(v, f)) - 1;
+    v->used_bytes = mark;
+    return true;
+}
+
+/* ---- stacks of functions */
+static uint32_t canonical(struct sp_view *v, struct set *s, uint32_t node)
+{
+    const struct sp_node *n = sp_node_at(v->region, node);
+    uint32_t parent = v->canon[n->parent], function = v->function_of_frame[n->frame];
+    for (uint32_t at = hash3(parent, function, 1);; at++) {
+        uint32_t *slot = &s->slots[at & s->mask];
+        if (*slot == 0)
+            return *slot = node;
+        const struct sp_node *m = sp_node_at(v->region, *slot);
+        if (v->canon[m->parent] == parent && v->function_of_frame[m->frame] == function)
+            return *slot;
+    }
+}
+
+static bool find_canonical_nodes(struct sp_view *v)
+{
+    v->n_nodes = sp_pool_end(&v->region->nodes);
+    v->canon = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
+    v->self = sp_view_alloc(v, (uint64_t)v->n_nodes * 8);
+    uint64_t mark = v->used_bytes;
+    struct set s;
+    if (!v->canon || !v->self || !set_init(v, &s, v->n_nodes))
+        return false;
+    for (uint32_t n = 1; n < v->n_nodes; n++)
+        v->canon[n] = canonical(v, &s, n);
+    v->used_bytes = mark;
+    return true;
+}
+
+/* ---- threads */
+static bool link_totals(struct sp_view *v)
+{
+    const struct sp_region *r = v->region;
+    uint32_t n = sp_pool_end(&r->totals);
+    v->total_head = sp_view_alloc(v, (r->max_threads + 1) * 4ull);
+    v->total_next = sp_view_alloc(v, (uint64_t)n * 4);
+    if (!v->total_head || !v->total_next)
+        return false;
+    for (uint32_t id = n; id-- > 1;) {
+        const struct sp_total *t = sp_pool_entry(r, &r->totals, id);
+        if (!t->cpu_ns || t->thread > r->max_threads)
+            continue;
+        v->total_next[id] = v->total_head[t->thread];
+        v->total_head[t->thread] = id;
+    }
+    return true;
+}
+
+static bool has_profile(const struct sp_thread *t)
+{
+    return t && (t->state == SP_THREAD_LIVE || t->state == SP_THREAD_ENDED);
+}
+
+static uint64_t sum_of(const uint64_t ns[SP_CPU_N])
+{
+    uint64_t sum = 0;
+    for (int c = 0; c < SP_CPU_N; c++)
+        sum += ns[c];
+    return sum;
+}
+
+static bool comes_before(const struct sp_view *v, const struct sp_view_profile *a, const struct sp_view_profile *b)
+{
+    const struct sp_thread *ta = sp_thread_at(v->region, a->thread), *tb = sp_thread_at(v->region, b->thread);
+    if ((ta->serial == 1) != (tb->serial == 1))
+        return ta->serial == 1;
+    if (a->cpu_ns != b->cpu_ns)
+        return a->cpu_ns > b->cpu_ns;
+    return ta->serial < tb->serial;
+}
+
+/* Heap sort: bounded stack, no allocation. */
+static void sift(struct sp_view *v, struct sp_view_profile *p, uint32_t at, uint32_t n)
+{
+    for (uint32_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && comes_before(v, &p[child], &p[child + 1]))
+            child++;
+        if (!comes_before(v, &p[at], &p[child]))
+            return;
+        struct sp_view_profile swap = p[at];
+        p[at] = p[child];
+        p[child] = swap;
+    }
+}
+
+static void sort_profiles(struct sp_view *v, struct sp_view_profile *p, uint32_t n)
+{
+    for (uint32_t i = n / 2; i-- > 0;)
+        sift(v, p, i, n);
+    for (uint32_t i = n; i-- > 1;) {
+        struct sp_view_profile swap = p[0];
+        p[0] = p[i];
+        p[i] = swap;
+        sift(v, p, 0, i);
+    }
+}
+
+static uint64_t recorded_ns(const struct sp_view *v, uint32_t number)
+{
+    const struct sp_region *r = v->region;
+    const struct sp_thread *t = number ? sp_thread_at(r, number) : NULL;
+    uint64_t sum = 0;
+    for (uint32_t at = t && t->chunk ? t->first_chunk : 0; at;) {
+        const struct sp_chunk *c = sp_at64(r, at);
+        for (uint32_t i = 0; i < c->n; i++)
+            sum += c->records[i].cpu_ns;
+        at = at == t->chunk ? 0 : c->next;
+    }
+    for (uint32_t id = v->total_head[number]; id; id = v->total_next[id])
+        sum += ((const struct sp_total *)sp_pool_entry(r, &r->totals, id))->cpu_ns;
+    return sum;
+}
+
+static void add_thread(struct sp_view *v, uint32_t number)
+{
+    const struct sp_thread *t = sp_thread_at(v->region, number);
+    struct sp_view_profile *p = &v->threads[v->n_listed++];
+    *p = (struct sp_view_profile){.thread = number, .samples = t->samples};
+    uint64_t logged = sum_of(t->cpu_ns), recorded = recorded_ns(v, number);
+    p->cpu_ns = logged;
+    for (int c = 0; c < SP_CPU_N; c++) {
+        uint64_t rest = t->state == SP_THREAD_LIVE ? t->rest_ns[c] : 0;
+        v->cpu_ns[c] += t->cpu_ns[c] + rest;
+        p->cpu_ns += rest;
+    }
+    p->overflow_ns = logged > recorded ? logged - recorded : 0;
+    v->samples += t->samples;
+    v->prompt_ns += t->prompt_ns;
+}
+
+/* The lightest threads beyond the limit, and those folded while the program ran, become one profile. */
+static void join_others(struct sp_view *v)
+{
+    const struct sp_region *r = v->region;
+    struct sp_view_profile *others = &v->others;
+    uint64_t folded = sum_of(r->folded_cpu_ns), recorded = recorded_ns(v, 0);
+    *others = (struct sp_view_profile){
+        .thread = 0,
+        .cpu_ns = folded,
+        .samples = r->folded_samples,
+        .overflow_ns = folded > recorded ? folded - recorded : 0,
+        .aggregated = true,
+    };
+    for (int c = 0; c < SP_CPU_N; c++)
+        v->cpu_ns[c] += r->folded_cpu_ns[c];
+    v->samples += r->folded_samples;
+    v->prompt_ns += r->folded_prompt_ns;
+    v->n_own = v->n_listed < SP_VIEW_PROFILES_MAX ? v->n_listed : SP_VIEW_PROFILES_MAX;
+    for (uint32_t i = v->n_own; i < v->n_listed; i++) {
+        others->cpu_ns += v->threads[i].cpu_ns;
+        others->samples += v->threads[i].samples;
+    }
+    v->n_others = (uint32_t)r->n_folded + v->n_listed - v->n_own;
+}
+
+static bool find_threads(struct sp_view *v)
+{
+    const struct sp_region *r = v->region;
+    uint32_t n = r->n_threads < r->max_threads ? r->n_threads : r->max_threads;
+    v->threads = sp_view_alloc(v, (n + 1ull) * sizeof v->threads[0]);
+    if (!v->threads || !link_totals(v))
+        return false;
+    for (uint32_t i = 1; i <= n; i++)
+        if (has_profile(sp_thread_at(r, i)))
+            add_thread(v, i);
+    sort_profiles(v, v->threads, v->n_listed);
+    join_others(v);
+    v->n_threads = v->n_listed + (uint32_t)r->n_folded;
+    return true;
+}
+
+static void sum_up(struct sp_view *v)
+{
+    uint64_t threads = sum_of(v->cpu_ns);
+    v->used_ns = sp_max_u64(v->profile->process_cpu_ns, threads);
+    v->cpu_ns[SP_CPU_THREAD_START_END] += v->used_ns - threads;
+}
+
+bool sp_view_init(struct sp_view *v, const struct sp_profile *p, uint64_t most_bytes)
+{
+    memset(v, 0, sizeof *v);
+    v->profile = p;
+    v->region = p->region;
+    v->stack = sp_view_alloc(v, (v->region->depth + 8ull) * 4);
+    if (!v->stack || !find_functions(v) || !find_canonical_nodes(v) || !find_threads(v))
+        return false;
+    v->sum = sp_view_alloc(v, (uint64_t)v->n_nodes * 8);
+    v->touched = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
+    if (!v->sum || !v->touched)
+        return false;
+    sum_up(v);
+    return sp_view_bound(v, most_bytes);
+}
+
+static uint32_t function_at(const struct sp_view *v, uint32_t node)
+{
+    return v->function_of_frame[sp_node_at(v->region, node)->frame];
+}
+
+uint32_t sp_view_stack(struct sp_view *v, uint32_t node)
+{
+    uint32_t depth = sp_node_at(v->region, node)->depth;
+    bool elide = depth > SP_VIEW_DEPTH_MAX;
+    uint32_t n = elide ? 2 * SP_VIEW_DEPTH_KEPT + 1 : depth;
+    for (uint32_t i = depth; i-- > 0; node = sp_node_at(v->region, node)->parent) {
+        if (!elide)
+            v->stack[i] = function_at(v, node);
+        else if (i < SP_VIEW_DEPTH_KEPT)
+            v->stack[i] = function_at(v, node);
+        else if (i >= depth - SP_VIEW_DEPTH_KEPT)
+            v->stack[n - (depth - i)] = function_at(v, node);
+    }
+    if (elide)
+        v->stack[SP_VIEW_DEPTH_KEPT] = sp_view_elided_function(v, depth - 2 * SP_VIEW_DEPTH_KEPT);
+    return n;
+}

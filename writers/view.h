@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ * A region made ready for viewers: functions without duplicates, stacks of functions, one profile a thread, and
+ * all of it bounded. Lives in the region's scratch area; the profile itself is only read. */
+#ifndef SP_WRITERS_VIEW_H
+#define SP_WRITERS_VIEW_H
+
+#include "writers/writer.h"
+
+#define SP_VIEW_PROFILES_MAX 200   /* threads with a profile of their own */
+#define SP_VIEW_ENTRIES_MAX 200000 /* of all profiles together */
+#define SP_VIEW_BYTES_MAX 20000000 /* of all stacks as text */
+#define SP_VIEW_DEPTH_MAX 1024     /* longer stacks are shown with their middle elided */
+#define SP_VIEW_DEPTH_KEPT 512     /* at each end */
+
+struct sp_function {
+    uint32_t name, file; /* refs; for pseudo-functions name is 0 */
+    int32_t line;        /* first line of the function, or with `lines` the line */
+    uint32_t pseudo;     /* number of the pseudo-frame, or of elided frames */
+};
+
+struct sp_view_profile {
+    uint32_t thread;    /* number; 0: the other threads together */
+    uint64_t cpu_ns;
+    uint64_t samples;
+    uint64_t overflow_ns; /* in the sums, but in no record */
+    bool aggregated;      /* one window */
+};
+
+struct sp_view {
+    const struct sp_profile *profile;
+    const struct sp_region *region;
+    uint64_t used_bytes; /* of the scratch area */
+    bool full;           /* the scratch area was too small for something */
+
+    struct sp_function *functions; /* by index; elided ones come last */
+    uint32_t n_functions, n_elided_functions;
+    uint32_t *function_of_frame;
+    uint32_t n_frames, n_nodes;
+    uint32_t *canon;  /* node -> first node with the same functions on its path */
+    uint64_t *self;   /* node -> its own weight, all threads */
+    uint32_t *folded; /* canonical node -> itself, or the ancestor that took it in; NULL: nothing folded */
+
+    struct sp_view_profile *threads; /* the main thread first, then by weight */
+    uint32_t n_listed;               /* of them */
+    uint32_t n_own;                  /* the first so many have a profile of their own */
+    struct sp_view_profile others;   /* the rest of the list, and the threads folded while the program ran */
+    uint32_t n_others;               /* threads in it; 0: there is no such profile */
+    uint32_t *total_head, *total_next; /* thread number -> its totals */
+
+    /* sums */
+    uint64_t cpu_ns[SP_CPU_N], used_ns, samples, prompt_ns;
+    uint32_t n_threads;
+    /* what bounding did */
+    uint64_t window_ns, folded_ns;
+    uint32_t elided_stacks;
+    uint64_t n_entries;
+
+    uint32_t *stack; /* scratch for one stack of function indices */
+    /* joiner */
+    uint64_t *sum;
+    uint32_t *touched;
+};
+
+/* Profiles are numbered from 0: the threads' own, then the others'. */
+SP_INLINE uint32_t sp_view_n_profiles(const struct sp_view *v)
+{
+    return v->n_own + (v->n_others != 0);
+}
+
+SP_INLINE const struct sp_view_profile *sp_view_profile_at(const struct sp_view *v, uint32_t i)
+{
+    return i < v->n_own ? &v->threads[i] : &v->others;
+}
+
+/* Prepares a view whose text stays within `most_bytes`. False: the scratch area is too small for any. */
+bool sp_view_init(struct sp_view *v, const struct sp_profile *p, uint64_t most_bytes);
+
+/* Calls emit(arg, node, weight) for each entry of a profile: runs of equal stacks, within windows if the view
+ * is bounded. The sequence is the same at every call. */
+typedef void sp_view_emit(void *arg, uint32_t node, uint64_t weight);
+void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg);
+
+/* Calls emit for each distinct stack of all threads together, depth first, heavy subtrees first. */
+void sp_view_each_stack(struct sp_view *v, sp_view_emit *emit, void *arg);
+
+/* Writes the function indices of a stack into v->stack, root first, elided if it is long: how many. */
+uint32_t sp_view_stack(struct sp_view *v, uint32_t node);
+
+/* Memory of the scratch area; NULL when it is used up. Zeroed. */
+void *sp_view_alloc(struct sp_view *v, uint64_t bytes);
+
+#endif
