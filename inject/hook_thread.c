@@ -2,7 +2,9 @@
  * Threads: a slot is claimed by the creator and begun by the thread itself; its end is a thread-specific value's
  * destructor (lifecycle.c), which return, pthread_exit and cancellation all run. */
 #include <pthread.h>
+#include <signal.h>
 #include <threads.h>
+#include <time.h>
 
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
@@ -10,6 +12,7 @@
 
 SP_REAL_SLOT(pthread_create);
 SP_REAL_SLOT(thrd_create);
+SP_REAL_SLOT(timer_create);
 
 static struct sp_thread *prepare(struct sp_region **r, void *start, void *argument)
 {
@@ -72,4 +75,38 @@ SP_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
     if (rc != thrd_success)
         sp_thread_cancel(r, t);
     return rc;
+}
+
+/* ---- SIGEV_THREAD: libc makes a thread for each expiry, by a call of its own that no hook sees */
+struct notification { /* lives in the region as long as the process: nothing tells when the last callback ran */
+    void (*call)(union sigval);
+    union sigval value;
+};
+
+static void notify(union sigval v)
+{
+    struct notification n = *(struct notification *)v.sival_ptr;
+    struct sp_region *r = sp_lifecycle_region();
+    struct sp_thread *t = r && !sp_lifecycle_self() ? sp_thread_claim(r) : NULL;
+    if (t)
+        sp_lifecycle_thread_begins(r, t, (uintptr_t)__builtin_frame_address(0));
+    n.call(n.value);
+}
+
+SP_EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
+{
+    struct sp_region *r = sp_lifecycle_region();
+    struct sigevent ours;
+    if (r && event && event->sigev_notify == SIGEV_THREAD) {
+        uint64_t at = sp_store_alloc(r, sizeof(struct notification), 8);
+        if (at) {
+            struct notification *n = sp_at(r, at);
+            *n = (struct notification){event->sigev_notify_function, event->sigev_value};
+            ours = *event;
+            ours.sigev_notify_function = notify;
+            ours.sigev_value.sival_ptr = n;
+            event = &ours;
+        }
+    }
+    return SP_REAL(timer_create)(clock, event, timer);
 }

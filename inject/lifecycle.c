@@ -10,6 +10,7 @@
 
 #include "compat/cpu.h"
 #include "compat/buf.h"
+#include "compat/cpu.h"
 #include "compat/diag.h"
 #include "compat/os.h"
 #include "compat/py.h"
@@ -84,6 +85,7 @@ void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintpt
     self_stack_top = stack_top;
     t->in_handler = 1; /* until the slot is complete */
     sp_thread_begin(r, t, tid, 0, stack_top);
+    t->thread_pointer = sp_cpu_thread_pointer();
     sp_hook_signal_thread_begins(t);
     self = t;
     sp_engine->thread_start(r, t);
@@ -196,6 +198,7 @@ SP_SIGSAFE static void start_child(void)
         return;
     t->in_handler = 1;
     sp_thread_begin(r, t, sp_os_gettid(), 0, self_stack_top);
+    t->thread_pointer = sp_cpu_thread_pointer();
     t->saw_python = 1; /* it was forked by Python: (startup) is over */
     sp_hook_signal_thread_begins(t);
     t->timer = pending_timer;
@@ -275,6 +278,7 @@ static void start(uint64_t cpu_before)
     if (t) {
         t->in_handler = 1;
         sp_thread_begin(r, t, sp_os_gettid(), sp_os_thread_cpu_ns(), self_stack_top);
+        t->thread_pointer = sp_cpu_thread_pointer();
         sp_hook_signal_thread_begins(t);
         self = t;
         if (sp_engine->thread_start(r, t) == -EAGAIN)

@@ -2,10 +2,25 @@
  * See adopt.h. */
 #include "sampler/adopt.h"
 
+#include "compat/cpu.h"
 #include "compat/os.h"
 #include "sampler/handler.h"
 #include "sampler/log.h"
 #include "sampler/threads.h"
+
+/* An adopted thread may have SIGPROF blocked for good, and nobody tells when it ends: what its timer should
+ * have shown by now is booked here. */
+SP_SIGSAFE static void book_unseen(struct sp_region *r, struct sp_thread *t)
+{
+    uint32_t outside = 0;
+    uint64_t cpu = sp_os_thread_cpu_ns_of(t->tid);
+    if (!t->adopted || cpu <= t->last_cpu_ns + 3 * (t->period_ns + r->tick_ns) || !sp_cas(&t->in_handler, &outside, 1))
+        return;
+    enum sp_cpu why = t->timer == SP_OS_NO_TIMER ? SP_CPU_NOT_SAMPLED : SP_CPU_BLOCKED;
+    sp_log_book(r, t, r->pseudo_node[why], why, cpu - t->last_cpu_ns, sp_os_mono_ns() - r->started_mono_ns);
+    t->last_cpu_ns = cpu;
+    sp_store_release(&t->in_handler, 0);
+}
 
 SP_SIGSAFE static void adopt(void *arg, int tid)
 {
@@ -14,8 +29,10 @@ SP_SIGSAFE static void adopt(void *arg, int tid)
      * the look-up, or one that begins between the two would get a second slot. */
     bool starting = sp_load_acquire(&r->n_starting) != 0;
     struct sp_thread *known = sp_thread_by_tid(r, tid);
-    if (known)
+    if (known) {
         known->adopted &= ~2u; /* seen */
+        book_unseen(r, known);
+    }
     if (known || starting)
         return;
     struct sp_thread *t = sp_thread_claim(r);
@@ -58,4 +75,15 @@ void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns)
     if (sp_os_each_thread(adopt, r) == 0)
         end_gone(r);
     sp_store_release(&r->scanning, 0);
+}
+
+bool sp_adopt_has_own_tls(const struct sp_region *r, const struct sp_thread *t)
+{
+    uintptr_t mine = sp_cpu_thread_pointer();
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
+        const struct sp_thread *other = sp_thread_at(r, i);
+        if (other && other != t && sp_load_acquire(&other->state) == SP_THREAD_LIVE && other->thread_pointer == mine)
+            return false;
+    }
+    return true;
 }

@@ -11,4 +11,8 @@
  * are gone. One caller at a time; the others return at once. */
 SP_SIGSAFE void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns);
 
+/* [handler] Whether the adopted thread t, which calls this, has a libc thread descriptor of its own. A raw clone
+ * without CLONE_SETTLS has its creator's, and in it its creator's Python stack. */
+SP_SIGSAFE bool sp_adopt_has_own_tls(const struct sp_region *r, const struct sp_thread *t);
+
 #endif

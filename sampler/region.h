@@ -185,6 +185,7 @@ struct sp_thread {
     uint32_t epoch;     /* of the code table when the previous stack was taken */
     uint64_t pages[SP_PAGES_KNOWN]; /* pages that hold a live interned code object */
     uint64_t stack_top; /* end of the thread's C stack; 0: unknown */
+    uint64_t thread_pointer; /* of libc's descriptor of the thread; 0: not known yet */
     /* process-local: what the thread runs */
     uint64_t start_routine, start_argument;
     uint64_t start_mask;  /* mask of the creator */

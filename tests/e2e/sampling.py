@@ -1,0 +1,345 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What is sampled: threads however created, native code, exact stacks, recursion, names, accounting."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import BUSY, CASES, Profile, Skip, case, main  # noqa: E402,F401
+
+UNKNOWN = "(python)"
+
+
+def need_frames(b):
+    if not b.known:
+        raise Skip("this version's frames are not known")
+
+
+@case
+def basic(b):
+    p = b.run(BUSY + "def f(): busy(0.4)\nf()\nprint('x')\n").profile()
+    assert p.block["python"].startswith("%d.%d" % b.version)
+    assert p.block["samples"] >= 20
+    assert len(p.profiles) == 1
+    name = ("<module>", "f", "busy") if b.known else (UNKNOWN,)
+    assert p.stacks()[name] >= 0.9 * 400e6, p.stacks()
+    assert p.block["prompt"] > 0.9
+
+
+@case
+def unknown_version(b):
+    if b.known:
+        raise Skip("a known version")
+    r = b.run(BUSY + "busy(0.2)\nprint('unharmed')\n")
+    assert r.out == "unharmed\n"
+    assert r.err.count("spprof:") == 1 and "cannot be looked into" in r.err, r.err
+    assert r.profile().share(UNKNOWN) > 0.5
+
+
+@case
+def threads(b):
+    need_frames(b)
+    p = b.run(BUSY + """
+import threading, _thread, concurrent.futures as cf
+class Named(threading.Thread):
+    def run(self): busy(0.05)
+ts = [threading.Thread(target=busy, args=(0.05,), name='plain-\\u20ac'), Named(name='sub'), threading.Thread(target=busy, args=(.05,), daemon=True, name='dae')]
+for t in ts: t.start()
+done = _thread.allocate_lock(); done.acquire()
+def raw():
+    busy(0.05); done.release()
+_thread.start_new_thread(raw, ())
+with cf.ThreadPoolExecutor(2, thread_name_prefix='pool') as ex:
+    list(ex.map(busy, [0.04] * 4))
+for t in ts: t.join()
+done.acquire()
+""").profile()
+    names = [x["name"].split(" (tid")[0] for x in p.profiles]
+    for want in ("plain-\u20ac", "sub", "dae", "pool_0"):
+        assert want in names, names
+    i = p.thread("plain-")
+    assert any("busy" in s for s in p.stacks(i)), p.stacks(i)
+    assert p.total_ns()["raw"] > 0.02e9, p.total_ns()
+
+
+@case
+def name_property_is_not_run(b):
+    need_frames(b)
+    r = b.run("""
+import threading
+class Evil(threading.Thread):
+    @property
+    def _name(self):
+        import traceback
+        if any('start' == f.name for f in traceback.extract_stack()[:-1]) and armed: print('ran')
+        return self.__dict__['_n']
+    @_name.setter
+    def _name(self, v): self.__dict__['_n'] = v
+armed = False
+t = Evil(name='x')
+import sys
+def trace(*a): pass
+t.start(); t.join()
+print('end')
+""")
+    assert r.out == "end\n", r.out
+
+
+@case
+def many_threads(b):
+    p = b.run(BUSY + """
+import threading
+go = threading.Event()
+def f():
+    go.wait(); busy(0.006)
+ts = [threading.Thread(target=f) for i in range(300)]
+for t in ts: t.start()
+go.set()
+for t in ts: t.join()
+import time, os, resource
+""").profile()
+    seen = p.block["cpu"]
+    assert len(p.profiles) <= 203
+    assert any("other threads" in x["name"] for x in p.profiles)
+    assert seen["thread_start_end"] < 0.1 * seen["used"], seen
+
+
+@case
+def thread_churn(b):
+    """Thousands one after another: slots, timers and mappings are reused."""
+    r = b.run("""
+import threading, os
+def f():
+    s = 0
+    for i in range(1000): s += i
+def maps(): return open('/proc/self/maps').read().count('\\n')
+for i in range(500):
+    t = threading.Thread(target=f); t.start(); t.join()
+before = maps()
+for i in range(3000):
+    t = threading.Thread(target=f); t.start(); t.join()
+import time; time.sleep(0.2)
+print(maps() - before, open('/proc/self/timers').read().count('ClockID:'), len(os.listdir('/proc/self/task')))
+""")
+    grown, timers, tasks = map(int, r.out.split())
+    assert grown <= 2 and timers == 1 and tasks == 1, r.out
+    p = r.profile()
+    assert p.block["losses"]["no_slot"] == 0 and p.block["losses"]["timer_refused"] == 0
+
+
+@case
+def c_threads(b):
+    """Threads that C code makes: raw, detached, cancelled, pthread_exit, C11, tiny stack, all signals blocked."""
+    r = b.run("""
+import ctypes, sys
+lib = ctypes.CDLL(sys.argv[1])
+for kind in range(8):
+    assert lib.spin_in_thread(kind, 60) == 0, kind
+""", os.path.join(b.build, "tests/libspin.so"))
+    p = r.profile()
+    native = p.block["cpu"]["native_thread"] if b.known else p.total_ns()[UNKNOWN]
+    assert native > 0.06e9 * 8 * 0.6, p.block["cpu"]
+    assert p.block["cpu"]["not_sampled"] < 0.02e9, p.block["cpu"]
+    assert p.block["cpu"]["thread_start_end"] < 0.1 * p.block["cpu"]["used"], p.block["cpu"]
+
+
+@case
+def sigev_thread(b):
+    """Callbacks of SIGEV_THREAD timers: glibc starts their threads with every signal blocked."""
+    r = b.run("""
+import ctypes, sys, time
+lib = ctypes.CDLL(sys.argv[1])
+for i in range(3): assert lib.spin_in_sigev_thread(150) == 0
+time.sleep(1)
+""", os.path.join(b.build, "tests/libspin.so"))
+    p = r.profile()
+    seen = p.block["cpu"]["native_thread"] if b.known else p.total_ns()[UNKNOWN]
+    assert seen > 0.35e9, p.block["cpu"]
+
+
+@case
+def raw_clone(b):
+    """A thread that no hook can see is found by the look at the thread list, and its time is not lost."""
+    r = b.run("""
+import ctypes, sys, time
+lib = ctypes.CDLL(sys.argv[1])
+assert lib.spin_in_raw_clone(3000) == 0
+end = time.time() + 3.5
+while time.time() < end: sum(range(1000))
+""", os.path.join(b.build, "tests/libspin.so"))
+    p = r.profile()
+    cpu = p.block["cpu"]
+    native = cpu["native_thread"] if b.known else cpu["python"] - 2.5e9
+    assert native + cpu["blocked"] > 0.5e9, cpu
+
+
+@case
+def native_code(b):
+    """C code without the GIL shows its own thread's stack, never another's."""
+    need_frames(b)
+    r = b.run("""
+import ctypes, sys, threading, hashlib, zlib
+lib = ctypes.CDLL(sys.argv[1])
+def spin(): lib.spin_ms(300)
+def digest():
+    data = b'x' * 10_000_000
+    for i in range(12): hashlib.sha256(data).digest()
+def crunch():
+    data = bytes(range(256)) * 20_000
+    for i in range(6): zlib.compress(data, 9)
+def python_only():
+    for i in range(3_000_000): pass
+ts = [threading.Thread(target=f, name=f.__name__) for f in (spin, digest, crunch, python_only)]
+for t in ts: t.start()
+for t in ts: t.join()
+""", os.path.join(b.build, "tests/libspin.so"))
+    p = r.profile()
+    for f in ("spin", "digest", "crunch", "python_only"):
+        i = p.thread(f)
+        for stack, ns in p.stacks(i).items():
+            others = {"spin", "digest", "crunch", "python_only"} - {f}
+            assert not others & set(stack), (f, stack)
+        assert p.total_ns(i)[f] > 0.7 * p.profiles[i]["endValue"], (f, p.stacks(i))
+
+
+@case
+def recursion(b):
+    need_frames(b)
+    # 3.12 counts C recursion apart; from 3.11 on pure Python calls need no C stack
+    for depth, stored in ((900, 4096), (3000, 4096), (20000, 4096), (20000, 65536), (900, 16)):
+        if depth > 3000 and b.version < (3, 11):
+            limit = "import threading; threading.stack_size(512*1024*1024)"
+        else:
+            limit = "import threading; threading.stack_size(64*1024*1024)"
+        r = b.run(f"""
+import sys, time
+{limit}
+sys.setrecursionlimit(10**6)
+def leaf():
+    end = time.thread_time() + 0.25
+    while time.thread_time() < end: pass
+def dive(n):
+    if n: dive(n - 1)
+    else: leaf()
+t = threading.Thread(target=dive, args=({depth} - 5,), name='deep'); t.start(); t.join()
+""", SPPROF_DEPTH=stored)
+        p = r.profile()
+        i = p.thread("deep")
+        stacks = [(s, w) for s, w in p.stacks(i).items() if "leaf" in s]
+        assert sum(w for _, w in stacks) > 0.2e9, (depth, stored, p.stacks(i).most_common(1), p.block)
+        cut = depth > stored
+        for s, _ in stacks:
+            assert s[-1] == "leaf", s[-3:]
+            shown = 1 + sum(n == "dive" for n in s)
+            if cut:
+                assert s[0] == "(truncated)", s[:3]
+            else:
+                assert s[0] in ("Thread._bootstrap", "_bootstrap"), s[:3]
+            full = min(depth, stored)
+            if full > 1024:
+                gap = [n for n in s if "frames elided" in n]
+                assert len(gap) == 1 and len(s) == 1025, (len(s), gap)
+                hidden = int(gap[0].split()[1])
+                assert abs(hidden + 1024 - full) <= 6, (hidden, full)
+            else:
+                assert abs(shown - full) <= 6, (shown, full)
+        assert (p.block["losses"]["truncated"] > 0) == cut, p.block["losses"]
+
+
+STRANGE = '''
+import time
+def busy(s):
+    end = time.thread_time() + s
+    while time.thread_time() < end: pass
+names = {0: "caf\\u00e9", 1: "\\u4f60\\u597d", 2: "\\U00010400x", 3: "ascii"}
+for n in names.values():
+    ns = {"busy": busy}
+    exec(compile("def %s():\\n busy(0.06)\\n" % n, "/x/%s<\\"&'\\u2028.py" % n, "exec"), ns)
+    ns[n]()
+def rename(f, **kw):
+    f.__code__ = f.__code__.replace(**kw); return f
+def g0(): busy(0.06)
+def g1(): busy(0.06)
+def g2(): busy(0.06)
+def g3(): busy(0.06)
+def g4(): busy(0.06)
+key = "co_qualname" if hasattr(g0.__code__, "co_qualname") else "co_name"
+rename(g0, **{key: "sur\\ud800\\udc41\\udcff"})()
+rename(g1, **{key: "ctl\\x00\\x01\\t\\x7f</script>\\"q\\\\"})()
+rename(g2, **{key: "L" * 10000})()
+rename(g3, co_filename="/p/\\udcff\\udcfe.py")()
+rename(g4, co_filename="/q/" + "\\u20ac" * 5000)()
+'''
+
+
+@case
+def names(b):
+    need_frames(b)
+    p = b.run(STRANGE).profile()
+    found = {f["name"] for f in p.frames}
+    files = {f.get("file") for f in p.frames}
+    for want in ("caf\u00e9", "\u4f60\u597d", "\U00010400x", "ascii", "sur\\ud800\\x41\\xff".replace("\\x41", "\\udc41"),
+                 "ctl\u2400\x01\t\x7f</script>\"q\\"):
+        assert want in found, (want, found)
+    long = [n for n in found if n.startswith("LLL")]
+    assert long and long[0].endswith("\u2026") and 1000 < len(long[0].encode()) <= 1024, long
+    assert "/p/\\xff\\xfe.py" in files, files
+    wide = [f for f in files if f and f.startswith("/q/")]
+    assert wide and wide[0].endswith("\u2026") and len(wide[0].encode()) <= 4096, wide
+    assert all(c not in p.raw for c in range(32) if c != 10), "raw control characters"
+
+
+@case
+def recycled_code(b):
+    """Code objects made and dropped: the same addresses over and over, and never a wrong name."""
+    need_frames(b)
+    seconds = float(os.environ.get("SPPROF_TEST_RECYCLE", "10"))
+    p = b.run(f"""
+import time
+end = time.time() + {seconds}
+n = 0
+while time.time() < end:
+    n += 1
+    ns = {{}}
+    exec(compile("def f%d():\\n s = 0\\n for i in range(20000): s += i\\n return f%d\\n" % (n, n), "file%d" % n, "exec"), ns)
+    ns["f%d" % n]()
+    del ns
+""", SPPROF_INTERVAL="1ms", SPPROF_MEMORY="200M", timeout=60).profile()
+    wrong = right = 0
+    for f in p.frames:
+        if f["name"].startswith("f") and f["name"][1:].isdigit():
+            if f.get("file") == "file" + f["name"][1:]:
+                right += 1
+            else:
+                wrong += 1
+    assert right > 100 * seconds / 10 and wrong == 0, (right, wrong)
+    first = sum("f" == n[:1] and n[1:].isdigit() for n in p.self_ns())
+    assert first == right, "a name appears twice"
+
+
+@case
+def imports(b):
+    """From the first instruction on: imports are in the profile."""
+    need_frames(b)
+    total = 0
+    for i in range(6):
+        p = b.run("import json, argparse, unittest, email.message, http.client, asyncio\n", SPPROF_INTERVAL="1ms").profile()
+        total += p.total_ns()["_find_and_load"]
+    assert total > 0.1e9, total
+
+
+@case
+def lines_option(b):
+    need_frames(b)
+    source = BUSY + "def f():\n    busy(0.15)\n    busy(0.15)\nf()\n"
+    p = b.run(source, SPPROF_LINES="1").profile()
+    lines = {n for s in p.stacks() for n in s if n.startswith("f:")}
+    assert lines == {"f:8", "f:9"}, p.stacks()
+    p = b.run(source).profile()
+    index = [i for i, f in enumerate(p.frames) if f["name"] == "f"][0]
+    rows = dict((i, dict((l, (s, t)) for l, s, t in rows)) for i, rows in p.block["lines"])[index]
+    assert set(rows) == {8, 9} and all(0.1e9 < t < 0.2e9 and s == 0 for s, t in rows.values()), rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+"""What the end-to-end tests share: running a program under the library, and reading what it wrote."""
+import collections
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+SKIP = 77
+
+
+class Skip(Exception):
+    pass
+
+
+class Profile:
+    """A Speedscope file of ours."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "rb") as f:
+            self.raw = f.read()
+        self.json = json.loads(self.raw.decode("utf-8"))
+        self.block = self.json["spprof"]
+        self.frames = self.json["shared"]["frames"]
+        self.profiles = self.json["profiles"]
+        for p in self.profiles:
+            assert len(p["samples"]) == len(p["weights"]), "samples and weights differ in length"
+            assert all(w > 0 for w in p["weights"]), "a weight of nothing"
+            assert sum(p["weights"]) == p["endValue"], f"{p['name']}: weights do not add up to endValue"
+            assert all(0 <= i < len(self.frames) for s in p["samples"] for i in s), "frame index out of range"
+        cpu = self.block["cpu"]
+        parts = ("python", "startup", "thread_end", "thread_start_end", "blocked", "unwalkable", "native_thread",
+                 "not_sampled")
+        assert sum(cpu[k] for k in parts) == cpu["used"], f"parts do not add up: {cpu}"
+        assert self.total() == cpu["used"], f"viewer's total {self.total()} is not the CPU used {cpu['used']}"
+        assert 0 <= self.json["activeProfileIndex"] < len(self.profiles)
+        own = self.profiles[1:] if len(self.profiles) > 1 else self.profiles
+        for t, p in zip(self.block["threads"], own):
+            if len(own) > 1:
+                assert t["cpu"] == p["endValue"], f"{t}: {p['endValue']}"
+
+    def total(self):
+        return self.profiles[0]["endValue"]
+
+    def names(self, stack):
+        return tuple(self.frames[i]["name"] for i in stack)
+
+    def stacks(self, profile=0):
+        """Stack of names -> ns."""
+        p = self.profiles[profile]
+        sums = collections.Counter()
+        for s, w in zip(p["samples"], p["weights"]):
+            sums[self.names(s)] += w
+        return sums
+
+    def self_ns(self, profile=0):
+        sums = collections.Counter()
+        for s, w in self.stacks(profile).items():
+            sums[s[-1] if s else "(idle)"] += w
+        return sums
+
+    def total_ns(self, profile=0):
+        sums = collections.Counter()
+        for s, w in self.stacks(profile).items():
+            for n in set(s):
+                sums[n] += w
+        return sums
+
+    def thread(self, prefix):
+        """Index of the first profile whose name begins so."""
+        for i, p in enumerate(self.profiles):
+            if p["name"].startswith(prefix):
+                return i
+        raise AssertionError(f"no thread {prefix!r} in {[p['name'] for p in self.profiles]}")
+
+    def share(self, name, profile=0):
+        total = self.profiles[profile]["endValue"]
+        return self.total_ns(profile)[name] / total if total else 0.0
+
+
+class Result:
+    def __init__(self, code, out, err, directory):
+        self.code, self.out, self.err, self.directory = code, out, err, directory
+
+    def files(self):
+        return sorted(glob.glob(os.path.join(self.directory, "**", "*.json"), recursive=True))
+
+    def profiles(self):
+        return [Profile(f) for f in self.files()]
+
+    def profile(self):
+        files = self.files()
+        assert len(files) == 1, f"one profile expected, found {files}; stderr: {self.err!r}"
+        return Profile(files[0])
+
+
+class Bench:
+    """One interpreter, one library, one scratch directory."""
+
+    def __init__(self, python, library, build):
+        self.python, self.library, self.build = python, library, build
+        self.directory = tempfile.mkdtemp(prefix="spprof-test-")
+        out = subprocess.run([python, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, text=True,
+                             env=clean_env(), check=True).stdout.split() if python else ["0", "0"]
+        self.version = tuple(map(int, out))
+        self.count = 0
+
+    def close(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def known(self):
+        return self.version >= (3, 9)
+
+    def fresh(self):
+        self.count += 1
+        d = os.path.join(self.directory, str(self.count))
+        os.mkdir(d)
+        return d
+
+    def write(self, text, name="app.py"):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as f:
+            f.write(text)
+        return path
+
+    def env(self, preload=True, **extra):
+        env = clean_env()
+        if preload:
+            env["LD_PRELOAD"] = self.library
+        env.update({k: str(v) for k, v in extra.items() if v is not None})
+        return env
+
+    def run(self, program, *args, python=None, preload=True, cwd=None, timeout=120, check=True, stdin=None, command=None,
+            preexec=None, **env):
+        """Runs `program` (source text, or a path) and returns what it did; profiles land in a fresh directory."""
+        directory = cwd or self.fresh()
+        if command is None:
+            path = program if os.path.exists(program) and "\n" not in program else self.write(program, f"app{self.count}.py")
+            command = [python or self.python, path, *map(str, args)]
+        r = subprocess.run(command, cwd=directory, env=self.env(preload, **env), capture_output=True, timeout=timeout,
+                           stdin=stdin or subprocess.DEVNULL, preexec_fn=preexec)
+        out, err = r.stdout.decode("utf-8", "backslashreplace"), r.stderr.decode("utf-8", "backslashreplace")
+        if check and r.returncode != 0:
+            raise AssertionError(f"exit {r.returncode}\n{out}\n{err}")
+        return Result(r.returncode, out, err, directory)
+
+
+def clean_env():
+    drop = ("PYTHON", "SPPROF", "LD_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(drop)}
+
+
+BUSY = """
+import time
+def busy(seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        for i in range(200): pass
+"""
+
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = function
+    return function
+
+
+def main(argv=None):
+    argv = argv or sys.argv[1:]
+    if argv[0] == "--list":
+        print("\n".join(CASES))
+        return 0
+    python, library, build, *names = argv
+    failed = 0
+    for name in names or CASES:
+        bench = Bench(python, os.path.abspath(library), os.path.abspath(build))
+        try:
+            CASES[name](bench)
+            print(f"ok   {name}")
+        except Skip as why:
+            print(f"skip {name}: {why}")
+            if len(names) == 1:
+                return SKIP
+        except Exception:
+            import traceback
+            traceback.print_exc()
+            print(f"FAIL {name}")
+            failed += 1
+        finally:
+            bench.close()
+    return 1 if failed else 0

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ * Threads as C libraries make them; each burns `ms` of CPU. Loaded by tests through ctypes. */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <threads.h>
+#include <time.h>
+#include <unistd.h>
+
+int spin_ms(long ms);
+int spin_in_thread(int kind, long ms);
+int spin_in_sigev_thread(long ms);
+int spin_in_raw_clone(long ms);
+
+int spin_ms(long ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    int64_t end = t.tv_sec * 1000000000ll + t.tv_nsec + ms * 1000000ll;
+    do {
+        for (volatile int i = 0; i < 2000; i++)
+            ;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    } while (t.tv_sec * 1000000000ll + t.tv_nsec < end);
+    return 0;
+}
+
+static atomic_int done;
+
+static void *plain(void *ms)
+{
+    spin_ms((long)ms);
+    atomic_fetch_add(&done, 1);
+    return ms;
+}
+
+static void *leaves_by_exit(void *ms)
+{
+    plain(ms);
+    pthread_exit(ms);
+}
+
+static void *waits_to_be_cancelled(void *ms)
+{
+    plain(ms);
+    for (;;)
+        pause();
+    return NULL;
+}
+
+static int c11(void *ms)
+{
+    plain(ms);
+    return 7;
+}
+
+static int run(const pthread_attr_t *attr, void *(*f)(void *), long ms, int join)
+{
+    pthread_t t;
+    void *result = NULL;
+    int rc = pthread_create(&t, attr, f, (void *)ms);
+    if (rc == 0 && join)
+        rc = pthread_join(t, &result);
+    return rc ? rc : join && result != (void *)ms ? -1 : 0;
+}
+
+static int run_detached(long ms)
+{
+    pthread_attr_t a;
+    pthread_attr_init(&a);
+    pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+    int before = atomic_load(&done), rc = run(&a, plain, ms, 0);
+    while (rc == 0 && atomic_load(&done) == before)
+        usleep(1000);
+    usleep(20000);
+    return rc;
+}
+
+static int run_cancelled(long ms)
+{
+    pthread_t t;
+    void *result;
+    int before = atomic_load(&done);
+    if (pthread_create(&t, NULL, waits_to_be_cancelled, (void *)ms))
+        return -1;
+    while (atomic_load(&done) == before)
+        usleep(1000);
+    pthread_cancel(t);
+    pthread_join(t, &result);
+    return result == PTHREAD_CANCELED ? 0 : -1;
+}
+
+static int run_c11(long ms)
+{
+    thrd_t t;
+    int result = 0;
+    if (thrd_create(&t, c11, (void *)ms) != thrd_success)
+        return -1;
+    thrd_join(t, &result);
+    return result == 7 ? 0 : -1;
+}
+
+static int run_blocked(long ms)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = run(NULL, plain, ms, 1);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc;
+}
+
+int spin_in_thread(int kind, long ms)
+{
+    pthread_attr_t a;
+    pthread_attr_init(&a);
+    switch (kind) {
+    case 0:
+        return run(NULL, plain, ms, 1);
+    case 1:
+        return run(NULL, leaves_by_exit, ms, 1);
+    case 2:
+        return run_detached(ms);
+    case 3:
+        return run_cancelled(ms);
+    case 4:
+        return run_c11(ms);
+    case 5:
+        pthread_attr_setstacksize(&a, 16384);
+        return run(&a, plain, ms, 1);
+    case 6:
+        return run_blocked(ms);
+    default:
+        return run(NULL, plain, ms, 1);
+    }
+}
+
+static void on_timer(union sigval v)
+{
+    spin_ms(v.sival_int);
+}
+
+int spin_in_sigev_thread(long ms)
+{
+    struct sigevent ev = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = on_timer};
+    struct itimerspec its = {.it_value = {0, 1000000}};
+    timer_t timer;
+    ev.sigev_value.sival_int = (int)ms;
+    return timer_create(CLOCK_MONOTONIC, &ev, &timer) || timer_settime(timer, 0, &its, NULL);
+}
+
+static int raw_thread(void *ms)
+{
+    struct timespec t = {0, 0}, now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    while ((now.tv_sec - t.tv_sec) * 1000 + (now.tv_nsec - t.tv_nsec) / 1000000 < (long)ms);
+    return 0;
+}
+
+int spin_in_raw_clone(long ms)
+{
+    size_t size = 1 << 18;
+    char *stack = malloc(size);
+    int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    return stack && clone(raw_thread, stack + size, flags, (void *)ms) > 0 ? 0 : errno;
+}
