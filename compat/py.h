@@ -105,8 +105,8 @@ extern const uint32_t sp_py_n_layouts;
 bool sp_py_tss_init(void);
 /* [any] To be called after a pthread key was created: learns its sequence number. */
 void sp_py_tss_key_created(uint32_t key);
-/* [any] Whether `key` is the one that CPython keeps its thread states under. */
-bool sp_py_tss_key_is_pythons(uint32_t key);
+/* [start] CPython made its key before we looked: learns that key's sequence number. */
+void sp_py_tss_learn_existing_key(void);
 /* [handler] This thread's PyThreadState in *tstate, 0 if it has none. SP_PY_OK, or why it cannot be used. */
 SP_SIGSAFE enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate);
 /* [any] Whether the interpreter is initialised far enough to have thread states. */

@@ -84,15 +84,17 @@ bool sp_py_tss_init(void)
 
 void sp_py_tss_key_created(uint32_t key)
 {
-    if (key >= MAX_KEYS || !block_offset)
-        return;
-    int (*set)(pthread_key_t, const void *) = sp_real_find("pthread_setspecific");
+    int (*set)(pthread_key_t, const void *) = (int (*)(pthread_key_t, const void *))sp_real_find("pthread_setspecific");
+    void *(*get)(pthread_key_t) = (void *(*)(pthread_key_t))sp_real_find("pthread_getspecific");
     static const char mark;
-    if (!set || set(key, &mark) != 0)
+    if (key >= MAX_KEYS || !block_offset || !set)
         return;
-    const struct tss_slot *slot = slot_of(key);
+    const void *value = get ? get(key) : NULL;
+    if (set(key, &mark) != 0)
+        return;
+    const struct tss_slot *slot = slot_of(key); /* the first value of a key from 32 on makes its block */
     sp_store_relaxed(&key_seq[key], slot && slot->value == (uintptr_t)&mark ? slot->seq : 0);
-    set(key, NULL);
+    set(key, value);
 }
 
 /* Py_tss_t {int _is_initialized; pthread_key_t _key} (Include/pythread.h) */
@@ -105,10 +107,11 @@ SP_SIGSAFE static bool read_key(uint32_t *key)
     return sp_peek_u32(tss) == 1;
 }
 
-bool sp_py_tss_key_is_pythons(uint32_t key)
+void sp_py_tss_learn_existing_key(void)
 {
-    uint32_t pythons;
-    return read_key(&pythons) && pythons == key;
+    uint32_t key;
+    if (read_key(&key) && key < MAX_KEYS && !key_seq[key])
+        sp_py_tss_key_created(key);
 }
 
 bool sp_py_running(void)

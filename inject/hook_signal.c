@@ -125,7 +125,6 @@ static bool kills_by_default(int sig)
     case SIGPROF:
     case 32: /* libc's own */
     case 33:
-    case 34:
         return false;
     default:
         return sig > 0 && sig < N_SIGNALS;

@@ -24,6 +24,9 @@
 #include "sampler/threads.h"
 
 #define WAIT_FOR_HANDLERS_NS (2 * SP_NS_PER_S)
+#define FAULTS                                                                                               \
+    (SP_OS_MASK(SIGSEGV) | SP_OS_MASK(SIGBUS) | SP_OS_MASK(SIGFPE) | SP_OS_MASK(SIGILL) | SP_OS_MASK(SIGTRAP) | \
+     SP_OS_MASK(SIGSYS) | SP_OS_MASK(SIGABRT))
 #define WAIT_FOR_WRITER_NS (10 * SP_NS_PER_S)
 
 
@@ -102,21 +105,15 @@ static void thread_ends(void *value)
     struct sp_region *r = sp_lifecycle_region();
     if (!r || t != self || t->state != SP_THREAD_LIVE || t->tid != sp_os_gettid())
         return;
-    uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF));
-    bool refused = t->timer == SP_OS_NO_TIMER;
-    int timer = t->timer;
-    if (!refused)
-        sp_os_timer_delete(timer);
-    siginfo_t info;
-    if (sp_os_take_pending(SP_OS_MASK(SIGPROF), &info) && !sp_handler_is_tick(&info))
-        sp_os_requeue(SIGPROF, &info);
+    /* Not by blocking SIGPROF: unblocking makes the kernel look for signals that wait for the whole process, and
+     * this thread would take one that was on its way to another. */
+    __atomic_store_n(&t->in_handler, 1, __ATOMIC_SEQ_CST);
+    sp_os_timer_delete(t->timer); /* its number stays: sp_thread_end wants to know whether there was one */
     if (!t->name[0])
         sp_identity_os_thread_name(t);
+    self = NULL;
     if (!sp_load_acquire(&r->frozen))
         sp_thread_end(r, t, sp_os_thread_cpu_ns(), sp_os_mono_ns() - r->started_mono_ns);
-    t->timer = SP_OS_NO_TIMER;
-    self = NULL;
-    sp_os_mask_set(mask);
 }
 
 /* ---- the region */
@@ -255,6 +252,7 @@ static void start(uint64_t cpu_before)
     }
     if (!sp_py.layout)
         explain_unknown();
+    sp_py_tss_learn_existing_key();
     sp_engine = &sp_engine_cpu;
     sp_tick_cookie = (uint32_t)(sp_os_mono_exact_ns() * 2654435761u >> 7) | 1;
     sp_handler_forked = child_ticks;
@@ -390,6 +388,14 @@ static bool wait_for_writer(void)
     return sp_load_acquire(&writer_state) == IDLE;
 }
 
+void sp_lifecycle_finish_and_exit(void)
+{
+    /* A signal that comes while we write would have come too late without us: it stays blocked. */
+    if (sp_lifecycle_region())
+        sp_os_mask_block(~FAULTS);
+    sp_lifecycle_finish(false);
+}
+
 void sp_lifecycle_finish(bool goes_on)
 {
     struct sp_region *r = sp_lifecycle_region();
@@ -401,8 +407,9 @@ void sp_lifecycle_finish(bool goes_on)
             return;
         idle = IDLE;
     }
+    /* A SIGTERM that found us here would end the process with half a file: it waits. Faults do not. */
+    uint64_t mask = sp_os_mask_block(~FAULTS);
     sp_store_release(&writer_tid, sp_os_gettid());
-    uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF)); /* a late tick has nothing to add */
     write_profile(r);
     sp_store_release(&writer_tid, 0);
     if (goes_on) {

@@ -25,6 +25,9 @@ void sp_lifecycle_child_runs_python(void);
  * store thaws afterwards and a later call writes again (failed exec, PID 1). Async-signal-safe. */
 void sp_lifecycle_finish(bool goes_on);
 
+/* [any] The same on the way into _exit(): what arrives meanwhile changes nothing any more. */
+void sp_lifecycle_finish_and_exit(void);
+
 /* The slot of the calling thread; NULL: none. */
 struct sp_thread *sp_lifecycle_self(void);
 /* [any] The calling thread runs in this slot from now on: clock, mask, timer. stack_top as in sp_thread_begin. */

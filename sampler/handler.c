@@ -59,6 +59,9 @@ void sp_handler(int sig, siginfo_t *info, void *context)
     struct sp_thread *t = number && number <= r->n_threads ? sp_thread_at(r, number) : NULL;
     if (!t || sp_load_relaxed(&t->state) != SP_THREAD_LIVE)
         return;
+    /* A late tick of a thread whose slot has a new owner. */
+    if (t->thread_pointer && t->thread_pointer != sp_cpu_thread_pointer())
+        return;
     if (t->in_handler) {
         sp_count_loss(r, SP_LOSS_NESTED);
         return;

@@ -171,3 +171,110 @@ int spin_in_raw_clone(long ms)
     int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     return stack && clone(raw_thread, stack + size, flags, (void *)ms) > 0 ? 0 : errno;
 }
+
+/* ---- what signals can break in C code */
+#include <poll.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <sys/epoll.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/select.h>
+#include <sys/time.h>
+
+int count_eintr(int rounds);
+int spin_with_altstack(long size, long ms);
+int spin_with_siglongjmp(long ms);
+
+static int failed(int rc)
+{
+    return rc < 0 && errno == EINTR;
+}
+
+int count_eintr(int rounds)
+{
+    int n = 0, fds[2], ep = epoll_create1(0), queue = msgget(IPC_PRIVATE, 0600);
+    struct epoll_event event;
+    sem_t sem;
+    sem_init(&sem, 0, 0);
+    if (pipe(fds))
+        return -1;
+    for (int i = 0; i < rounds; i++) {
+        struct timespec ts = {0, 1000000}, until;
+        struct timeval tv = {0, 1000};
+        struct pollfd p = {fds[0], POLLIN, 0};
+        spin_ms(1);
+        n += failed(poll(&p, 1, 1));
+        spin_ms(1);
+        n += failed(ppoll(&p, 1, &ts, NULL));
+        n += failed(select(0, NULL, NULL, NULL, &tv));
+        spin_ms(1);
+        n += failed(epoll_wait(ep, &event, 1, 1));
+        n += failed(nanosleep(&ts, NULL));
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec = (until.tv_nsec + 1000000) % 1000000000;
+        n += failed(sem_timedwait(&sem, &until));
+        char message[64];
+        n += failed((int)msgrcv(queue, message, 8, 0, IPC_NOWAIT));
+    }
+    msgctl(queue, IPC_RMID, NULL);
+    return n;
+}
+
+/* The program runs on its alternate stack of `size` bytes, surrounded by known bytes. */
+static long altstack_ms;
+
+static void on_alt(int sig)
+{
+    (void)sig;
+    spin_ms(altstack_ms);
+}
+
+int spin_with_altstack(long size, long ms)
+{
+    unsigned char *block = malloc((size_t)size + 16384);
+    memset(block, 0x5a, (size_t)size + 16384);
+    stack_t ss = {.ss_sp = block + 8192, .ss_size = (size_t)size}, old;
+    if (sigaltstack(&ss, &old)) {
+        return -2;
+    }
+    /* Nothing of ours asks for it: ticks must stay on the ordinary stack, and the bytes as they are. */
+    spin_ms(ms);
+    sigaltstack(&old, NULL);
+    for (long i = 0; i < size + 16384; i++)
+        if (block[i] != 0x5a)
+            return (int)(i + 1);
+    (void)on_alt;
+    free(block);
+    return 0;
+}
+
+static sigjmp_buf back;
+
+static void jump(int sig)
+{
+    (void)sig;
+    siglongjmp(back, 1);
+}
+
+int spin_with_siglongjmp(long ms)
+{
+    struct sigaction act = {.sa_handler = jump}, old;
+    struct itimerval it = {{0, 700}, {0, 700}}, none = {{0, 0}, {0, 0}};
+    struct timespec t;
+    sigaction(SIGALRM, &act, &old);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    volatile int64_t end = t.tv_sec * 1000000000ll + t.tv_nsec + ms * 1000000ll;
+    setitimer(ITIMER_REAL, &it, NULL);
+    for (;;) {
+        sigsetjmp(back, 1);
+        do
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        while (t.tv_sec * 1000000000ll + t.tv_nsec < end && 0 == 0 && (end & 1) == 2);
+        if (t.tv_sec * 1000000000ll + t.tv_nsec >= end)
+            break;
+    }
+    setitimer(ITIMER_REAL, &none, NULL);
+    sigaction(SIGALRM, &old, NULL);
+    return 0;
+}

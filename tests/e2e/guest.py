@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The program must not notice: the same program with and without the library prints the same, to the letter."""
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import BUSY, CASES, Profile, Skip, case, main  # noqa: E402,F401
+
+VIEWS = {
+    "descriptors": "print(sorted(os.listdir('/proc/self/fd')), os.open('/dev/null', 0))",
+    "threads": "import threading; print(threading.active_count(), len(os.listdir('/proc/self/task')))",
+    "getsignal": "print([(s, str(signal.getsignal(s))) for s in signal.valid_signals()] if hasattr(signal, 'valid_signals') else 0)",
+    "mask": "print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])), signal.sigpending())",
+    "itimers": "print([signal.getitimer(i) for i in (0, 1, 2)])",
+    "own_handler": """
+n = 0
+def h(s, f):
+    global n; n += 1
+signal.signal(signal.SIGPROF, h)
+busy(0.1); print(n)
+os.kill(os.getpid(), signal.SIGPROF); print(n)
+signal.signal(signal.SIGPROF, signal.SIG_DFL); busy(0.05); print(signal.getsignal(signal.SIGPROF))
+""",
+    "itimer_prof": """
+n = 0
+def h(s, f):
+    global n; n += 1
+signal.signal(signal.SIGPROF, h); signal.setitimer(signal.ITIMER_PROF, 0.02, 0.02)
+busy(0.4); signal.setitimer(signal.ITIMER_PROF, 0); print(15 <= n <= 21 or n)
+""",
+    "itimer_prof_kills": "signal.setitimer(signal.ITIMER_PROF, 0.05); busy(1); print('alive')",
+    "itimer_virtual_kills": "signal.setitimer(signal.ITIMER_VIRTUAL, 0.05); busy(1); print('alive')",
+    "ignored": "signal.signal(signal.SIGPROF, signal.SIG_IGN); os.kill(os.getpid(), signal.SIGPROF); busy(.05); print(signal.getsignal(signal.SIGPROF))\nimport subprocess; print(subprocess.run([sys.executable, '-c', 'import signal; print(signal.getsignal(signal.SIGPROF))'], capture_output=True).stdout)",
+    "blocked": """
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF]); busy(0.1)
+print(signal.sigpending(), signal.sigtimedwait([signal.SIGPROF], 0))
+os.kill(os.getpid(), signal.SIGPROF); busy(0.05); print(signal.sigpending(), signal.sigwaitinfo([signal.SIGPROF]).si_signo)
+import subprocess
+print(subprocess.run([sys.executable, '-c', 'import signal; print(signal.pthread_sigmask(0, []))'], capture_output=True).stdout)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF]); busy(0.05); print(signal.pthread_sigmask(0, []))
+""",
+    "sigwait_thread": """
+import threading
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF, signal.SIGUSR1])
+got = []
+def waiter():
+    while True:
+        s = signal.sigwait([signal.SIGPROF, signal.SIGUSR1])
+        if s == signal.SIGUSR1: return
+        got.append(s)
+t = threading.Thread(target=waiter); t.start()
+ts = [threading.Thread(target=busy, args=(.05,)) for i in range(3)]
+for x in ts: x.start()
+for x in ts: x.join()
+for i in range(20): os.kill(os.getpid(), signal.SIGPROF); time.sleep(0.005)
+os.kill(os.getpid(), signal.SIGUSR1); t.join(); print(len(got))
+""",
+    "wakeup_fd": """
+r, w = os.pipe(); os.set_blocking(w, False); os.set_blocking(r, False); signal.set_wakeup_fd(w)
+busy(0.1)
+try: print(os.read(r, 100))
+except BlockingIOError: print('silent')
+""",
+    "interrupted_read": """
+r, w = os.pipe(); hit = []
+signal.signal(signal.SIGPROF, lambda *a: (hit.append(1), os.write(w, b'x')))
+import threading
+threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGPROF)).start()
+print(os.read(r, 1), hit)
+""",
+    "sleeps": "t = time.time(); time.sleep(0.2); import select; select.select([], [], [], 0.1); p = select.poll(); p.poll(100); print(0.39 < time.time() - t < 0.6)",
+    "fork_warnings": "import warnings; warnings.simplefilter('error')\npid = os.fork()\nif pid == 0: os._exit(3)\nprint(os.waitpid(pid, 0)[1])",
+    "inherited": "import subprocess; print(subprocess.run(['/bin/sh', '-c', 'grep -E \"SigBlk|SigIgn|SigPnd|SigCgt\" /proc/self/status; ulimit -a'], capture_output=True).stdout.decode())",
+    "faulthandler": "import faulthandler; faulthandler.enable(); faulthandler.register(signal.SIGUSR1); faulthandler.dump_traceback_later(10); faulthandler.cancel_dump_traceback_later(); print(faulthandler.is_enabled()); faulthandler.disable(); print(signal.getsignal(signal.SIGSEGV))",
+    "sigaction_flags": """
+import ctypes
+libc = ctypes.CDLL(None)
+class SA(ctypes.Structure): _fields_ = [('h', ctypes.c_void_p), ('mask', ctypes.c_ulong * 16), ('flags', ctypes.c_int), ('r', ctypes.c_void_p)]
+for s in (1, 2, 10, 14, 15, 27, 11):
+    old = SA(); assert libc.sigaction(s, None, ctypes.byref(old)) == 0
+    print(s, old.h in (None, 0, 1), old.flags & 0x10000000)
+libc.signal.restype = ctypes.c_void_p
+for s in (15, 27):
+    libc.siginterrupt(s, 1); print(libc.signal(s, ctypes.c_void_p(1)), libc.signal(s, ctypes.c_void_p(0)))
+old = SA(); libc.sigaction(15, None, ctypes.byref(old)); print(old.flags & 0x10000000, libc.sigaction(99, None, None), libc.sigaction(9, ctypes.byref(old), None))
+""",
+    "exit_codes": "import subprocess; print([subprocess.run([sys.executable, '-c', c], capture_output=True).returncode for c in ('1/0', 'import os; os._exit(9)', 'import os; os.kill(os.getpid(), 15)', 'import sys; sys.exit(300)')])",
+    "file_limit": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000000, 1000000)); busy(.05); print('ok')",
+    "closerange": "os.closerange(3, 65536); busy(0.1); print('ok')",
+    "environment": "print(sorted(k for k in os.environ if not k.startswith(('LD_', 'SPPROF'))))",
+    "argv": "print(sys.argv[1:], sys.orig_argv[2:] if hasattr(sys, 'orig_argv') else 0)",
+    "umask_cwd": "print(oct(os.umask(0o22)), os.getcwd() == os.path.realpath(os.getcwd()))",
+    "modules": "print(sorted(m for m in sys.modules if 'spprof' in m), 'spprof' in sys.builtin_module_names)",
+    "gc_and_refs": "import gc; gc.collect(); print(gc.isenabled())",
+    "thread_mask": """
+import threading
+out = []
+t = threading.Thread(target=lambda: out.append(sorted(signal.pthread_sigmask(0, [])))); t.start(); t.join(); print(out)
+signal.pthread_sigmask(signal.SIG_SETMASK, set(range(1, 65)) - {9, 19, 32, 33})
+t = threading.Thread(target=lambda: (busy(.05), out.append(signal.SIGPROF in signal.pthread_sigmask(0, [])))); t.start(); t.join(); print(out)
+""",
+}
+HEAD = BUSY + "import os, sys, signal, warnings\nwarnings.simplefilter('ignore')\n"
+
+
+@case
+def views(b):
+    bad = []
+    for name, program in VIEWS.items():
+        plain = b.run(HEAD + program, preload=False, check=False)
+        ours = b.run(HEAD + program, check=False, SPPROF_INTERVAL="1ms", SPPROF_VERBOSE=None)
+        err = re.sub(r"spprof: CPython .* cannot be looked into.*\n", "", ours.err)
+        strip = re.compile(r"app\d+\.py|0x[0-9a-f]+")
+        a, c = [(r.code, strip.sub("", r.out), strip.sub("", e)) for r, e in ((plain, plain.err), (ours, err))]
+        if a != c:
+            bad.append(f"{name}:\n  plain {a}\n  ours  {c}")
+        if not any(f for f in ours.files()):
+            bad.append(f"{name}: no profile")
+    assert not bad, "\n".join(bad)
+
+
+@case
+def blocked_time_is_named(b):
+    p = b.run(HEAD + """
+def a(): busy(0.5)
+def c(): busy(0.3)
+old = signal.pthread_sigmask(signal.SIG_SETMASK, set(range(1, 65)) - {9, 19, 32, 33})
+a()
+signal.pthread_sigmask(signal.SIG_SETMASK, old)
+c()
+""").profile()
+    assert abs(p.block["cpu"]["blocked"] - 0.5e9) < 0.03e9, p.block["cpu"]
+    if b.known:
+        assert p.total_ns()["a"] < 0.02e9 and p.total_ns()["c"] > 0.25e9, p.total_ns()
+
+
+@case
+def no_eintr(b):
+    """A C program over every call that SA_RESTART does not restart."""
+    r = b.run(f"""
+import ctypes
+lib = ctypes.CDLL({os.path.join(b.build, 'tests/libspin.so')!r})
+print(lib.count_eintr(150))
+""", SPPROF_INTERVAL="100us", SPPROF_MEMORY="20M")
+    assert r.out == "0\n", r.out
+
+
+@case
+def alternate_stacks(b):
+    """2 and 4 KB alternate stacks of the program are never touched by a tick."""
+    for size in (2048, 4096):
+        r = b.run(f"""
+import ctypes
+lib = ctypes.CDLL({os.path.join(b.build, 'tests/libspin.so')!r})
+print(lib.spin_with_altstack({size}, 300))
+""", SPPROF_INTERVAL="1ms")
+        assert r.out == "0\n", (size, r.out)
+        assert r.profile().block["samples"] > 30
+
+
+@case
+def siglongjmp(b):
+    """A SIGALRM handler that jumps out does not end sampling."""
+    r = b.run(f"""
+import ctypes
+lib = ctypes.CDLL({os.path.join(b.build, 'tests/libspin.so')!r})
+print(lib.spin_with_siglongjmp(600))
+""", SPPROF_INTERVAL="1ms")
+    p = r.profile()
+    assert r.out == "0\n" and p.block["samples"] > 100, p.block
+    assert p.block["losses"]["nested"] == 0, p.block["losses"]
+
+
+@case
+def address_space_limit(b):
+    import resource
+    r = b.run(HEAD + "busy(0.1); print('ok')", preexec=lambda: resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20)))
+    assert r.out == "ok\n"
+    assert r.profile().total() > 0.1e9
+
+
+@case
+def timer_limit(b):
+    """RLIMIT_SIGPENDING used up: one line, the time is shown as not sampled."""
+    import resource
+    r = b.run(HEAD + "busy(0.2); print('ok')", preexec=lambda: resource.setrlimit(resource.RLIMIT_SIGPENDING, (0, 0)))
+    assert r.out == "ok\n" and "RLIMIT_SIGPENDING" in r.err, r.err
+    p = r.profile()
+    assert p.block["cpu"]["not_sampled"] > 0.2e9 and p.block["losses"]["timer_refused"] == 1, p.block
+
+
+@case
+def fork_storm(b):
+    """Forks from threads while others sample: no zombie, no leak, no deadlock."""
+    r = b.run(HEAD + """
+import threading
+def forks():
+    for i in range(40):
+        pid = os.fork()
+        if pid == 0: os._exit(0)
+        os.waitpid(pid, 0)
+ts = [threading.Thread(target=forks) for i in range(3)] + [threading.Thread(target=busy, args=(0.5,)) for i in range(3)]
+for t in ts: t.start()
+for t in ts: t.join()
+time.sleep(0.1)
+print(open('/proc/self/timers').read().count('ClockID:'), len(os.listdir('/proc/self/fd')))
+""", SPPROF_INTERVAL="1ms")
+    assert r.out == "1 4\n", r.out
+    assert len(r.files()) == 121, len(r.files())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

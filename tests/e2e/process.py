@@ -1,0 +1,449 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""How processes end, have children, and where their files go."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import BUSY, CASES, Profile, Result, Skip, case, main  # noqa: E402,F401
+
+WORK = BUSY + "import os, sys, signal\ndef work(): busy(0.12)\nwork()\n"
+
+
+def both(b, tail, head=WORK, **kw):
+    """The same program with and without the library: exit status, stdout and stderr must agree."""
+    plain = b.run(head + tail, preload=False, check=False, **kw)
+    ours = b.run(head + tail, check=False, SPPROF_VERBOSE="0" if b.known else None, **kw)
+    assert plain.code == ours.code, (plain.code, ours.code, ours.err)
+    assert plain.out == ours.out, (plain.out, ours.out)
+    err = re.sub(r"spprof: CPython .* cannot be looked into.*\n", "", ours.err)
+    strip = re.compile(r"app\d+\.py|0x[0-9a-f]+")
+    assert strip.sub("", plain.err) == strip.sub("", err), (plain.err, ours.err)
+    return ours
+
+
+def complete(b, r, least=0.1e9):
+    p = r.profile()
+    name = "work" if b.known else "(python)"
+    assert p.total_ns()[name] >= least, (p.total_ns(), p.block)
+    return p
+
+
+ENDS = {
+    "returns": "print('bye')",
+    "sys_exit": "sys.exit(3)",
+    "exception": "1/0",
+    "os_exit": "print('x', flush=True); os._exit(7)",
+    "daemon_threads": "import threading, time\nfor i in range(3): threading.Thread(target=busy, args=(60,), daemon=True).start()\ntime.sleep(.1)",
+    "abort": "os.abort()",
+    "ctrl_c": "os.kill(os.getpid(), signal.SIGINT); time.sleep(5)",
+    "ctrl_c_default": "signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGINT); time.sleep(5)",
+    "segfault": "import ctypes; ctypes.string_at(0)",
+    "segfault_faulthandler": "import faulthandler, ctypes; faulthandler.enable(); ctypes.string_at(0)",
+    "exec_program": "os.execv('/bin/echo', ['echo', 'hello'])",
+    "exec_path": "os.execvp('echo', ['echo', 'hello'])",
+    "handled_sigterm": "signal.signal(signal.SIGTERM, lambda *a: sys.exit(5)); os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)",
+    "signal_in_thread": "import threading\nt = threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGTERM)); t.start(); t.join(); time.sleep(5)",
+}
+for number in ("SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGXCPU", "SIGVTALRM", "SIGRTMIN", "SIGIO", "SIGPROF"):
+    ENDS["dies_of_" + number.lower()] = f"os.kill(os.getpid(), signal.{number}); time.sleep(5)"
+
+
+@case
+def ends(b):
+    bad = []
+    for name, tail in ENDS.items():
+        try:
+            complete(b, both(b, tail))
+        except AssertionError as e:
+            bad.append((name, str(e)[:600]))
+    assert not bad, "\n".join(map(str, bad))
+
+
+@case
+def core_dump(b):
+    """A fatal signal still leaves its core, with the signal that it was."""
+    import resource
+    def limit():
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    program = b.write(WORK + "os.abort()")
+    for preload in (False, True):
+        pid = subprocess.Popen([b.python, program], cwd=b.fresh(), env=b.env(preload), preexec_fn=limit,
+                               stderr=subprocess.DEVNULL)
+        _, status = os.waitpid(pid.pid, 0)
+        pid.returncode = status
+        result = (os.WTERMSIG(status), os.WCOREDUMP(status))
+        if not preload:
+            plain = result
+    assert result == plain, (result, plain)
+
+
+@case
+def failed_exec(b):
+    r = both(b, """
+for i in range(3):
+    try: os.execv('/nonexistent/x', ['x'])
+    except OSError as e: print(e.errno)
+open('noexec', 'w').close(); os.chmod('noexec', 0o755)
+try: os.execv('./noexec', ['x'])
+except OSError as e: print(e.errno)
+work()
+""")
+    complete(b, r, 0.2e9)
+
+
+@case
+def exec_python(b):
+    second = b.write(WORK + "print('two')", "second.py")
+    r = both(b, f"print('one', flush=True); os.execv(sys.executable, [sys.executable, {second!r}])", SPPROF_OUT="p.json")
+    files = [os.path.basename(f) for f in r.files()]
+    assert len(files) == 2 and "p.json" in files and re.fullmatch(r"p\.\d+\.json", [f for f in files if f != "p.json"][0]), files
+    for p in r.profiles():
+        assert p.total_ns()["work" if b.known else "(python)"] > 0.1e9
+
+
+@case
+def finalize_goes_on(b):
+    """A C program that finalizes its interpreter and runs on."""
+    library = embeddable(b)
+    program = os.path.join(b.build, "tests/embed")
+    r = b.run(None, command=[program, library, "once", b.write(WORK)], PYTHONHOME=home(b))
+    p = complete(b, r)
+    assert p.block["cpu"]["native_thread"] > 0.1e9 or not b.known, p.block["cpu"]
+
+
+@case
+def init_fini_init(b):
+    library = embeddable(b)
+    program = os.path.join(b.build, "tests/embed")
+    r = b.run(None, command=[program, library, "twice", b.write(WORK)], PYTHONHOME=home(b))
+    assert r.out.count("round") == 2
+    complete(b, r, 0.2e9)
+
+
+@case
+def init_fini_init_with_daemon(b):
+    """A daemon thread of the first life sits in C with a freed thread state while the second runs."""
+    library = embeddable(b)
+    program = os.path.join(b.build, "tests/embed")
+    source = b.write(WORK + """
+import threading, ctypes
+lib = ctypes.PyDLL(None) if 0 else ctypes.CDLL(%r)
+threading.Thread(target=lib.spin_ms, args=(700,), daemon=True).start()
+work()
+""" % os.path.join(b.build, "tests/libspin.so"))
+    r = b.run(None, command=[program, library, "twice", source], PYTHONHOME=home(b), MALLOC_PERTURB_="85", check=False)
+    plain = b.run(None, command=[program, library, "twice", source], PYTHONHOME=home(b), MALLOC_PERTURB_="85", check=False,
+                  preload=False)
+    assert r.code == plain.code, (r.code, plain.code, r.err)
+    if r.code == 0:
+        complete(b, r, 0.2e9)
+
+
+def embeddable(b):
+    if not b.known:
+        raise Skip("unknown version")
+    r = subprocess.run([b.python, "-c", "import sysconfig as s, os; print(os.path.join(s.get_config_var('LIBDIR') or '', s.get_config_var('INSTSONAME') or ''))"],
+                       capture_output=True, text=True, env=b.env(False))
+    path = r.stdout.strip()
+    if ".so" not in path or not os.path.exists(path):
+        raise Skip("no shared libpython")
+    return path
+
+
+def home(b):
+    return subprocess.run([b.python, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True,
+                          env=b.env(False)).stdout.strip()
+
+
+@case
+def two_ends_at_once(b):
+    """A fatal signal in a thread while main returns; _exit in a thread during the destructor."""
+    for tail in ("os.kill(os.getpid(), signal.SIGTERM)", "os._exit(4)"):
+        for i in range(5):
+            r = b.run(WORK + f"""
+import threading
+def other():
+    time.sleep({0.001 * i}); {tail}
+threading.Thread(target=other, daemon=True).start()
+""", check=False)
+            p = r.profile()
+            assert p.total_ns()["work" if b.known else "(python)"] > 0.1e9
+
+
+# ---- children
+@case
+def fork_children(b):
+    r = b.run(BUSY + """
+import os, sys
+busy(0.05)
+for i in range(20):
+    pid = os.fork()
+    if pid == 0:
+        busy(0.15)
+        os._exit(0) if i % 2 else sys.exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+""", SPPROF_OUT="p.json")
+    names = [os.path.basename(f) for f in r.files()]
+    assert len(names) == 21 and "p.json" in names, names
+    assert all(re.fullmatch(r"p(\.\d+)?(-\d+)?\.json", n) for n in names), names
+    for p in r.profiles():
+        if p.path.endswith("/p.json"):
+            continue
+        want = 0.15e9
+        assert 0.9 * want <= p.total() <= 1.1 * want + 20e6, p.total()
+        assert p.total_ns()["busy" if b.known else "(python)"] > 0.6 * want, p.stacks()
+
+
+@case
+def multiprocessing_children(b):
+    for method in ("fork", "spawn", "forkserver"):
+        r = b.run(BUSY + f"""
+import multiprocessing as mp
+def task(n): busy(0.15); return n
+if __name__ == '__main__':
+    mp.set_start_method('{method}')
+    with mp.Pool(2) as pool: print(sum(pool.map(task, range(4))))
+    ps = [mp.Process(target=task, args=(1,)) for i in range(2)]
+    for p in ps: p.start()
+    for p in ps: p.join()
+""", timeout=120)
+        assert r.out == "6\n", r.out
+        ps = r.profiles()
+        spent = sum(p.total_ns()["task" if b.known else "(python)"] for p in ps)
+        assert spent > 0.8 * 0.9e9, (method, spent, [p.path for p in ps])
+
+
+@case
+def subprocess_children(b):
+    r = b.run(WORK + """
+import subprocess
+code = open(sys.argv[0]).read().split('import subprocess')[0]
+subprocess.run([sys.executable, '-c', code], check=True)
+os.system("'%s' -c 'import time' > /dev/null; true" % sys.executable)
+subprocess.run(['/bin/true']); subprocess.run('true; true', shell=True)
+os.popen('echo hi').read()
+try: subprocess.run(['/nonexistent'])
+except OSError: pass
+print('end')
+""")
+    assert r.out == "end\n"
+    ps = r.profiles()
+    assert len(ps) == 3, [p.path for p in ps]
+    name = "work" if b.known else "(python)"
+    assert sorted(p.total_ns()[name] > 0.1e9 for p in ps)[-2:] == [True, True], [p.total_ns() for p in ps]
+
+
+@case
+def no_children(b):
+    r = b.run(WORK + """
+import subprocess
+if os.fork() == 0:
+    busy(0.1); os._exit(0)
+os.wait()
+subprocess.run([sys.executable, '-c', 'import time; t=time.process_time()+.1\\nwhile time.process_time()<t: pass'], check=True)
+""", SPPROF_CHILDREN="0")
+    complete(b, r)
+
+
+@case
+def not_python(b):
+    r = b.run(None, command=["/bin/sh", "-c", "true; /bin/true; echo x | cat; exit 3"], check=False)
+    assert (r.code, r.out, r.err, r.files()) == (3, "x\n", "", []), vars(r)
+
+
+@case
+def pid_1(b):
+    """As PID 1: a default SIGTERM does nothing but write a snapshot; the program runs on."""
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    source = b.write(WORK + "os.kill(1, signal.SIGTERM); work(); print(os.getpid(), 'alive')")
+    probe = subprocess.run(["unshare", "-pf", "--mount-proc", "true"], capture_output=True)
+    if probe.returncode:
+        raise Skip("no PID namespaces: " + probe.stderr.decode())
+    r = b.run(None, command=["unshare", "-pf", "--mount-proc", b.python, source], SPPROF_OUT="p.json")
+    assert r.out == "1 alive\n", r.out
+    files = r.files()
+    assert len(files) == 1, files
+    assert Profile(files[0]).total_ns()["work" if b.known else "(python)"] > 0.2e9
+
+
+# ---- files
+def listing(r):
+    return sorted(os.path.basename(f) for f in r.files())
+
+
+@case
+def file_default(b):
+    r = b.run(WORK)
+    assert re.fullmatch(r"spprof-\d+\.speedscope\.json", listing(r)[0]), listing(r)
+    d = b.fresh()
+    os.mkdir(d + "/sub")
+    r = b.run(WORK, cwd=d, SPPROF_OUT="sub")
+    assert re.fullmatch(r"spprof-\d+\.speedscope\.json", os.path.basename(r.files()[0])) and "/sub/" in r.files()[0]
+    r = b.run(WORK + "os.chdir('/')\n", SPPROF_OUT="here.json")
+    assert listing(r) == ["here.json"]
+
+
+@case
+def file_replaced_only_if_older_and_ours(b):
+    d = b.fresh()
+    b.run(WORK, cwd=d, SPPROF_OUT="p.json")
+    first = os.stat(d + "/p.json").st_ino
+    time.sleep(0.05)
+    r = b.run(WORK, cwd=d, SPPROF_OUT="p.json")
+    assert listing(r) == ["p.json"] and os.stat(d + "/p.json").st_ino != first, "an earlier run's is replaced"
+    for content in ("{}", "x" * 1000):
+        d = b.fresh()
+        with open(d + "/p.json", "w") as f:
+            f.write(content)
+        r = b.run(WORK, cwd=d, SPPROF_OUT="p.json")
+        assert open(d + "/p.json").read() == content and listing(r) == ["p-2.json", "p.json"], listing(r)
+        assert "numbered name" in r.err, r.err
+    d = b.fresh()
+    open(d + "/p.json", "w").close()
+    r = b.run(WORK, cwd=d, SPPROF_OUT="p.json")
+    assert listing(r) == ["p.json"] and os.path.getsize(d + "/p.json") > 0, "an empty one is filled"
+
+
+@case
+def file_shell_steps(b):
+    """Three Pythons of one script, one literal name: three files."""
+    source = b.write(WORK)
+    r = b.run(None, command=["/bin/sh", "-c", f"'{b.python}' '{source}'; '{b.python}' '{source}'; '{b.python}' '{source}'"],
+              SPPROF_OUT="p.json")
+    assert len(listing(r)) == 3 and "p.json" in listing(r), listing(r)
+
+
+@case
+def file_patterns(b):
+    r = b.run(WORK, SPPROF_OUT="%e-%p-%t-%h-%{FOO}%%.speedscope.json", FOO="a/b")
+    assert re.fullmatch(r"app\d+-\d+-\d{8}T\d{6}Z-.+-a_b%\.speedscope\.json", listing(r)[0]), listing(r)
+    d = b.fresh()
+    for i in range(3):
+        r = b.run(WORK, cwd=d, SPPROF_OUT="r%n.json")
+        assert len(listing(r)) in (1, 2, 3)
+    r = b.run(WORK + "if os.fork() == 0: busy(0.05); os._exit(0)\nos.wait()\n", SPPROF_OUT="%e.json")
+    names = listing(r)
+    assert len(names) == 2 and sum(bool(re.fullmatch(r"app\d+\.\d+\.json", n)) for n in names) == 1, names
+    r = b.run(WORK + "if os.fork() == 0: busy(0.05); os._exit(0)\nos.wait()\n", SPPROF_OUT="x%p.json")
+    assert all(re.fullmatch(r"x\d+\.json", n) for n in listing(r)) and len(listing(r)) == 2
+
+
+@case
+def file_not_regular(b):
+    d = b.fresh()
+    os.mkfifo(d + "/fifo.json")
+    r = b.run(WORK, cwd=d, SPPROF_OUT="fifo.json", timeout=20)
+    assert "is not written to" in r.err, r.err
+    assert len(listing(r)) == 2, listing(r)
+    before = os.stat("/dev/null").st_rdev
+    r = b.run(WORK, SPPROF_OUT="/dev/null")
+    assert os.stat("/dev/null").st_rdev == before
+    assert "is not written to" in r.err and len(r.files()) == 1, r.err
+
+
+@case
+def file_directory_missing(b):
+    tmp = b.fresh()
+    r = b.run(WORK, SPPROF_OUT="/nonexistent/p.json", TMPDIR=tmp)
+    assert r.err.count("cannot be written to") == 1, r.err
+    assert len(os.listdir(tmp)) == 1, os.listdir(tmp)
+    Profile(os.path.join(tmp, os.listdir(tmp)[0]))
+    r = b.run(WORK + "import shutil; shutil.rmtree('gone')\n", cwd=made(b.fresh(), "gone"), SPPROF_OUT="gone/p.json", TMPDIR=tmp)
+    assert len(os.listdir(tmp)) == 2 and "could not be written" in r.err, r.err
+
+
+def made(d, sub):
+    os.mkdir(os.path.join(d, sub))
+    return d
+
+
+@case
+def file_two_runs_at_once(b):
+    d = b.fresh()
+    source = b.write(WORK)
+    for round in range(3):
+        ps = [subprocess.Popen([b.python, source], cwd=d, env=b.env(SPPROF_OUT="p.json"), stderr=subprocess.PIPE)
+              for i in range(3)]
+        for p in ps:
+            p.communicate()
+        files = sorted(f for f in os.listdir(d))
+        # each run may replace what an earlier round wrote, and nothing of its own round
+        assert len(files) >= 3 and not any(".tmp" in f for f in files), files
+        pids = {Profile(os.path.join(d, f)).block["pid"] for f in files}
+        assert {p.pid for p in ps} <= pids, (files, pids)
+
+
+@case
+def file_bind_mount(b):
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    d = b.fresh()
+    open(d + "/real.json", "w").close()
+    open(d + "/p.json", "w").close()
+    source = b.write(WORK)
+    r = b.run(None, command=["unshare", "-m", "sh", "-c", f"mount --bind real.json p.json && exec '{b.python}' '{source}'"],
+              cwd=d, SPPROF_OUT="p.json", check=False)
+    if "mount" in r.err:
+        raise Skip(r.err)
+    assert Profile(d + "/real.json").total() > 0.1e9, (r.err, os.listdir(d))
+
+
+@case
+def file_size_limit(b):
+    import resource
+    r = b.run("""
+import time
+def make(n):
+    ns = {}
+    exec("def f_%d_%s():\\n for i in range(3000): pass\\n" % (n, 'x' * 150), ns); return [v for k, v in ns.items() if k[0] == 'f'][0]
+fs = [make(i) for i in range(2000)]
+end = time.process_time() + 1.5
+while time.process_time() < end:
+    for f in fs: f()
+""", SPPROF_INTERVAL="1ms", preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)))
+    p = r.profile()
+    assert os.path.getsize(p.path) <= 100_000
+
+
+@case
+def no_samples(b):
+    r = b.run("pass", SPPROF_INTERVAL="10s")
+    p = r.profile()
+    assert p.block["samples"] <= 1 and len(p.profiles) >= 1
+
+
+@case
+def verbose(b):
+    r = b.run(WORK, SPPROF_VERBOSE="1")
+    assert re.search(r"spprof: \d+ samples; the profile is in /.*json\n", r.err), r.err
+    r = b.run(WORK)
+    assert "samples" not in r.err
+
+
+@case
+def off(b):
+    r = b.run(WORK + "print(os.environ.get('SPPROF_RUN'))", SPPROF="off")
+    assert r.files() == [] and r.out == "None\n" and r.err == ""
+
+
+@case
+def options(b):
+    r = b.run(WORK, SPPROF_INTERVAL="fast", SPPROF_DEPTH="7", SPPROF_INTERVALL="1ms", SPPROF_LINES="maybe")
+    err = re.sub(r"spprof: CPython .*\n", "", r.err)
+    assert err.count("\n") == 4, r.err
+    assert "spprof: SPPROF_INTERVAL=fast cannot be used; accepted: 100us ... 10s, or 0.1hz ... 10000hz; 10ms is used" in err, err
+    assert "SPPROF_INTERVALL is no option of spprof; the nearest is SPPROF_INTERVAL" in err, err
+    assert r.profile().block["interval_ns"] == 10_000_000
+    for text, ns in (("5ms", 5_000_000), ("200hz", 5_000_000), ("7", 7_000_000), ("0.5s", 500_000_000), ("100us", 100_000), ("4000000ns", 4_000_000)):
+        assert b.run("pass", SPPROF_INTERVAL=text).profile().block["interval_ns"] == ns
+
+
+if __name__ == "__main__":
+    sys.exit(main())
