@@ -58,7 +58,7 @@ static void number_lines(struct lines *l)
 {
     const struct sp_region *r = l->v->region;
     for (uint32_t f = 1; f < l->v->n_frames; f++)
-        if (sp_frame_at(r, f)->kind == SP_FRAME_PYTHON)
+        if (sp_frame_at(r, f)->kind == SP_FRAME_PYTHON && l->v->function_of_frame[f] != SP_VIEW_UNUSED)
             l->line_of_frame[f] = line_index(l, l->v->function_of_frame[f], sp_store_frame_line(r, f));
 }
 

@@ -12,6 +12,8 @@
 #define SP_VIEW_DEPTH_MAX 1024     /* longer stacks are shown with their middle elided */
 #define SP_VIEW_DEPTH_KEPT 512     /* at each end */
 
+#define SP_VIEW_UNUSED UINT32_MAX
+
 struct sp_function {
     uint32_t name, file; /* refs; for pseudo-functions name is 0 */
     int32_t line;        /* first line of the function, or with `lines` the line */
@@ -34,7 +36,7 @@ struct sp_view {
 
     struct sp_function *functions; /* by index; elided ones come last */
     uint32_t n_functions, n_elided_functions;
-    uint32_t *function_of_frame;
+    uint32_t *function_of_frame; /* SP_VIEW_UNUSED: on no stack that is shown */
     uint32_t n_frames, n_nodes;
     uint32_t *canon;  /* node -> first node with the same functions on its path */
     uint64_t *self;   /* node -> its own weight, all threads */

@@ -228,6 +228,32 @@ static bool find_elided(struct sp_view *v)
     return true;
 }
 
+/* Keeps the functions that some shown stack has, in their order. */
+static bool drop_unused_functions(struct sp_view *v)
+{
+    uint32_t *number = sp_view_alloc(v, (uint64_t)v->n_functions * 4), n_used = 0;
+    if (!number)
+        return false;
+    uint32_t *needed = v->touched; /* free between two passes */
+    for (uint32_t n = v->n_nodes; n-- > 1;) {
+        if (!is_shown(v, n) && !needed[n])
+            continue;
+        const struct sp_node *node = sp_node_at(v->region, n);
+        number[v->function_of_frame[node->frame]] = 1;
+        needed[node->parent ? v->canon[node->parent] : 0] = 1;
+    }
+    memset(needed, 0, (uint64_t)v->n_nodes * 4);
+    for (uint32_t i = 0; i < v->n_functions; i++)
+        if (number[i]) {
+            v->functions[n_used] = v->functions[i];
+            number[i] = ++n_used;
+        }
+    for (uint32_t f = 1; f < v->n_frames; f++)
+        v->function_of_frame[f] = number[v->function_of_frame[f]] - 1; /* SP_VIEW_UNUSED if dropped */
+    v->n_functions = n_used;
+    return true;
+}
+
 bool sp_view_bound(struct sp_view *v, uint64_t most_bytes)
 {
     sum_stacks(v);
@@ -247,7 +273,7 @@ bool sp_view_bound(struct sp_view *v, uint64_t most_bytes)
         fit = fits(v, most_bytes) || least > v->used_ns;
     }
     move_self_of_folded(v);
-    return find_elided(v);
+    return drop_unused_functions(v) && find_elided(v);
 }
 
 /* ---- distinct stacks, depth first */

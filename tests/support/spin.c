@@ -222,14 +222,6 @@ int count_eintr(int rounds)
 }
 
 /* The program runs on its alternate stack of `size` bytes, surrounded by known bytes. */
-static long altstack_ms;
-
-static void on_alt(int sig)
-{
-    (void)sig;
-    spin_ms(altstack_ms);
-}
-
 int spin_with_altstack(long size, long ms)
 {
     unsigned char *block = malloc((size_t)size + 16384);
@@ -244,7 +236,6 @@ int spin_with_altstack(long size, long ms)
     for (long i = 0; i < size + 16384; i++)
         if (block[i] != 0x5a)
             return (int)(i + 1);
-    (void)on_alt;
     free(block);
     return 0;
 }
@@ -266,14 +257,10 @@ int spin_with_siglongjmp(long ms)
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     volatile int64_t end = t.tv_sec * 1000000000ll + t.tv_nsec + ms * 1000000ll;
     setitimer(ITIMER_REAL, &it, NULL);
-    for (;;) {
-        sigsetjmp(back, 1);
-        do
-            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-        while (t.tv_sec * 1000000000ll + t.tv_nsec < end && 0 == 0 && (end & 1) == 2);
-        if (t.tv_sec * 1000000000ll + t.tv_nsec >= end)
-            break;
-    }
+    sigsetjmp(back, 1);
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    while (t.tv_sec * 1000000000ll + t.tv_nsec < end);
     setitimer(ITIMER_REAL, &none, NULL);
     sigaction(SIGALRM, &old, NULL);
     return 0;

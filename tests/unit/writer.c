@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT
+ * The bytes of a hand-built profile (tests/golden/speedscope.json), bounds, no allocation, nothing changed.
+ * SPPROF_TEST_WRITE=DIR writes the files of every case there, for the viewers' tests. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "tests/support/region.h"
+#include "tests/support/unit.h"
+#include "writers/json.h"
+#include "writers/view.h"
+
+static char *text;
+static size_t text_bytes, text_cap;
+
+static int sink(void *arg, const void *data, size_t n)
+{
+    (void)arg;
+    if (text_bytes + n > text_cap)
+        return -28;
+    memcpy(text + text_bytes, data, n);
+    text_bytes += n;
+    return 0;
+}
+
+static int n_allocations;
+static bool counting;
+extern void *__libc_malloc(size_t n);
+void *malloc(size_t n)
+{
+    if (counting)
+        n_allocations++;
+    return __libc_malloc(n);
+}
+
+static void keep(const char *name)
+{
+    const char *directory = getenv("SPPROF_TEST_WRITE");
+    char path[512];
+    if (!directory)
+        return;
+    snprintf(path, sizeof path, "%s/%s.json", directory, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    CHECK(fd >= 0 && write(fd, text, text_bytes) == (ssize_t)text_bytes);
+    close(fd);
+}
+
+static int write_it(const struct sp_region *r, const char *name, bool lines, uint64_t most)
+{
+    struct sp_profile p = {.region = r, .process_cpu_ns = 0, .wall_ns = 2100000000, .lines = lines, .most_bytes = most};
+    char buffer[4096];
+    struct sp_out out = {.sink = sink, .buffer = buffer, .cap = sizeof buffer, .most = most};
+    if (!text) {
+        text_cap = 256u << 20;
+        text = mmap(NULL, text_cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+    text_bytes = 0;
+    for (uint32_t i = 1; i <= r->n_threads; i++) {
+        const struct sp_thread *t = sp_thread_at(r, i);
+        p.process_cpu_ns += t->end_cpu_ns;
+    }
+    p.process_cpu_ns += 1234;
+    counting = true;
+    int rc = sp_writer_speedscope.write(&p, &out);
+    counting = false;
+    CHECK_EQ(n_allocations, 0);
+    if (rc == 0)
+        keep(name);
+    return rc;
+}
+
+static struct sp_region *small(void)
+{
+    struct sp_region *r = region_new(8 << 20, 4096);
+    struct sp_thread *main = region_thread(r, 4711, ""), *worker = region_thread(r, 4712, "w\"orker\\\x01");
+    uint32_t m = region_code(r, "<module>", "/srv/app.py", 1);
+    uint32_t f = region_code(r, "A.f", "/srv/app.py", 10);
+    uint32_t g = region_code(r, "caf\xc3\xa9", "/srv/b\xffx.py", 20);
+    uint32_t at_m = region_node(r, 0, m, 0), at_m2 = region_node(r, 0, m, 8);
+    uint32_t mf = region_node(r, at_m, f, 4), mf2 = region_node(r, at_m2, f, 8);
+    uint32_t mfg = region_node(r, mf, g, 0), ff = region_node(r, mf, f, 4);
+    region_sample(r, main, r->pseudo_node[SP_CPU_STARTUP], 12000000, 0);
+    region_sample(r, main, mf, 10000000, 300000000);
+    region_sample(r, main, mf2, 10000000, 310000000); /* same functions: one entry */
+    region_sample(r, main, mfg, 20000000, 320000000);
+    region_sample(r, main, ff, 5000000, 330000000);
+    region_sample(r, main, mf, 1, 340000000);
+    region_sample(r, worker, mfg, 70000000, 350000000);
+    region_sample(r, worker, r->pseudo_node[SP_CPU_UNWALKABLE], 3, 360000000);
+    sp_count_loss(r, SP_LOSS_BAD_FRAME);
+    main->end_cpu_ns += 21;
+    main->rest_ns[SP_CPU_THREAD_END] = 21;
+    worker->prompt_ns = 0;
+    return r;
+}
+
+static void golden(void)
+{
+    CHECK_EQ(write_it(small(), "golden", false, UINT64_MAX), 0);
+    const char *path = getenv("SPPROF_TEST_GOLDEN");
+    CHECK(path);
+    static char want[1 << 16];
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd >= 0 ? read(fd, want, sizeof want) : -1;
+    if (n != (ssize_t)text_bytes || memcmp(want, text, text_bytes) != 0) {
+        fprintf(stderr, "differs from %s; the bytes are:\n%.*s", path, (int)text_bytes, text);
+        CHECK(!"golden");
+    }
+}
+
+static void golden_lines(void)
+{
+    CHECK_EQ(write_it(small(), "golden-lines", true, UINT64_MAX), 0);
+    CHECK(memmem(text, text_bytes, "\"name\":\"A.f:12\"", 15) && memmem(text, text_bytes, "\"name\":\"<module>:1\"", 19));
+}
+
+static void region_unharmed(void)
+{
+    struct sp_region *r = small();
+    CHECK_EQ(write_it(r, "first", false, UINT64_MAX), 0);
+    size_t n = text_bytes;
+    char *first = __libc_malloc(n), *before = __libc_malloc(r->scratch);
+    memcpy(first, text, n);
+    memcpy(before, r, r->scratch);
+    CHECK_EQ(write_it(r, "second", false, UINT64_MAX), 0);
+    CHECK(n == text_bytes && memcmp(first, text, n) == 0);
+    CHECK(memcmp(before, r, r->scratch) == 0);
+}
+
+static void empty(void)
+{
+    struct sp_region *r = region_new(1 << 20, 64);
+    CHECK_EQ(write_it(r, "empty", false, UINT64_MAX), 0);
+    CHECK(memmem(text, text_bytes, "\"samples\":[]", 12));
+    region_thread(r, 1, "a");
+    CHECK_EQ(write_it(r, "empty-thread", false, UINT64_MAX), 0);
+}
+
+static void strings(void)
+{
+    char buffer[64];
+    struct sp_out out = {.sink = sink, .buffer = buffer, .cap = sizeof buffer, .most = UINT64_MAX};
+    write_it(small(), "x", false, UINT64_MAX);
+    text_bytes = 0;
+    const char nasty[] = "a\"\\\x00\x01\t\x7f\xc3\xa9\xff\xc0\x80\xed\xa0\x80\xf0\x9f\x90\x8d\xf4\x90\x80\x80\xe2\x80";
+    sp_json_string(&out, nasty, sizeof nasty - 1);
+    CHECK_EQ(sp_out_finish(&out), 0);
+    text[text_bytes] = '\0';
+    CHECK_STR(text, "\"a\\\"\\\\\xe2\x90\x80\\u0001\\u0009\\u007f\xc3\xa9\\\\xff\\\\xc0\\\\x80\\\\xed\\\\xa0\\\\x80\xf0\x9f\x90\x8d"
+                    "\\\\xf4\\\\x90\\\\x80\\\\x80\\\\xe2\\\\x80\"");
+}
+
+static void sink_errors_are_kept(void)
+{
+    struct sp_region *r = small();
+    write_it(r, "x", false, UINT64_MAX);
+    CHECK_EQ(write_it(r, "limited", false, 700), -27);
+    text_cap = 100;
+    CHECK_EQ(write_it(r, "full", false, UINT64_MAX), -28);
+}
+
+/* 5 million records: more than the log holds, and far more than a viewer. */
+static void five_million_records(void)
+{
+    struct sp_region *r = region_new(100 << 20, 4096);
+    struct sp_thread *t = region_thread(r, 1, "");
+    uint32_t codes[50], nodes[500];
+    for (int i = 0; i < 50; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "f%d", i);
+        codes[i] = region_code(r, name, "a.py", i + 1);
+    }
+    for (int i = 0; i < 500; i++)
+        nodes[i] = region_node(r, region_node(r, 0, codes[i % 7], 0), codes[i % 50], 2 * (i % 20));
+    for (uint32_t i = 0; i < 5000000; i++)
+        region_sample(r, t, nodes[(i * 7919u) % 500], 1000000, i * 1000000ull);
+    CHECK_EQ(write_it(r, "five-million", false, UINT64_MAX), 0);
+    CHECK(text_bytes < 25000000);
+    CHECK(memmem(text, text_bytes, "\"endValue\":5000000001234", 23)); /* with (thread start/end) */
+}
+
+/* 50,000 distinct deep stacks. */
+static void deep_stacks(void)
+{
+    struct sp_region *r = region_new(100 << 20, 4096);
+    struct sp_thread *t = region_thread(r, 1, ""), *u = region_thread(r, 2, "second");
+    uint32_t codes[200];
+    for (int i = 0; i < 200; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "deep%d", i);
+        codes[i] = region_code(r, name, "deep.py", i + 1);
+    }
+    uint64_t x = 88172645463325252ull, sum = 0;
+    for (uint32_t i = 0; i < 50000; i++) {
+        uint32_t node = 0;
+        for (int d = 0; d < 200; d++) {
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            uint32_t next = region_node(r, node, codes[d < 150 ? (uint32_t)d : x % 200], (int32_t)(x % 3) * (d > 195) * 2);
+            if (!next)
+                break;
+            node = next;
+        }
+        uint64_t w = 1000 + x % 1000000;
+        region_sample(r, i & 1 ? t : u, node ? node : r->pseudo_node[SP_PSEUDO_OVERFLOW], w, i * 1000000ull);
+        sum += w;
+    }
+    CHECK_EQ(write_it(r, "deep-stacks", false, UINT64_MAX), 0);
+    char want[64];
+    snprintf(want, sizeof want, "\"endValue\":%llu", (unsigned long long)sum + 1234);
+    CHECK(memmem(text, text_bytes, want, strlen(want)));
+    CHECK(text_bytes < 25000000);
+    CHECK_EQ(write_it(r, "deep-stacks-1m", false, 1000000), 0);
+    CHECK(text_bytes < 1000000);
+    CHECK(memmem(text, text_bytes, want, strlen(want)));
+}
+
+static void many_threads(void)
+{
+    struct sp_region *r = region_new(100 << 20, 1024);
+    uint32_t code = region_code(r, "f", "a.py", 1), node = region_node(r, 0, code, 0);
+    uint64_t sum = 0;
+    for (int i = 0; i < 700; i++) {
+        struct sp_thread *t = region_thread(r, 100 + i, "w");
+        region_sample(r, t, node, 1000000 + (uint64_t)i, 5);
+        sum += 1000000 + (uint64_t)i;
+        if (i % 2) {
+            sp_thread_end(r, t, t->last_cpu_ns + 7, 6);
+            sum += 7;
+        }
+    }
+    struct sp_profile p = {.region = r, .process_cpu_ns = sum, .wall_ns = 1, .most_bytes = UINT64_MAX};
+    struct sp_view v;
+    CHECK(sp_view_init(&v, &p, 20000000));
+    CHECK_EQ(v.n_own, 200);
+    CHECK_EQ(v.n_threads, 700);
+    CHECK_EQ(v.n_others, 500);
+    CHECK_EQ(v.used_ns, sum);
+    CHECK_EQ(sp_view_n_profiles(&v), 201);
+    CHECK_EQ(write_it(r, "many-threads", false, UINT64_MAX), 0);
+}
+
+static void overflow_is_shown(void)
+{
+    struct sp_region *r = region_new(1 << 20, 64);
+    struct sp_thread *t = region_thread(r, 1, "");
+    uint32_t code = region_code(r, "f", "a.py", 1);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < 60000; i++) { /* logs, totals and tree all full */
+        uint32_t node = region_node(r, i % 97 ? region_node(r, 0, code, (int32_t)(i % 5000) * 2) : 0, code, (int32_t)i * 2);
+        region_sample(r, t, node ? node : r->pseudo_node[SP_PSEUDO_OVERFLOW], 1000 + i, i);
+        sum += 1000 + i;
+    }
+    CHECK_EQ(write_it(r, "overflow", false, UINT64_MAX), 0);
+    char want[64];
+    snprintf(want, sizeof want, "\"endValue\":%llu", (unsigned long long)sum + 1234);
+    CHECK(memmem(text, text_bytes, want, strlen(want)));
+    CHECK(memmem(text, text_bytes, "(overflow)", 10));
+}
+
+const struct unit_case unit_cases[] = {
+    {"golden", golden},
+    {"golden_lines", golden_lines},
+    {"region_unharmed", region_unharmed},
+    {"empty", empty},
+    {"strings", strings},
+    {"sink_errors_are_kept", sink_errors_are_kept},
+    {"five_million_records", five_million_records},
+    {"deep_stacks", deep_stacks},
+    {"many_threads", many_threads},
+    {"overflow_is_shown", overflow_is_shown},
+    {NULL, NULL},
+};
