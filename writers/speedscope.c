@@ -159,9 +159,10 @@ static void put_profiles(struct sp_out *o, struct sp_view *v)
         sp_out_str(o, ")\"");
         put_profile(o, v, NULL);
     }
-    if (n == 0)
-        sp_out_str(o, "\n{\"type\":\"sampled\",\"name\":\"MainThread\",\"unit\":\"nanoseconds\",\"startValue\":0,"
-                      "\"endValue\":0,\"samples\":[],\"weights\":[]}");
+    if (n == 0) { /* not one thread got a slot */
+        sp_out_str(o, "\n{\"type\":\"sampled\",\"name\":\"MainThread\"");
+        put_profile(o, v, NULL);
+    }
     for (uint32_t i = 0; i < n; i++) {
         if (i || n > 1)
             sp_out_char(o, ',');

@@ -123,7 +123,7 @@ static struct count count_all(struct sp_view *v)
     uint32_t n_profiles = sp_view_n_profiles(v);
     for (uint32_t i = 0; i < n_profiles; i++)
         sp_view_each_entry(v, sp_view_profile_at(v, i), count_entry, &c);
-    if (n_profiles > 1)
+    if (n_profiles != 1)
         for (uint32_t n = 1; n < v->n_nodes; n++)
             if (v->self[n] && (!v->folded || v->folded[n] == n))
                 count_entry(&c, n, v->self[n]);
@@ -140,7 +140,7 @@ static void sum_stacks(struct sp_view *v)
     uint32_t n_profiles = sp_view_n_profiles(v);
     for (uint32_t i = 0; i < n_profiles; i++)
         sp_view_each_entry(v, sp_view_profile_at(v, i), add_self, v);
-    if (n_profiles > 1)
+    if (n_profiles != 1)
         v->self[v->region->pseudo_node[SP_CPU_THREAD_START_END]] += v->cpu_ns[SP_CPU_THREAD_START_END];
 }
 

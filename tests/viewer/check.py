@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What viewers and parsers make of our files: the official schema, strict and lenient JSON parsers, the real
+Speedscope importer. usage: check.py UNIT_WRITER GOLDEN LIBRARY PYTHON...
+
+Needs node with the locked packages beside this file (npm ci) and orjson and jsonschema in the running Python.
+"""
+import collections
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(here, "..", "support"))
+from sp import BUSY, Bench, Profile  # noqa: E402
+
+try:
+    import jsonschema
+    import orjson
+except ImportError as e:
+    print("skipped:", e)
+    sys.exit(77)
+if not os.path.isdir(os.path.join(here, "node_modules", "speedscope")):
+    print("skipped: no node_modules; run npm ci in tests/viewer")
+    sys.exit(77)
+
+writer, golden, library, *pythons = [os.path.abspath(a) for a in sys.argv[1:]]
+tmp = tempfile.mkdtemp(prefix="spprof-viewer-")
+subprocess.run([writer], check=True, env=dict(os.environ, SPPROF_TEST_WRITE=tmp, SPPROF_TEST_GOLDEN=golden),
+               stdout=subprocess.DEVNULL)
+files = [os.path.join(tmp, f) for f in sorted(os.listdir(tmp)) if f not in ("first.json", "second.json", "x.json")]
+for number, python in enumerate(pythons):
+    b = Bench(python, library, tmp)
+    p = b.run(BUSY + "import threading\ndef hot(): busy(.15)\ndef warm(): hot(); busy(0.05)\n"
+              "t = threading.Thread(target=warm, name='w\\u00f6rker </script>'); t.start(); warm(); t.join()\n").profile()
+    files.append(os.path.join(tmp, f"{number}-{os.path.basename(python)}.speedscope.json"))
+    os.rename(p.path, files[-1])
+    p = b.run("import sys, threading, time\nsys.setrecursionlimit(10**6)\nthreading.stack_size(2**28)\n"
+              "def dive(n):\n if n: return dive(n-1)\n e=time.thread_time()+.1\n while time.thread_time()<e: pass\n"
+              "t=threading.Thread(target=dive, args=(3500,)); t.start(); t.join()").profile()
+    files.append(os.path.join(tmp, f"{number}-{os.path.basename(python)}-deep.json"))
+    os.rename(p.path, files[-1])
+    b.close()
+
+with open(os.path.join(here, "node_modules/speedscope/dist/release/file-format-schema.json"), "rb") as f:
+    validator = jsonschema.Draft7Validator(json.load(f))
+
+
+def as_shown(ns):
+    """Speedscope's own formatting of a time (src/lib/value-formatters.ts)."""
+    for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "\u00b5s")):
+        if ns / unit >= 1:
+            return f"{ns / unit:.2f}{name}" if not (unit == 1e9 and ns / 1e9 >= 60) else None
+    return f"{ns:.2f}ns"
+
+
+problems = []
+for path in files:
+    name, size = os.path.basename(path), os.path.getsize(path)
+    with open(path, "rb") as f:
+        raw = f.read()
+    data = orjson.loads(raw)
+    if data != json.loads(raw):
+        problems.append(f"{name}: parsers disagree")
+    if size < 1_000_000:
+        for e in list(validator.iter_errors(data))[:3]:
+            problems.append(f"{name}: schema: {e.message[:200]}")
+    assert None not in data.values() and data["exporter"].startswith("spprof@")
+    Profile(path)
+
+lines = []
+for path in files:
+    r = subprocess.run(["node", os.path.join(here, "import.mjs"), path], capture_output=True, text=True)
+    lines.append(json.loads(r.stdout.splitlines()[-1]) if r.stdout else {"file": path, "ok": False, "message": r.stderr})
+
+for path, seen in zip(files, lines):
+    name, data = os.path.basename(path), json.load(open(path))
+    if not seen["ok"]:
+        problems.append(f"{name}: not imported: {seen['message']}")
+        continue
+    if not seen["title"].startswith(data["name"][:20]):
+        problems.append(f"{name}: title {seen['title']!r}")
+    shown = {row[1]: row[2] for row in seen["profiles"]}
+    for p in data["profiles"] if len(data["profiles"]) > 1 else []:
+        want = as_shown(p["endValue"])
+        if want and shown.get(p["name"]) != want:
+            problems.append(f"{name}: {p['name']!r} is shown as {shown.get(p['name'])}, its total is {want}")
+    sums = collections.Counter()
+    first = data["profiles"][0]
+    for stack, weight in zip(first["samples"], first["weights"]):
+        sums[data["shared"]["frames"][stack[-1]]["name"]] += weight
+    if sums:
+        hottest, ns = sums.most_common(1)[0]
+        ties = {n for n, w in sums.items() if w == ns}
+        if not seen["top"] or seen["top"][0][2] not in ties:
+            problems.append(f"{name}: hottest is {hottest}, shown {seen['top'][:1]}")
+        elif as_shown(ns) and not seen["top"][0][1].startswith(as_shown(ns)):
+            problems.append(f"{name}: {hottest} has {as_shown(ns)}, shown {seen['top'][0]}")
+    print(f"ok   {name} ({os.path.getsize(path)} bytes): {len(data['profiles'])} profiles")
+for p in problems:
+    print("FAIL", p)
+print(f"{len(files)} files, {len(problems)} problems")
+sys.exit(1 if problems else 0)
