@@ -61,6 +61,7 @@ struct sp_py_layout {
     uint16_t fr_previous, fr_code, fr_instr, fr_owner, fr_is_entry, fr_locals, fr_bytes;
     /* PyCodeObject */
     uint16_t co_filename, co_name, co_first_line, co_flags, co_lines, co_code;
+    uint16_t co_locals, co_stack, co_frame_words; /* 3.11 has the first two, later versions the third */
     enum sp_py_lines lines;
     /* _PyRuntimeState, PyInterpreterState */
     uint16_t rt_tstate_current, rt_tss_key, rt_interp_head, rt_interp_main, rt_finalizing, interp_next;

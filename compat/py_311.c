@@ -9,7 +9,7 @@ SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstat
     enum sp_py_reject why = sp_py_cframe_frame(py, tstate, w, &frame);
     if (why)
         return why;
-    return sp_py_walk_frames(py, tstate, frame, w, (struct sp_py_family){.has_is_entry = true});
+    return sp_py_walk_frames(py, tstate, frame, w, (struct sp_py_family){.has_is_entry = true, .links_late = true});
 }
 
 SP_SIGSAFE_TABLE const struct sp_py_ops sp_py_ops_311 = {.name = "3.11", .walk = walk};

@@ -8,7 +8,7 @@ SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstat
     enum sp_py_reject why = sp_py_cframe_frame(py, tstate, w, &frame);
     if (why)
         return why;
-    return sp_py_walk_frames(py, tstate, frame, w, (struct sp_py_family){0});
+    return sp_py_walk_frames(py, tstate, frame, w, (struct sp_py_family){.links_late = true});
 }
 
 SP_SIGSAFE_TABLE const struct sp_py_ops sp_py_ops_312 = {.name = "3.12", .walk = walk};

@@ -120,7 +120,35 @@ SP_INLINE bool sp_py_push(struct sp_py_walk *w, uintptr_t code, int64_t offset)
 struct sp_py_family {
     bool has_is_entry;     /* 3.11: a C stack's first frame says so; later a shim precedes NULL */
     bool has_init_cleanup; /* 3.13 on: C() leaves a helper frame that is nobody's function */
+    /* 3.11, 3.12: gcc makes a frame current before it stores the frame's link. For some instructions the link is
+     * what an earlier frame left at this place, and that chain may look as good as any. What gives it away: a frame
+     * that has not begun does not lie behind its caller, or the chain misses the base of the data stack. */
+    bool links_late;
 };
+
+/* Where the data stack goes on behind a frame that runs `code`. */
+SP_INLINE uintptr_t sp_py_frame_end(const struct sp_py_layout *l, uintptr_t frame, uintptr_t code)
+{
+    if (l->co_frame_words)
+        return frame + 8ul * sp_peek_u32(code + l->co_frame_words);
+    return frame + l->fr_locals + 8ul * (sp_peek_u32(code + l->co_locals) + sp_peek_u32(code + l->co_stack));
+}
+
+/* Whether the newest frame of the data stack, at `top` in `top_chunk`, lies where a callee of `frame` must: right
+ * behind it, or at the start of a new chunk. */
+SP_INLINE bool sp_py_is_adjacent(const struct sp_py *py, const struct sp_py_chunks *c, uintptr_t top, int top_chunk,
+                                 uintptr_t frame, int chunk, uintptr_t code)
+{
+    if (chunk == top_chunk)
+        return sp_py_frame_end(py->layout, frame, code) == top;
+    return top - c->at[top_chunk].from <= 8;
+}
+
+/* Whether `frame` is the oldest of the data stack. Its first chunk leaves a word free. */
+SP_INLINE bool sp_py_is_base(const struct sp_py_chunks *c, uintptr_t frame, int chunk)
+{
+    return c->n == SP_PY_MAX_CHUNKS || (chunk == (int)c->n - 1 && frame - c->at[chunk].from <= 8);
+}
 
 /* 3.11 on: the chain of _PyInterpreterFrame that starts at `frame`. */
 SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t tstate, uintptr_t frame,
@@ -132,6 +160,8 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
 
     int hint = -1, last_chunk = -1;
     uintptr_t last_in_chunk = 0;
+    uint32_t n_in_chunks = 0;
+    bool fresh = false; /* the newest frame has not executed an instruction */
     bool at_bottom = false;
     uint32_t steps = 2 * w->cap + 64; /* shims and helpers are not pushed: bounded on their own */
 
@@ -153,8 +183,6 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
                 return SP_PY_BAD_FRAME;
             if (chunk < last_chunk)
                 return SP_PY_BAD_FRAME;
-            last_chunk = chunk;
-            last_in_chunk = frame;
         } else if (owner == SP_PY_OWNER_THREAD ? chunks.n < SP_PY_MAX_CHUNKS
                                                : owner != SP_PY_OWNER_GENERATOR && owner < SP_PY_OWNER_SHIM) {
             return SP_PY_BAD_FRAME;
@@ -172,6 +200,16 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
             int64_t offset = (int64_t)(sp_peek(frame + l->fr_instr) - (code + l->co_code));
             if (offset < -2 || offset >= 2 * (int64_t)sp_peek(code + l->ob_size) || (offset & 1))
                 return SP_PY_BAD_CODE;
+            if (chunk >= 0) {
+                if (n_in_chunks == 0)
+                    fresh = offset < 0 && w->n == 0;
+                else if (n_in_chunks == 1 && fresh && family.links_late &&
+                         !sp_py_is_adjacent(py, &chunks, last_in_chunk, last_chunk, frame, chunk, code))
+                    return SP_PY_BAD_FRAME;
+                n_in_chunks++;
+                last_chunk = chunk;
+                last_in_chunk = frame;
+            }
             at_bottom = family.has_is_entry && sp_peek_u8(frame + l->fr_is_entry) == 1;
             /* CO_NO_MONITORING_EVENTS marks _Py_InitCleanup (Objects/codeobject.c, 3.13) */
             bool helper = family.has_init_cleanup && (sp_peek_u32(code + l->co_flags) & 0x2000000);
@@ -182,6 +220,13 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
     }
     if (w->n == 0)
         return SP_PY_NO_FRAME;
+    if (family.links_late) {
+        uintptr_t in_use = sp_peek(tstate + l->ts_chunk + 8); /* datastack_top follows datastack_chunk */
+        bool whole = n_in_chunks ? sp_py_is_base(&chunks, last_in_chunk, last_chunk)
+                                 : chunks.n == 0 || in_use - chunks.at[chunks.n - 1].from <= 8;
+        if (!whole)
+            return SP_PY_BAD_BOTTOM;
+    }
     return at_bottom ? SP_PY_OK : SP_PY_BAD_BOTTOM;
 }
 

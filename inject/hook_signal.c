@@ -409,11 +409,10 @@ SP_EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
     return change_mask(SP_REAL(sigprocmask), how, set, old);
 }
 
-void sp_hook_signal_thread_begins(struct sp_thread *t)
+void sp_hook_signal_thread_begins(struct sp_thread *t, uint64_t mask)
 {
     hidden = false;
     paused = false;
-    uint64_t mask = sp_os_mask_block(0);
     if (!(mask & SP_OS_MASK(SIGPROF)))
         return;
     /* Libraries block everything in their threads. The main thread's mask is the program's own. */

@@ -23,8 +23,9 @@ static inline void *sp_hook_real(void **slot, const char *name)
 /* hook_signal.c */
 /* [start] Takes SIGPROF over, and the fatal signals that are at their default. */
 void sp_hook_signal_start(void);
-/* [handler] Notes the mask that a thread begins with; unblocks SIGPROF where that takes nothing from the program. */
-SP_SIGSAFE void sp_hook_signal_thread_begins(struct sp_thread *t);
+/* [handler] Notes the mask that a thread begins with (low 64 signals); unblocks SIGPROF where that takes nothing from
+ * the program. */
+SP_SIGSAFE void sp_hook_signal_thread_begins(struct sp_thread *t, uint64_t mask);
 /* [any] Before and after an exec or spawn: the program's SIG_IGN and mask for SIGPROF are the real ones between. */
 struct sp_handover {
     bool ignored, blocked;

@@ -89,7 +89,7 @@ void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintpt
     t->in_handler = 1; /* until the slot is complete */
     sp_thread_begin(r, t, tid, 0, stack_top);
     t->thread_pointer = sp_cpu_thread_pointer();
-    sp_hook_signal_thread_begins(t);
+    sp_hook_signal_thread_begins(t, sp_os_mask_block(0));
     self = t;
     sp_engine->thread_start(r, t);
     sp_store_release(&t->in_handler, 0);
@@ -150,7 +150,7 @@ static bool reserve_region(void)
 }
 
 /* ---- fork */
-static uint64_t fork_mask;
+static __thread uint64_t fork_mask;
 
 static void before_fork(void)
 {
@@ -185,7 +185,7 @@ static void after_fork_in_child(void)
 }
 
 /* Makes the fork child's profile. Runs in the handler when the first tick comes before anything else. */
-SP_SIGSAFE static void start_child(void)
+SP_SIGSAFE static void start_child(uint64_t mask)
 {
     child_pending = false;
     init_region(0);
@@ -197,7 +197,7 @@ SP_SIGSAFE static void start_child(void)
     sp_thread_begin(r, t, sp_os_gettid(), 0, self_stack_top);
     t->thread_pointer = sp_cpu_thread_pointer();
     t->saw_python = 1; /* it was forked by Python: (startup) is over */
-    sp_hook_signal_thread_begins(t);
+    sp_hook_signal_thread_begins(t, mask);
     t->timer = pending_timer;
     if (pending_timer == SP_OS_NO_TIMER)
         sp_engine->thread_start(r, t);
@@ -208,7 +208,7 @@ SP_SIGSAFE static void start_child(void)
 SP_SIGSAFE static void child_ticks(void)
 {
     if (child_pending && sp_load_relaxed(&state) == RUNNING && sp_os_getpid() == pid)
-        start_child();
+        start_child(0); /* a tick came: SIGPROF is not blocked */
 }
 
 void sp_lifecycle_child_runs_python(void)
@@ -217,7 +217,7 @@ void sp_lifecycle_child_runs_python(void)
         return;
     uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF));
     if (child_pending)
-        start_child();
+        start_child(mask);
     sp_os_mask_set(mask);
 }
 
@@ -277,7 +277,7 @@ static void start(uint64_t cpu_before)
         t->in_handler = 1;
         sp_thread_begin(r, t, sp_os_gettid(), sp_os_thread_cpu_ns(), self_stack_top);
         t->thread_pointer = sp_cpu_thread_pointer();
-        sp_hook_signal_thread_begins(t);
+        sp_hook_signal_thread_begins(t, sp_os_mask_block(0));
         self = t;
         if (sp_engine->thread_start(r, t) == -EAGAIN)
             sp_diag("timer_create refused; RLIMIT_SIGPENDING is used up; threads show as (not sampled)");

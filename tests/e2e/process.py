@@ -27,10 +27,15 @@ def both(b, tail, head=WORK, **kw):
     return ours
 
 
+def spent(b, p, name="work"):
+    """CPU of a function, and what the kernel's timer did not show: on a busy machine ticks come late, or never."""
+    cpu = p.block["cpu"]
+    return p.total_ns()[name if b.known else "(python)"] + cpu["not_sampled"] + cpu["thread_end"]
+
+
 def complete(b, r, least=0.1e9):
     p = r.profile()
-    name = "work" if b.known else "(python)"
-    assert p.total_ns()[name] >= least, (p.total_ns(), p.block)
+    assert spent(b, p) >= least, (p.total_ns(), p.block)
     return p
 
 
@@ -104,7 +109,7 @@ def exec_python(b):
     files = [os.path.basename(f) for f in r.files()]
     assert len(files) == 2 and "p.json" in files and re.fullmatch(r"p\.\d+\.json", [f for f in files if f != "p.json"][0]), files
     for p in r.profiles():
-        assert p.total_ns()["work" if b.known else "(python)"] > 0.1e9
+        assert spent(b, p) > 0.1e9
 
 
 @case
@@ -172,8 +177,7 @@ def other():
     time.sleep({0.001 * i}); {tail}
 threading.Thread(target=other, daemon=True).start()
 """, check=False)
-            p = r.profile()
-            assert p.total_ns()["work" if b.known else "(python)"] > 0.1e9
+            assert spent(b, r.profile()) > 0.1e9
 
 
 # ---- children
@@ -197,7 +201,7 @@ for i in range(20):
             continue
         want = 0.15e9
         assert 0.9 * want <= p.total() <= 1.1 * want + 20e6, p.total()
-        assert p.total_ns()["busy" if b.known else "(python)"] > 0.6 * want, p.stacks()
+        assert spent(b, p, "busy") > 0.9 * want, p.stacks()
 
 
 @case
@@ -215,8 +219,8 @@ if __name__ == '__main__':
 """, timeout=120)
         assert r.out == "6\n", r.out
         ps = r.profiles()
-        spent = sum(p.total_ns()["task" if b.known else "(python)"] for p in ps)
-        assert spent > 0.8 * 0.9e9, (method, spent, [p.path for p in ps])
+        total = sum(spent(b, p, "task") for p in ps)
+        assert total > 0.9 * 0.9e9, (method, total, [p.path for p in ps])
 
 
 @case
@@ -235,8 +239,7 @@ print('end')
     assert r.out == "end\n"
     ps = r.profiles()
     assert len(ps) == 3, [p.path for p in ps]
-    name = "work" if b.known else "(python)"
-    assert sorted(p.total_ns()[name] > 0.1e9 for p in ps)[-2:] == [True, True], [p.total_ns() for p in ps]
+    assert sorted(spent(b, p) > 0.1e9 for p in ps)[-2:] == [True, True], [p.total_ns() for p in ps]
 
 
 @case
@@ -270,7 +273,7 @@ def pid_1(b):
     assert r.out == "1 alive\n", r.out
     files = r.files()
     assert len(files) == 1, files
-    assert Profile(files[0]).total_ns()["work" if b.known else "(python)"] > 0.2e9
+    assert spent(b, Profile(files[0])) > 0.2e9
 
 
 # ---- files

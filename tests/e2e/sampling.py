@@ -334,11 +334,11 @@ def lines_option(b):
     source = BUSY + "def f():\n    busy(0.15)\n    busy(0.15)\nf()\n"
     p = b.run(source, SPPROF_LINES="1").profile()
     lines = {n for s in p.stacks() for n in s if n.startswith("f:")}
-    assert lines == {"f:8", "f:9"}, p.stacks()
+    assert lines == {"f:9", "f:10"}, p.stacks()
     p = b.run(source).profile()
     index = [i for i, f in enumerate(p.frames) if f["name"] == "f"][0]
     rows = dict((i, dict((l, (s, t)) for l, s, t in rows)) for i, rows in p.block["lines"])[index]
-    assert set(rows) == {8, 9} and all(0.1e9 < t < 0.2e9 and s == 0 for s, t in rows.values()), rows
+    assert set(rows) == {9, 10} and all(0.1e9 < t < 0.2e9 and s == 0 for s, t in rows.values()), rows
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ TABLE = ".data.rel.ro.sp_sigsafe"
 # libc functions that are plain code, bound at load time (-z now): no lock, no allocation.
 ALLOWED = {
     "memcpy": "plain code", "memset": "plain code", "memcmp": "plain code", "memmove": "plain code",
+    "bcmp": "plain code, clang's memcmp",
     "clock_gettime": "vDSO",
 }
 # function -> why it may call through a pointer

@@ -159,9 +159,10 @@ def clean_env():
 
 BUSY = """
 import time
+thread_time = getattr(time, 'thread_time', time.process_time)
 def busy(seconds):
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
+    end = thread_time() + seconds
+    while thread_time() < end:
         for i in range(200): pass
 """
 

@@ -103,7 +103,7 @@ static void golden(void)
     ssize_t n = fd >= 0 ? read(fd, want, sizeof want) : -1;
     if (n != (ssize_t)text_bytes || memcmp(want, text, text_bytes) != 0) {
         fprintf(stderr, "differs from %s; the bytes are:\n%.*s", path, (int)text_bytes, text);
-        CHECK(!"golden");
+        _exit(1);
     }
 }
 

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The command: spprof report on good and bad files. usage: report.py SPPROF LIBRARY PYTHON GOLDEN [CASE]"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import BUSY, Bench  # noqa: E402
+
+command, library, python, golden = [os.path.abspath(a) for a in sys.argv[1:5]]
+tmp = tempfile.mkdtemp(prefix="spprof-report-")
+b = Bench(python, library, tmp)
+failed = 0
+
+
+def report(*args, **kw):
+    return subprocess.run([command, "report", *args], capture_output=True, text=True, timeout=60, **kw)
+
+
+def check(ok, what):
+    global failed
+    print("ok  " if ok else "FAIL", what)
+    failed += not ok
+
+
+def write(name, text):
+    path = os.path.join(tmp, name)
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+p = b.run(BUSY + "import threading\ndef hot(): busy(.3)\ndef cold(): busy(.1)\n"
+          "t = threading.Thread(target=cold, name='helper'); t.start(); hot(); t.join()\n").profile()
+r = report(p.path)
+rows = [line.split(None, 4) for line in r.stdout.split("\n\n")[1].splitlines()[1:]]
+check(r.returncode == 0 and r.stderr == "", "exit status 0, silent stderr")
+for word in ("Command:", "Python:", "CPU:", "Samples:", "asked", "achieved", "Losses:"):
+    check(word in r.stdout, f"header has {word}")
+check("%Self %Total      Self     Total  Function (file:line)" in r.stdout, "columns")
+check(rows[0][4].startswith("busy (") and 90 < float(rows[0][0]) <= 100, f"busy is the hottest: {rows[0]}")
+by_name = {row[4].split(" ")[0]: row for row in rows}
+check(70 < float(by_name["hot"][1]) < 80 and float(by_name["hot"][0]) < 5, f"hot has three quarters: {by_name['hot']}")
+total = report("--sort", "total", p.path).stdout.split("\n\n")[1].splitlines()[1]
+check("busy" in total or "<module>" in total, "--sort total")
+names = [line.split(None, 4)[4] for line in report("--sort", "name", "-n", "0", p.path).stdout.split("\n\n")[1].splitlines()[1:]]
+check(names == sorted(names, key=lambda s: s.encode()), "--sort name")
+check(len(report("-n", "1", p.path).stdout.split("\n\n")[1].splitlines()) == 3 and "more rows" in report("-n", "1", p.path).stdout, "-n 1")
+lines = report("--by", "line", p.path).stdout
+check(re.search(r"hot \(.*:9\)", lines) is not None, "--by line has the line of the call")
+check("app" in report("--by", "file", p.path).stdout, "--by file")
+threads = report("--by", "thread", p.path).stdout
+check(re.search(r"helper \(tid \d+\)", threads) is not None and "MainThread" in threads, "--by thread")
+only = report("--thread", "^helper", p.path).stdout
+check("cold (" in only and "hot (" not in only, "--thread ^helper")
+check(report("--thread", "nobody", p.path).returncode == 1, "--thread that matches none")
+check("\033" not in r.stdout, "no colours in a pipe")
+pipe = subprocess.run(f"'{command}' report -n 0 '{p.path}' | head -n 1; echo ${{PIPESTATUS[1]}}", shell=True,
+                      executable="/bin/bash", capture_output=True, text=True)
+check(pipe.stderr == "", "head may close the pipe")
+
+g = report(golden)
+check("w\\x22" not in g.stdout and g.returncode == 0, "golden file")
+check("\\x01" in report("--by", "thread", golden).stdout and "\x01" not in report("--by", "thread", golden).stdout,
+      "control characters of names are escaped")
+
+whole = open(p.path).read()
+bad = {
+    "is empty": write("empty.json", ""),
+    "no JSON text": write("text.json", "hello"),
+    "is cut off": write("cut.json", whole[: len(whole) // 2]),
+    "is not a Speedscope profile": write("other.json", "{\"a\": 1}"),
+    "not one that spprof wrote": write("foreign.json", json.dumps(dict(json.loads(whole), spprof=None))),
+    "names a frame": write("frame.json", re.sub(r'"samples":\[\[\d+', '"samples":[[99999', whole)),
+    "do not match": write("short.json", re.sub(r'"weights":\[\d+,', '"weights":[', whole, count=1)),
+    "No such file": os.path.join(tmp, "nothing.json"),
+    "is a directory": tmp,
+}
+for message, path in bad.items():
+    r = report(path)
+    check(r.returncode == 1 and message in r.stderr and r.stderr.count("\n") == 1 and not r.stdout, f"{message}: {r.stderr!r}")
+for args in (["--sort", "x", p.path], ["--by", "x", p.path], ["-n", "x", p.path], ["--thread", "(", p.path], [], ["--nope", p.path]):
+    r = report(*args)
+    check(r.returncode == 2 and r.stderr and not r.stdout, f"refused: {args}")
+
+big = json.loads(whole)
+prof = big["profiles"][0]
+stack = list(range(len(big["shared"]["frames"]))) * 3
+prof["samples"] = [stack] * 1_500_000
+prof["weights"] = [1000] * 1_500_000
+path = os.path.join(tmp, "big.json")
+with open(path, "w") as f:
+    json.dump(big, f, separators=(",", ":"))
+size = os.path.getsize(path)
+r = report(path)
+check(size > 50_000_000 and r.returncode == 0, f"a file of {size >> 20} MB")
+b.close()
+print(f"{failed} failed")
+sys.exit(1 if failed else 0)

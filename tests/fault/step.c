@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ * Walks the Python stack after every machine instruction: the trap flag raises SIGTRAP after each, and the handler
+ * calls the walkers as the sampler does. Loaded through ctypes; x86-64 only. */
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <ucontext.h>
+
+#include "compat/cpu.h"
+#include "compat/os.h"
+#include "compat/py.h"
+#include "compat/real.h"
+
+#define CAP 2048
+
+struct result {
+    uint64_t steps, accepted, no_tstate, jumps, rejected[SP_PY_REJECT_N];
+    uint64_t deepest;
+    char jump[512]; /* the first impossible step, in words */
+};
+
+int step_prepare(void);
+void step_start(uint64_t most);
+void step_stop(struct result *r);
+
+static struct result result;
+uint64_t step_count; /* result.steps, for the program that is stepped */
+static uint64_t most_steps;
+static volatile int active;
+static struct sp_py_frame stacks[2][CAP];
+static uint32_t n_last, which;
+static uint64_t pages[SP_PY_PAGES];
+static sp_py_dealloc *original;
+
+static void code_dies(void *code)
+{
+    memset(pages, 0, sizeof pages);
+    original(code);
+}
+
+static void describe(char *out, size_t cap, const struct sp_py_frame *f, uint32_t n)
+{
+    size_t at = strlen(out);
+    for (uint32_t i = 0; i < n && i < 4 && at + 40 < cap; i++) {
+        struct sp_py_code c;
+        if (sp_py_code_read(f[i].code, &c))
+            at += sp_py_text(c.name, out + at, 30);
+        out[at++] = i + 1 < n ? '<' : ' ';
+    }
+    out[at++] = '|';
+    out[at] = '\0';
+}
+
+/* One instruction pushes a frame, pops one, or leaves the chain: the rest of the stack is the same. */
+static void compare(const struct sp_py_frame *now, uint32_t n)
+{
+    const struct sp_py_frame *last = stacks[which];
+    uint32_t common = 0;
+    while (common < n && common < n_last && now[n - 1 - common].code == last[n_last - 1 - common].code)
+        common++;
+    bool possible = (n == n_last && common + 1 >= n) || (n == n_last + 1 && common == n_last) ||
+                    (n + 1 == n_last && common == n);
+    if (n_last && !possible && result.jumps++ == 0) {
+        describe(result.jump, sizeof result.jump, last, n_last);
+        describe(result.jump, sizeof result.jump, now, n);
+    }
+}
+
+static void on_step(int sig, siginfo_t *info, void *context)
+{
+    (void)sig, (void)info;
+    ucontext_t *uc = context;
+    if (!active || result.steps >= most_steps) {
+        uc->uc_mcontext.gregs[REG_EFL] &= ~0x100ll;
+        return;
+    }
+    step_count = ++result.steps;
+    uintptr_t tstate;
+    enum sp_py_reject why = sp_py_own_tstate(&tstate);
+    if (why || !tstate) {
+        result.no_tstate += !why;
+        result.rejected[why] += why != SP_PY_OK;
+        return;
+    }
+    struct sp_py_walk w = {.frames = stacks[which ^ 1], .cap = CAP, .sp = sp_cpu_context_sp(context),
+                           .stack_top = getauxval(AT_RANDOM), .pages = pages};
+    why = sp_py.ops->walk(&sp_py, tstate, &w);
+    if (why) {
+        result.rejected[why]++;
+        memset(pages, 0, sizeof pages);
+        return;
+    }
+    result.accepted++;
+    if (w.n > result.deepest)
+        result.deepest = w.n;
+    compare(w.frames, w.n);
+    which ^= 1;
+    n_last = w.n;
+}
+
+int step_prepare(void)
+{
+    if (!sp_py_probe((sp_py_lookup *)sp_real_find_in, sp_real_global_handle()) || !sp_py.layout)
+        return -1;
+    if (!sp_os_probe_init() || !sp_py_tss_init())
+        return -2;
+    sp_py_tss_learn_existing_key();
+    original = sp_py_hook_code_dealloc(code_dies);
+    struct sigaction act = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigfillset(&act.sa_mask);
+    return sigaction(SIGTRAP, &act, NULL);
+}
+
+void step_start(uint64_t most)
+{
+    most_steps = most;
+    active = 1;
+    __asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc");
+}
+
+void step_stop(struct result *r)
+{
+    __asm__ volatile("pushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc");
+    active = 0;
+    *r = result;
+}

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The single-step proof: after every machine instruction the stack is possible, or rejected and counted; no fault."""
+import os
+import platform
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import CASES, Skip, case, main  # noqa: E402,F401
+
+PROGRAM = r'''
+import ctypes, sys, asyncio, gc
+lib = ctypes.PyDLL(sys.argv[1]); steps = int(sys.argv[2])
+class Result(ctypes.Structure):
+    _fields_ = [(n, ctypes.c_uint64) for n in ("steps", "accepted", "no_tstate", "jumps")] + [
+        ("rejected", ctypes.c_uint64 * 9), ("deepest", ctypes.c_uint64), ("jump", ctypes.c_char * 512)]
+lib.step_start.argtypes = [ctypes.c_uint64]; lib.step_start.restype = None
+lib.step_stop.argtypes = [ctypes.POINTER(Result)]; lib.step_stop.restype = None
+def plain(n): return n if n < 2 else plain(n - 1) + 1
+def star(*a, **k): return plain(*a)
+def gen(n):
+    for i in range(n): yield plain(i % 3)
+def delegating(n):
+    yield from gen(n)
+    return [x for x in gen(3)]
+async def leaf(): return 1
+async def co():
+    for i in range(3): await leaf()
+    async for x in agen(): pass
+async def agen():
+    yield 1
+    yield await leaf()
+def drive(c):
+    try:
+        while True: c.send(None)
+    except StopIteration: pass
+class Base:
+    def __init__(self, v): self.v = v; self.f = lambda: v
+    def __del__(self): plain(1)
+    def __iter__(self): return gen(2)
+    def __getattr__(self, n): return plain(2)
+    def __add__(self, o): return plain(1)
+    def __call__(self, *a): return star(*a)
+    def __enter__(self): return self
+    def __exit__(self, *a): return True
+    @property
+    def p(self): return self.f()
+class Sub(Base):
+    def __init__(self, v): super().__init__(v)
+def raises(n):
+    if n: raises(n - 1)
+    raise ValueError
+def tries():
+    try: raises(3)
+    except ValueError: plain(1)
+    finally: plain(1)
+def round(k):
+    plain(8); star(3, **{}); list(gen(4)); list(delegating(3)); drive(co())
+    tries()
+    s = Sub(3); s.p; s.missing; s + s; s(2); list(s); list(map(plain, [1, 2])); sorted([3, 1, 2], key=lambda x: -x)
+    with s: raises(1)
+    class Local(Base):
+        x = [plain(i) for i in range(2)]
+        def m(self): return super().__iter__()
+    Local(1).m()
+    ns = {}
+    exec("def f%d(a):\n return [a for a in (1, 2)]\nf%d(1)\n" % (k, k), ns)
+    {plain(i): 1 for i in range(2)}; any(x > 5 for x in gen(3)); [*gen(2)]
+    g = gen(3); next(g); g.close()
+    a = []; a.append(a); a.append(Sub(1)); del a
+    if k % 5 == 0: gc.collect()
+    deep(60)
+def deep(n): return deep(n - 1) if n else plain(1)
+def run():
+    for k in range(3): round(k)
+    lib.step_start(steps)
+    for k in range(10**9):
+        round(k)
+        r = peek()
+        if r >= steps: break
+r = Result()
+counter = ctypes.c_uint64.in_dll(lib, "step_count")
+def peek(): return counter.value
+assert lib.step_prepare() == 0
+run()
+lib.step_stop(ctypes.byref(r))
+print(r.steps, r.accepted, r.no_tstate, r.jumps, list(r.rejected), r.deepest, r.jump)
+'''
+
+
+@case
+def singlestep(b):
+    if not b.known:
+        raise Skip("this version's frames are not known")
+    if platform.machine() != "x86_64":
+        raise Skip("the trap flag is x86-64's")
+    steps = int(os.environ.get("SPPROF_TEST_STEPS", "400000"))
+    r = b.run(PROGRAM, os.path.join(b.build, "tests/fault/libstep.so"), steps, preload=False, timeout=3000)
+    n, accepted, no_tstate, jumps = map(int, r.out.split()[:4])
+    print(r.out.strip())
+    assert n >= steps, "fewer steps than asked"
+    assert jumps == 0, r.out
+    assert accepted > 0.99 * n, r.out
+
+
+if __name__ == "__main__":
+    sys.exit(main())
