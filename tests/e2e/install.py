@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""cmake --install puts everything in its place, and the header can be compiled. usage: install.py BUILD_DIR CC"""
+import os
+import subprocess
+import sys
+import tempfile
+
+build, cc = sys.argv[1:3]
+with tempfile.TemporaryDirectory() as d:
+    subprocess.run(["cmake", "--install", build, "--prefix", d], check=True, stdout=subprocess.DEVNULL)
+    found = sorted(os.path.relpath(os.path.join(p, f), d) for p, _, fs in os.walk(d) for f in fs)
+    print("\n".join(found))
+    names = [os.path.basename(f) for f in found]
+    assert sorted(names) == ["libspprof.so", "spprof", "spprof.1", "spprof.h"], names
+    for f in found:
+        assert f.split("/")[0] in ("bin", "lib", "lib64", "include", "share"), f
+    header = next(f for f in found if f.endswith("spprof.h"))
+    c = os.path.join(d, "t.c")
+    with open(c, "w") as f:
+        f.write('#include "spprof.h"\nint main(void) { return sizeof(struct sp_region) && SP_REGION_LAYOUT == 1 && SPPROF_VERSION[0] == 48 ? 0 : 1; }\n')
+    exe = os.path.join(d, "t")
+    subprocess.run([cc, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I", os.path.dirname(os.path.join(d, header)), c, "-o", exe], check=True)
+    subprocess.run([exe], check=True)
+    out = subprocess.run([os.path.join(d, "bin/spprof"), "version"], capture_output=True, text=True, check=True).stdout
+    assert out.startswith("spprof 0."), out
+print("installed")
