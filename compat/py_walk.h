@@ -15,6 +15,7 @@
 #define SP_PY_CHUNK_SIZE 8  /* struct _PyStackChunk {previous, size, top, data} in 3.11 to 3.15 */
 #define SP_PY_CHUNK_DATA 24
 #define SP_PY_PAGE_SHIFT 12
+#define SP_PY_STACK_MAX (16ul << 20) /* twice the usual limit */
 
 #define SP_PY_OWNER_THREAD 0
 #define SP_PY_OWNER_GENERATOR 1
@@ -48,10 +49,11 @@ SP_INLINE bool sp_py_can_read(struct sp_py_walk *w, uintptr_t a, uintptr_t bytes
            (a >> SP_PY_PAGE_SHIFT == last >> SP_PY_PAGE_SHIFT || sp_py_probe_page(w, last & ~(uintptr_t)7));
 }
 
-/* Whether `a` lies on the interrupted thread's live C stack. */
+/* Whether `a` lies on the interrupted thread's live C stack. A stack pointer far from the thread's own stack is a
+ * coroutine's: what lies between is no stack. */
 SP_INLINE bool sp_py_on_stack(const struct sp_py_walk *w, uintptr_t a)
 {
-    return a >= w->sp && a < w->stack_top;
+    return a >= w->sp && a < w->stack_top && w->stack_top - w->sp <= SP_PY_STACK_MAX;
 }
 
 /* Whether `code` is a code object. Its page is probed unless a live code object is known to be on it. */

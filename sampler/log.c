@@ -88,7 +88,7 @@ void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum s
 
 static void fold_totals(struct sp_region *r, uint32_t number)
 {
-    for (uint32_t id = 1; id < sp_pool_end(&r->totals); id++) {
+    for (uint32_t id = 1; id < sp_pool_end(r, &r->totals); id++) {
         struct sp_total *t = sp_pool_entry(r, &r->totals, id);
         if (t->thread == number && t->cpu_ns) {
             sp_intern_total(r, 0, t->node, t->cpu_ns, t->samples);

@@ -49,11 +49,15 @@ SP_INLINE void *sp_pool_entry(const struct sp_region *r, const struct sp_pool *p
 /* [handler] A zeroed new entry: its id, or 0 when the pool or the region is full. */
 SP_SIGSAFE uint32_t sp_pool_alloc(struct sp_region *r, struct sp_pool *p);
 
-/* One past the last id handed out. */
-SP_INLINE uint32_t sp_pool_end(const struct sp_pool *p)
+/* One past the last id that has an entry: when the region is full, ids were counted that got no page. */
+SP_INLINE uint32_t sp_pool_end(const struct sp_region *r, const struct sp_pool *p)
 {
-    uint32_t n = sp_load_acquire(&p->n);
-    return n < p->max ? n : p->max;
+    const uint32_t *directory = sp_at(r, p->directory);
+    uint32_t end = sp_load_acquire(&p->n);
+    end = end < p->max ? end : p->max;
+    while (end > 1 && sp_load_acquire(&directory[(end - 1) / SP_POOL_PAGE]) == 0)
+        end = (end - 1) / SP_POOL_PAGE * SP_POOL_PAGE;
+    return end > 1 ? end : 1;
 }
 
 SP_INLINE struct sp_code *sp_code_at(const struct sp_region *r, uint32_t id)

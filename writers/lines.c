@@ -75,7 +75,7 @@ static void weigh_nodes(struct lines *l)
             at = at == t->chunk ? 0 : c->next;
         }
     }
-    for (uint32_t id = 1; id < sp_pool_end(&r->totals); id++) {
+    for (uint32_t id = 1; id < sp_pool_end(r, &r->totals); id++) {
         const struct sp_total *t = sp_pool_entry(r, &r->totals, id);
         if (t->node < l->v->n_nodes)
             l->weight[t->node] += t->cpu_ns;

@@ -76,7 +76,7 @@ static uint32_t function_index(struct sp_view *v, struct set *s, struct sp_funct
 static bool find_functions(struct sp_view *v)
 {
     const struct sp_region *r = v->region;
-    v->n_frames = sp_pool_end(&r->frames);
+    v->n_frames = sp_pool_end(r, &r->frames);
     v->function_of_frame = sp_view_alloc(v, (uint64_t)v->n_frames * 4);
     v->functions = sp_view_alloc(v, (uint64_t)v->n_frames * sizeof v->functions[0]);
     uint64_t mark = v->used_bytes;
@@ -106,7 +106,7 @@ static uint32_t canonical(struct sp_view *v, struct set *s, uint32_t node)
 
 static bool find_canonical_nodes(struct sp_view *v)
 {
-    v->n_nodes = sp_pool_end(&v->region->nodes);
+    v->n_nodes = sp_pool_end(v->region, &v->region->nodes);
     v->canon = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
     v->self = sp_view_alloc(v, (uint64_t)v->n_nodes * 8);
     uint64_t mark = v->used_bytes;
@@ -123,7 +123,7 @@ static bool find_canonical_nodes(struct sp_view *v)
 static bool link_totals(struct sp_view *v)
 {
     const struct sp_region *r = v->region;
-    uint32_t n = sp_pool_end(&r->totals);
+    uint32_t n = sp_pool_end(r, &r->totals);
     v->total_head = sp_view_alloc(v, (r->max_threads + 1) * 4ull);
     v->total_next = sp_view_alloc(v, (uint64_t)n * 4);
     if (!v->total_head || !v->total_next)

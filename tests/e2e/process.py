@@ -324,6 +324,30 @@ def file_shell_steps(b):
 
 
 @case
+def file_reused_pid(b):
+    """Two children of one run with the same pid: two files."""
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    source = b.write(WORK + """
+def child():
+    pid = os.fork()
+    if pid == 0:
+        busy(0.05); os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+first = child()
+open('/proc/sys/kernel/ns_last_pid', 'w').write(str(first - 1))
+print(child() == first)
+""")
+    r = b.run(None, command=["unshare", "-pf", "--mount-proc", "/bin/sh", "-c", f"'{b.python}' '{source}'; exit $?"],
+              SPPROF_OUT="p.json", check=False)
+    if r.code or "True" not in r.out:
+        raise Skip("pids cannot be chosen here: " + r.err[-200:])
+    names = listing(r)
+    assert len(names) == 3 and len([n for n in names if re.fullmatch(r"p\.\d+-2\.json", n)]) == 1, names
+
+
+@case
 def file_patterns(b):
     r = b.run(WORK, SPPROF_OUT="%e-%p-%t-%h-%{FOO}%%.speedscope.json", FOO="a/b")
     assert re.fullmatch(r"app\d+-\d+-\d{8}T\d{6}Z-.+-a_b%\.speedscope\.json", listing(r)[0]), listing(r)

@@ -37,6 +37,64 @@ def unknown_version(b):
 
 
 @case
+def layout_mismatch(b):
+    """A version that is not known, or a layout that is not what the version says: one line, CPU by thread, no harm."""
+    need_frames(b)
+    fake = os.path.join(b.build, "tests/libfake_version.so")
+    versions = ["3.99.1 (fake)", "3.8.1", "2.7.18"] + (["3.13.0 (fake)"] if b.version < (3, 13) else [])
+    for version in versions:
+        r = b.run(BUSY + "busy(0.15)\nprint('unharmed')\n", preload=fake, FAKE_VERSION=version)
+        assert r.out == "unharmed\n"
+        assert r.err.count("spprof:") == 1 and "cannot be looked into" in r.err, (version, r.err)
+        p = r.profile()
+        assert p.total_ns()[UNKNOWN] + p.block["cpu"]["not_sampled"] > 0.1e9, (version, p.block)
+
+
+@case
+def hooks_before_constructor(b):
+    """A library whose constructor runs before ours uses everything that we stand before."""
+    r = b.run(BUSY + "busy(0.1)\nprint('fine')\n", preload=os.path.join(b.build, "tests/libearly.so"))
+    assert r.out == "fine\n" and r.profile().total() > 0.1e9
+
+
+@case
+def huge_function(b):
+    """A function of 40,000 lines: its line table is copied in steps, and lines are right."""
+    need_frames(b)
+    p = b.run("""
+import time
+lines = ["def f(x):"] + [" x = x + 1; y = [x, x, x]"] * 40000 + [" for i in range(3000000): pass"]
+ns = {}
+exec(compile("\\n".join(lines), "huge.py", "exec"), ns)
+ns["f"](0)
+for i in range(12): ns["f"](0)
+""", SPPROF_INTERVAL="4ms", timeout=300).profile()
+    index = [i for i, f in enumerate(p.frames) if f["name"] == "f"][0]
+    rows = dict(p.block["lines"])[index]
+    hot = max(rows, key=lambda row: row[1])
+    assert hot[0] == 40002, (hot, len(rows))
+    assert all(1 <= row[0] <= 40002 for row in rows)
+
+
+@case
+def small_region(b):
+    """1 MB: everything may fill up, and the sums stay exact (Profile checks them)."""
+    p = b.run(BUSY + """
+import threading
+def churn(n):
+    for i in range(60):
+        ns = {}
+        exec("def f%d_%d(d):\\n if d: return f%d_%d(d-1)\\n for i in range(20000): pass\\n" % (n, i, n, i), ns)
+        ns["f%d_%d" % (n, i)](i)
+for r in range(5):
+    ts = [threading.Thread(target=churn, args=(100 * r + k,)) for k in range(8)]
+    for t in ts: t.start()
+    for t in ts: t.join()
+""", SPPROF_MEMORY="1M", SPPROF_INTERVAL="1ms").profile()
+    assert p.total() > 0.5e9
+
+
+@case
 def threads(b):
     need_frames(b)
     p = b.run(BUSY + """
@@ -122,7 +180,7 @@ import time; time.sleep(0.2)
 print(maps() - before, open('/proc/self/timers').read().count('ClockID:'), len(os.listdir('/proc/self/task')))
 """)
     grown, timers, tasks = map(int, r.out.split())
-    assert grown <= 2 and timers == 1 and tasks == 1, r.out
+    assert grown <= 20 and timers == 1 and tasks == 1, r.out
     p = r.profile()
     assert p.block["losses"]["no_slot"] == 0 and p.block["losses"]["timer_refused"] == 0
 
@@ -293,7 +351,7 @@ def names(b):
 def recycled_code(b):
     """Code objects made and dropped: the same addresses over and over, and never a wrong name."""
     need_frames(b)
-    seconds = float(os.environ.get("SPPROF_TEST_RECYCLE", "10"))
+    seconds = float(os.environ.get("SPPROF_TEST_RECYCLE", "10" if b.version in ((3, 9), (3, 12)) else "3"))
     p = b.run(f"""
 import time
 end = time.time() + {seconds}

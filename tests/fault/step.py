@@ -69,7 +69,7 @@ def round(k):
     g = gen(3); next(g); g.close()
     a = []; a.append(a); a.append(Sub(1)); del a
     if k % 5 == 0: gc.collect()
-    deep(60)
+    deep(400 if k % 8 == 3 else 30)  # across the end of a chunk of the data stack
 def deep(n): return deep(n - 1) if n else plain(1)
 def run():
     for k in range(3): round(k)

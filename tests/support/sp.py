@@ -133,7 +133,7 @@ class Bench:
     def env(self, preload=True, **extra):
         env = clean_env()
         if preload:
-            env["LD_PRELOAD"] = self.library
+            env["LD_PRELOAD"] = self.library if preload is True else f"{self.library}:{preload}"
         env.update({k: str(v) for k, v in extra.items() if v is not None})
         return env
 

@@ -28,7 +28,7 @@ static void growth(void)
     }
     for (uint32_t i = 0; i < N; i++)
         CHECK_EQ(sp_intern_frame(r, SP_FRAME_PYTHON, i + 1, (int32_t)(i % 7) * 2), id[i]);
-    CHECK_EQ(sp_pool_end(&r->frames), N + 1 + SP_PSEUDO_N);
+    CHECK_EQ(sp_pool_end(r, &r->frames), N + 1 + SP_PSEUDO_N);
     CHECK(r->frames_table.level[3]); /* the fourth level is in use */
 }
 
@@ -66,7 +66,7 @@ static void races(void)
     for (uint32_t i = 0; i < PATHS; i++)
         for (int k = 1; k < RACERS; k++)
             CHECK_EQ(seen[k][i], seen[0][i]);
-    for (uint32_t id = 1; id < sp_pool_end(&r->totals); id++)
+    for (uint32_t id = 1; id < sp_pool_end(r, &r->totals); id++)
         sum += ((struct sp_total *)sp_pool_entry(r, &r->totals, id))->cpu_ns;
     CHECK_EQ(sum, 10ull * RACERS * PATHS);
 }
@@ -113,7 +113,7 @@ static void full_log_goes_to_totals(void)
     CHECK(r->time_order_until_ns > 0);
     uint64_t sum = sum_of_log(t, &n);
     CHECK(n > 10000 && n < N);
-    for (uint32_t id = 1; id < sp_pool_end(&r->totals); id++)
+    for (uint32_t id = 1; id < sp_pool_end(r, &r->totals); id++)
         sum += ((struct sp_total *)sp_pool_entry(r, &r->totals, id))->cpu_ns;
     CHECK_EQ(sum, 7ull * N);
     CHECK_EQ(t->cpu_ns[SP_CPU_PYTHON], 7ull * N);

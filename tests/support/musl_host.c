@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * A C program for other libcs: uses what we stand before, and prints what it found. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void *run(void *arg)
+{
+    return arg;
+}
+
+static volatile sig_atomic_t hits;
+
+static void on(int sig)
+{
+    (void)sig;
+    hits++;
+}
+
+int main(void)
+{
+    pthread_t t;
+    pthread_key_t key;
+    void *back = NULL;
+    int x, status = -1;
+    sigset_t set, old;
+    if (pthread_create(&t, NULL, run, &x) || pthread_join(t, &back) || back != &x)
+        return 1;
+    if (pthread_key_create(&key, NULL) || pthread_setspecific(key, &x) || pthread_getspecific(key) != &x)
+        return 2;
+    signal(SIGUSR1, on);
+    raise(SIGUSR1);
+    sigemptyset(&set);
+    sigaddset(&set, SIGPROF);
+    if (sigprocmask(SIG_BLOCK, &set, &old) || sigismember(&old, SIGPROF))
+        return 3;
+    pid_t pid = fork();
+    if (pid == 0)
+        execl("/bin/sh", "sh", "-c", "exit 5", (char *)NULL);
+    waitpid(pid, &status, 0);
+    printf("%d %d\n", (int)hits, WEXITSTATUS(status));
+    fflush(stdout);
+    _exit(7);
+}
