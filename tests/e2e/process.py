@@ -30,7 +30,8 @@ def both(b, tail, head=WORK, **kw):
 def spent(b, p, name="work"):
     """CPU of a function, and what the kernel's timer did not show: on a busy machine ticks come late, or never."""
     cpu = p.block["cpu"]
-    return p.total_ns()[name if b.known else "(python)"] + cpu["not_sampled"] + cpu["thread_end"]
+    return (p.total_ns()[name if b.known else "(python)"] + cpu["not_sampled"] + cpu["thread_end"] +
+            cpu["unwalkable"] * (sum(p.block["losses"]["unwalkable"].values()) == p.block["losses"]["unwalkable"].get("finalizing")))
 
 
 def complete(b, r, least=0.1e9):

@@ -92,7 +92,7 @@ prof = big["profiles"][0]
 stack = list(range(len(big["shared"]["frames"]))) * 3
 prof["samples"] = [stack] * 150_000
 prof["weights"] = [1000] * 150_000
-big["padding"] = "x" * 190_000_000
+big["padding"] = "x" * 200_000_000
 path = os.path.join(tmp, "big.json")
 with open(path, "w") as f:
     json.dump(big, f, separators=(",", ":"))

@@ -40,6 +40,8 @@ def unknown_version(b):
 def layout_mismatch(b):
     """A version that is not known, or a layout that is not what the version says: one line, CPU by thread, no harm."""
     need_frames(b)
+    if b"libpython" not in open(os.path.realpath(b.python), "rb").read():
+        raise Skip("a static build's Py_GetVersion cannot be replaced")
     fake = os.path.join(b.build, "tests/libfake_version.so")
     versions = ["3.99.1 (fake)", "3.8.1", "2.7.18"] + (["3.13.0 (fake)"] if b.version < (3, 13) else [])
     for version in versions:
@@ -91,7 +93,7 @@ for r in range(5):
     for t in ts: t.start()
     for t in ts: t.join()
 """, SPPROF_MEMORY="1M", SPPROF_INTERVAL="1ms").profile()
-    assert p.total() > 0.5e9
+    assert p.total() > 0.15e9
 
 
 @case
@@ -246,7 +248,7 @@ def crunch():
     data = bytes(range(256)) * 20_000
     for i in range(6): zlib.compress(data, 9)
 def python_only():
-    for i in range(3_000_000): pass
+    for i in range(12_000_000): pass
 ts = [threading.Thread(target=f, name=f.__name__) for f in (spin, digest, crunch, python_only)]
 for t in ts: t.start()
 for t in ts: t.join()
