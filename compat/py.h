@@ -64,7 +64,7 @@ struct sp_py_layout {
     uint16_t co_locals, co_stack, co_frame_words; /* 3.11 has the first two, later versions the third */
     enum sp_py_lines lines;
     /* _PyRuntimeState, PyInterpreterState */
-    uint16_t rt_tstate_current, rt_tss_key, rt_interp_head, rt_interp_main, rt_finalizing, interp_next;
+    uint16_t rt_tstate_current, rt_tss_key /* 0: thread states are in thread-local storage */, rt_interp_head, rt_interp_main, rt_finalizing, interp_next;
 };
 
 struct sp_py;
@@ -82,6 +82,7 @@ struct sp_py {
     const struct sp_py_layout *layout; /* NULL: layout unknown, no frames */
     uintptr_t runtime;                 /* &_PyRuntime */
     uintptr_t code_type, frame_type;   /* &PyCode_Type, &PyFrame_Type */
+    void *(*this_tstate)(void); /* PyGILState_GetThisThreadState: for versions without a key */
     uintptr_t entry; /* some function of it: tells its library */
     uint32_t minor;
     char version[32]; /* "3.12.1" */
@@ -110,6 +111,14 @@ void sp_py_tss_key_created(uint32_t key);
 void sp_py_tss_learn_existing_key(void);
 /* [handler] This thread's PyThreadState in *tstate, 0 if it has none. SP_PY_OK, or why it cannot be used. */
 SP_SIGSAFE enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate);
+/* [any] Outside the handler, once a thread: lets the loader make the thread's copy of CPython's thread-local storage,
+ * which for a dlopen()ed CPython of 3.15 allocates. */
+void sp_py_touch(void);
+/* Whether a thread that never called sp_py_touch() must not be asked for its state in the handler. */
+SP_INLINE bool sp_py_needs_touch(void)
+{
+    return sp_py.layout && !sp_py.layout->rt_tss_key;
+}
 /* [any] Whether the interpreter is initialised far enough to have thread states. */
 bool sp_py_running(void);
 
@@ -132,6 +141,6 @@ SP_SIGSAFE uint32_t sp_py_text(uintptr_t unicode, char *out, uint32_t cap);
 typedef void sp_py_dealloc(void *code);
 sp_py_dealloc *sp_py_hook_code_dealloc(sp_py_dealloc *hook);
 
-extern const struct sp_py_ops sp_py_ops_39, sp_py_ops_311, sp_py_ops_312, sp_py_ops_313, sp_py_ops_unknown;
+extern const struct sp_py_ops sp_py_ops_39, sp_py_ops_311, sp_py_ops_312, sp_py_ops_313, sp_py_ops_314, sp_py_ops_unknown;
 
 #endif

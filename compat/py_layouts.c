@@ -64,6 +64,29 @@ const struct sp_py_layout sp_py_layouts[] = {
         .rt_tss_key = 2160, .rt_interp_head = 632, .rt_interp_main = 640, .rt_finalizing = 608,
         .interp_next = 7264,
     },
+    {
+        .minor = 14,
+        .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
+        .uni_length = 16, .uni_state = 32, .uni_ascii = 40, .uni_compact = 56, .bytes_data = 32,
+        .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 152, .ts_chunk = 232,
+        .fr_previous = 8, .fr_code = 0, .fr_instr = 56, .fr_owner = 74, .fr_locals = 80, .fr_bytes = 88,
+        .co_filename = 112, .co_name = 128, .co_first_line = 68, .co_flags = 48, .co_lines = 136, .co_code = 208,
+        .co_frame_words = 76,
+        .lines = SP_PY_LINES_LOCATIONS_311,
+        .rt_tss_key = 2336, .rt_interp_head = 808, .rt_interp_main = 816, .rt_finalizing = 784,
+        .interp_next = 7272,
+    },
+    {
+        .minor = 15,
+        .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
+        .uni_length = 16, .uni_state = 32, .uni_ascii = 40, .uni_compact = 56, .bytes_data = 32,
+        .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 176, .ts_chunk = 256,
+        .fr_previous = 8, .fr_code = 0, .fr_instr = 56, .fr_owner = 74, .fr_locals = 80, .fr_bytes = 88,
+        .co_filename = 112, .co_name = 128, .co_first_line = 68, .co_flags = 48, .co_lines = 136, .co_code = 208,
+        .co_frame_words = 76,
+        .lines = SP_PY_LINES_LOCATIONS_311,
+        .rt_interp_head = 936, .rt_interp_main = 944, .rt_finalizing = 912, .interp_next = 7264,
+    },
 };
 
 const uint32_t sp_py_n_layouts = SP_ARRAY_LEN(sp_py_layouts);

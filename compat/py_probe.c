@@ -19,8 +19,10 @@ static const struct sp_py_ops *ops_for(uint32_t minor)
         return &sp_py_ops_311;
     case 12:
         return &sp_py_ops_312;
-    default:
+    case 13:
         return &sp_py_ops_313;
+    default:
+        return &sp_py_ops_314;
     }
 }
 
@@ -32,27 +34,40 @@ static uint32_t parse_number(const char **s)
     return v;
 }
 
-/* The head of _PyRuntime from 3.13 on: struct _Py_DebugOffsets (Include/internal/pycore_runtime.h), by index
- * of its 8-byte words. What it says must be what the table says, or the build is not the one we know. */
+/* Where the head of _PyRuntime, struct _Py_DebugOffsets, says what: index of its 8-byte words. Source: 3.13
+ * Include/internal/pycore_runtime.h, later Include/internal/pycore_debug_offsets.h. */
+struct debug_words {
+    uint32_t minor;
+    uint8_t finalizing, interp_head, interp_next, ts_interp, ts_frame, ts_thread_id, ts_chunk, fr_previous, fr_code,
+        fr_instr, fr_locals, fr_owner, co_filename, co_name, co_lines, co_first_line, co_code, ob_type;
+};
+
+static const struct debug_words debug_words[] = {
+    {13, 4, 5, 8, 22, 23, 24, 26, 29, 30, 31, 32, 33, 35, 37, 38, 39, 43, 45},
+    {14, 4, 5, 8, 25, 26, 27, 29, 32, 33, 34, 35, 36, 40, 42, 43, 44, 48, 51},
+    {15, 4, 5, 8, 25, 26, 30, 32, 40, 41, 42, 43, 44, 48, 50, 51, 52, 56, 59},
+};
+
+/* What the interpreter says of itself must be what the table says, or the build is not the one we know. */
 static bool debug_offsets_agree(const struct sp_py_layout *l, uintptr_t runtime)
 {
     const uint64_t *w = (const uint64_t *)runtime;
     if (memcmp(w, "xdebugpy", 8) != 0)
         return false;
-    const struct {
-        uint32_t at;
-        uint64_t want;
-    } words_313[] = {
-        {2, l->free_threaded}, {4, l->rt_finalizing},   {5, l->rt_interp_head}, {8, l->interp_next},
-        {22, l->ts_interp},    {23, l->ts_frame},       {24, l->ts_thread_id},  {26, l->ts_chunk},
-        {29, l->fr_previous},  {30, l->fr_code},        {31, l->fr_instr},      {32, l->fr_locals},
-        {33, l->fr_owner},     {35, l->co_filename},    {37, l->co_name},       {38, l->co_lines},
-        {39, l->co_first_line}, {43, l->co_code},       {45, l->ob_type},
-    };
-    for (size_t i = 0; i < SP_ARRAY_LEN(words_313); i++)
-        if (w[words_313[i].at] != words_313[i].want)
-            return false;
-    return true;
+    for (size_t i = 0; i < SP_ARRAY_LEN(debug_words); i++) {
+        const struct debug_words *d = &debug_words[i];
+        if (d->minor != l->minor)
+            continue;
+        return w[2] == l->free_threaded && w[d->finalizing] == l->rt_finalizing &&
+               w[d->interp_head] == l->rt_interp_head && w[d->interp_next] == l->interp_next &&
+               w[d->ts_interp] == l->ts_interp && w[d->ts_frame] == l->ts_frame &&
+               w[d->ts_thread_id] == l->ts_thread_id && w[d->ts_chunk] == l->ts_chunk &&
+               w[d->fr_previous] == l->fr_previous && w[d->fr_code] == l->fr_code && w[d->fr_instr] == l->fr_instr &&
+               w[d->fr_locals] == l->fr_locals && w[d->fr_owner] == l->fr_owner && w[d->co_filename] == l->co_filename &&
+               w[d->co_name] == l->co_name && w[d->co_lines] == l->co_lines &&
+               w[d->co_first_line] == l->co_first_line && w[d->co_code] == l->co_code && w[d->ob_type] == l->ob_type;
+    }
+    return false;
 }
 
 static void refuse(const char *why)
@@ -78,6 +93,11 @@ static void choose(sp_py_lookup *lookup, void *handle)
     }
     sp_py.code_type = (uintptr_t)lookup(handle, "PyCode_Type");
     sp_py.frame_type = (uintptr_t)lookup(handle, "PyFrame_Type");
+    sp_py.this_tstate = (void *(*)(void))lookup(handle, "PyGILState_GetThisThreadState");
+    if (!sp_py.layout->rt_tss_key && !sp_py.this_tstate) {
+        refuse("it does not export PyGILState_GetThisThreadState");
+        return;
+    }
     if (!sp_py.code_type || !sp_py.frame_type) {
         refuse("it does not export PyCode_Type");
         return;

@@ -97,10 +97,16 @@ void sp_py_tss_key_created(uint32_t key)
     set(key, value);
 }
 
+void sp_py_touch(void)
+{
+    if (sp_py_needs_touch() && sp_py.this_tstate)
+        sp_py.this_tstate();
+}
+
 /* Py_tss_t {int _is_initialized; pthread_key_t _key} (Include/pythread.h) */
 SP_SIGSAFE static bool read_key(uint32_t *key)
 {
-    if (!sp_py.layout)
+    if (!sp_py.layout || !sp_py.layout->rt_tss_key)
         return false;
     uintptr_t tss = sp_py.runtime + sp_py.layout->rt_tss_key;
     *key = sp_peek_u32(tss + 4);
@@ -117,6 +123,8 @@ void sp_py_tss_learn_existing_key(void)
 bool sp_py_running(void)
 {
     uint32_t key;
+    if (sp_py_needs_touch())
+        return sp_peek(sp_py.runtime + sp_py.layout->rt_interp_main) != 0;
     return read_key(&key);
 }
 
@@ -156,24 +164,29 @@ SP_SIGSAFE static uintptr_t running_subinterpreter(uintptr_t ts)
     return ts;
 }
 
+/* The thread's state by what libc or the loader keep for it; 0: none, or not one of this initialisation. */
+SP_SIGSAFE static uintptr_t kept_tstate(void)
+{
+    uint32_t key;
+    if (!sp_py.layout->rt_tss_key) /* 3.15 on: a plain load from thread-local storage */
+        return (uintptr_t)sp_py.this_tstate();
+    if (!read_key(&key))
+        return 0;
+    if (plain_getspecific)
+        return (uintptr_t)plain_getspecific(key);
+    const struct tss_slot *slot = slot_of(key);
+    /* A freed state of an earlier initialisation, or another library's value under a re-used key, has another
+     * sequence number. */
+    if (!slot || slot->seq != sp_load_relaxed(&key_seq[key % MAX_KEYS]))
+        return 0;
+    return slot->value;
+}
+
 enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate)
 {
     const struct sp_py_layout *l = sp_py.layout;
-    uint32_t key;
     *tstate = 0;
-    if (!read_key(&key))
-        return SP_PY_OK;
-    uintptr_t ts;
-    if (plain_getspecific) {
-        ts = (uintptr_t)plain_getspecific(key);
-    } else {
-        const struct tss_slot *slot = slot_of(key);
-        /* A freed state of an earlier initialisation, or another library's value under a re-used key, has
-         * another sequence number. */
-        if (!slot || slot->seq != sp_load_relaxed(&key_seq[key % MAX_KEYS]))
-            return SP_PY_OK;
-        ts = slot->value;
-    }
+    uintptr_t ts = kept_tstate();
     if (!ts)
         return SP_PY_OK;
     if (sp_peek(sp_py.runtime + l->rt_finalizing) != 0)

@@ -121,6 +121,7 @@ SP_INLINE bool sp_py_push(struct sp_py_walk *w, uintptr_t code, int64_t offset)
 /* What differs between the walkers of 3.11 and later. */
 struct sp_py_family {
     bool has_is_entry;     /* 3.11: a C stack's first frame says so; later a shim precedes NULL */
+    bool tagged;           /* 3.14 on: references in frames carry flags in their low 3 bits (_PyStackRef) */
     bool has_init_cleanup; /* 3.13 on: C() leaves a helper frame that is nobody's function */
     /* 3.11, 3.12: gcc makes a frame current before it stores the frame's link. For some instructions the link is
      * what an earlier frame left at this place, and that chain may look as good as any. What gives it away: a frame
@@ -196,7 +197,7 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
                 return SP_PY_BAD_FRAME;
             at_bottom = true;
         } else {
-            uintptr_t code = sp_peek(frame + l->fr_code);
+            uintptr_t code = sp_peek(frame + l->fr_code) & (family.tagged ? ~(uintptr_t)7 : ~(uintptr_t)0);
             if (!sp_py_is_code(py, w, code))
                 return SP_PY_BAD_CODE;
             int64_t offset = (int64_t)(sp_peek(frame + l->fr_instr) - (code + l->co_code));

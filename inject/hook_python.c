@@ -33,6 +33,8 @@ SP_EXPORT int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
 }
 
 /* ---- names of threads */
+#define TAGS ((uintptr_t)7) /* of a _PyStackRef, from 3.14 on; objects are aligned to more */
+
 struct api {
     int (*gil_held)(void);
     void *(*intern)(const char *);
@@ -82,7 +84,7 @@ static uintptr_t starting_thread_object(void)
         frame = sp_peek(frame + l->cframe_frame);
     if (!frame)
         return 0;
-    uintptr_t code = sp_peek(frame + l->fr_code);
+    uintptr_t code = sp_peek(frame + l->fr_code) & ~TAGS;
     struct sp_py_code c;
     if (sp_peek(code + l->ob_type) != sp_py.code_type || !sp_py_code_read(code, &c))
         return 0;
@@ -93,7 +95,7 @@ static uintptr_t starting_thread_object(void)
     char file[512];
     n = sp_py_text(c.file, file, sizeof file);
     bool is_threading = n >= 12 && memcmp(file + n - 12, "threading.py", 12) == 0;
-    return is_threading ? sp_peek(frame + l->fr_locals) : 0;
+    return is_threading ? sp_peek(frame + l->fr_locals) & ~TAGS : 0;
 }
 
 void sp_hook_python_thread_name(char name[SP_THREAD_NAME_BYTES])

@@ -85,6 +85,7 @@ static void code_dies(void *code)
 void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintptr_t stack_top)
 {
     int tid = sp_os_gettid();
+    sp_py_touch();
     self_stack_top = stack_top;
     t->in_handler = 1; /* until the slot is complete */
     sp_thread_begin(r, t, tid, 0, stack_top);
@@ -253,6 +254,7 @@ static void start(uint64_t cpu_before)
     if (!sp_py.layout)
         explain_unknown();
     sp_py_tss_learn_existing_key();
+    sp_py_touch();
     sp_engine = &sp_engine_cpu;
     sp_tick_cookie = (uint32_t)(sp_os_mono_exact_ns() * 2654435761u >> 7) | 1;
     sp_handler_forked = child_ticks;
@@ -398,6 +400,10 @@ void sp_lifecycle_finish_and_exit(void)
 
 void sp_lifecycle_finish(bool goes_on)
 {
+    /* From 3.15 on nothing tells that a fork child runs Python before its first tick; but one that ends without an
+     * exec did. */
+    if (child_pending && !goes_on && sp_py_needs_touch())
+        sp_lifecycle_child_runs_python();
     struct sp_region *r = sp_lifecycle_region();
     if (!r || (!python_ran && !is_child && !sp_py_running() && sp_py.layout))
         return;

@@ -81,7 +81,7 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
 {
     if (!sp_py.layout)
         return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_UNKNOWN_PYTHON], SP_CPU_PYTHON, SP_LOSS_NONE};
-    if (SP_UNLIKELY(t->adopted) && !sp_adopt_has_own_tls(r, t))
+    if (SP_UNLIKELY(t->adopted) && (sp_py_needs_touch() || !sp_adopt_has_own_tls(r, t)))
         return pseudo(r, SP_CPU_NATIVE_THREAD, SP_LOSS_NONE);
     uintptr_t tstate;
     enum sp_py_reject why = sp_py_own_tstate(&tstate);

@@ -66,6 +66,8 @@ ABSENT = {  # fields that the version does not have: 0 in the table
     13: {"fr_is_entry", "rt_tstate_current", "co_locals", "co_stack", "ts_root_cframe", "cframe_frame"},
 }
 ABSENT[10] = ABSENT[9]
+ABSENT[14] = ABSENT[13]
+ABSENT[15] = ABSENT[13] | {"rt_tss_key"}
 checks = {f: e for f, e in EXPRESSIONS.items() if f not in ABSENT[minor]}
 # relations that the walkers rely on beside the table
 EXTRA = {"key_in_tss": ("offsetof(Py_tss_t, _key)", 4)}
@@ -75,7 +77,7 @@ if minor >= 11:
                   "owner_thread": ("FRAME_OWNED_BY_THREAD", 0), "owner_generator": ("FRAME_OWNED_BY_GENERATOR", 1),
                   "specials": ("FRAME_SPECIALS_SIZE * 8", table["fr_locals"])})
 if minor >= 12:
-    EXTRA["owner_shim"] = ("FRAME_OWNED_BY_CSTACK", 3)
+    EXTRA["owner_shim"] = ("FRAME_OWNED_BY_CSTACK" if minor <= 13 else "FRAME_OWNED_BY_INTERPRETER", 3)
 if minor >= 13:
     EXTRA["no_monitoring"] = ("CO_NO_MONITORING_EVENTS", 0x2000000)
 
@@ -83,6 +85,8 @@ source = "#define Py_BUILD_CORE 1\n#include <stddef.h>\n#include <stdio.h>\n#inc
 source += "#include <internal/pycore_runtime.h>\n#include <internal/pycore_pystate.h>\n#include <internal/pycore_interp.h>\n"
 if minor >= 11:
     source += "#include <internal/pycore_frame.h>\n#include <internal/pycore_code.h>\n"
+if minor >= 14:
+    source += "#include <internal/pycore_interpframe_structs.h>\n#include <internal/pycore_interpframe.h>\n"
 source += "int main(void) {\n"
 for f, e in {**checks, **{k: v[0] for k, v in EXTRA.items()}}.items():
     source += f'    printf("{f} %zu\\n", (size_t)({e}));\n'
@@ -91,7 +95,7 @@ with tempfile.TemporaryDirectory() as tmp:
     c, exe = os.path.join(tmp, "probe.c"), os.path.join(tmp, "probe")
     with open(c, "w") as f:
         f.write(source)
-    subprocess.run([cc, "-w", "-I", include, "-I", os.path.join(include, "internal"), c, "-o", exe], check=True)
+    subprocess.run([cc, "-w", "-I", include, "-I", os.path.join(include, "internal"), "-idirafter", os.path.dirname(include), c, "-o", exe], check=True)
     real = dict(line.split() for line in subprocess.run([exe], capture_output=True, text=True, check=True).stdout.splitlines())
 
 problems = 0

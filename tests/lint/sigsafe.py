@@ -34,7 +34,8 @@ INDIRECT = {
     "start_child": "engine, held by SP_SIGSAFE_TABLE",
     "child_ticks": "engine, held by SP_SIGSAFE_TABLE (start_child inlined)",
     "sp_os_each_thread": "callback: adopt only, which is marked",
-    "sp_py_own_tstate": "pthread_getspecific where it is a plain load (musl)",
+    "sp_py_own_tstate": "pthread_getspecific where it is a plain load (musl); from 3.15 on CPython's own load from TLS",
+    "kept_tstate": "the same, when it is not inlined",
 }
 
 

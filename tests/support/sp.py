@@ -154,7 +154,10 @@ class Bench:
 
 def clean_env():
     drop = ("PYTHON", "SPPROF", "LD_")
-    return {k: v for k, v in os.environ.items() if not k.startswith(drop)}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
+    if os.environ.get("SPPROF_TEST_JIT"):
+        env["PYTHON_JIT"] = "1"
+    return env
 
 
 BUSY = """
