@@ -7,19 +7,30 @@
 
 #define MOST_LINES 16
 
-static bool enabled;
+static bool enabled, noted;
 static int n_lines;
+static struct sp_os_stat at_start;
 
 void sp_diag_enable(bool on)
 {
     enabled = on;
+    if (!noted)
+        sp_os_stat_fd(2, &at_start);
+    noted = true;
+}
+
+static bool is_still_stderr(void)
+{
+    struct sp_os_stat now;
+    return sp_os_stat_fd(2, &now) == 0 && now.kind != SP_OS_ABSENT && now.inode == at_start.inode &&
+           now.device == at_start.device;
 }
 
 void sp_diag_join(const char *a, const char *b, const char *c, const char *d, const char *e)
 {
     char text[1024];
     SP_BUF(buf, text);
-    if (!enabled || sp_add_relaxed(&n_lines, 1) >= MOST_LINES)
+    if (!enabled || !is_still_stderr() || sp_add_relaxed(&n_lines, 1) >= MOST_LINES)
         return;
     sp_buf_str(&buf, "spprof: ");
     const char *parts[] = {a, b, c, d, e};

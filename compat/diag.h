@@ -5,7 +5,8 @@
 
 #include "compat/base.h"
 
-/* [any] Whether messages are written at all; false in descendants. */
+/* [any] Whether messages are written at all; false in descendants. The first call notes what stderr is: a program
+ * that closes it may have a data file there later, and gets nothing written into that. */
 void sp_diag_enable(bool on);
 /* [any] One line, written with one write(2), at most 16 in the life of a process. Keeps errno. */
 void sp_diag(const char *line);

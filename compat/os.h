@@ -70,6 +70,7 @@ struct sp_os_stat {
     uint64_t size, mtime_ns, inode, device;
 };
 SP_SIGSAFE int sp_os_stat(const char *path, bool follow, struct sp_os_stat *st);
+SP_SIGSAFE int sp_os_stat_fd(int fd, struct sp_os_stat *st);
 SP_SIGSAFE int sp_os_create(const char *path);   /* O_EXCL, write only, close-on-exec, 0666 & ~umask: descriptor */
 SP_SIGSAFE int sp_os_open_read(const char *path);
 SP_SIGSAFE int sp_os_open_in_place(const char *path); /* truncates a regular file; never follows a link, never waits */

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * Linux by raw system calls (see os.h). Numbers and structures: the kernel's own uapi headers. */
-#include "compat/os.h"
+ * Linux by raw system calls (see os.h): processes, timers, signals, memory; files are in os_linux_files.c. Numbers and
+ * structures: the kernel's own uapi headers. */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/fs.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <time.h>
 
-#include "compat/cpu.h"
+#include "compat/os_linux.h"
 
 #ifdef SP_FAULT
 static long fault_at, fault_calls;
@@ -32,19 +28,13 @@ long sp_os_fault_count(void)
     return fault_calls;
 }
 
-SP_SIGSAFE static long sys6(long nr, long a, long b, long c, long d, long e, long f)
+long sp_os_linux_call(long nr, long a, long b, long c, long d, long e, long f)
 {
     if (++fault_calls == fault_at)
         return -fault_error;
     return sp_syscall6(nr, a, b, c, d, e, f);
 }
-#else
-#define sys6 sp_syscall6
 #endif
-
-#define SYS6(nr, a, b, c, d, e, f) \
-    sys6((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
-#define SYS(nr, a, b, c, d) SYS6(nr, a, b, c, d, 0, 0)
 
 #define KERNEL_SIGSET_BYTES 8
 
@@ -330,163 +320,4 @@ uint64_t sp_os_limit_address_space(void)
 uint64_t sp_os_limit_file_size(void)
 {
     return limit(RLIMIT_FSIZE);
-}
-
-int sp_os_stat(const char *path, bool follow, struct sp_os_stat *st)
-{
-    struct stat s; /* the kernel's struct stat is glibc's and musl's on x86-64 and aarch64 */
-    long r = SYS(SYS_newfstatat, AT_FDCWD, path, &s, follow ? 0 : AT_SYMLINK_NOFOLLOW);
-    *st = (struct sp_os_stat){.kind = SP_OS_ABSENT};
-    if (r != 0)
-        return (int)r;
-    st->kind = S_ISREG(s.st_mode)   ? SP_OS_REGULAR
-               : S_ISDIR(s.st_mode) ? SP_OS_DIRECTORY
-               : S_ISLNK(s.st_mode) ? SP_OS_SYMLINK
-                                    : SP_OS_OTHER;
-    st->uid = s.st_uid;
-    st->mode = s.st_mode;
-    st->size = (uint64_t)s.st_size;
-    st->mtime_ns = (uint64_t)s.st_mtim.tv_sec * SP_NS_PER_S + (uint64_t)s.st_mtim.tv_nsec;
-    st->inode = s.st_ino;
-    st->device = s.st_dev;
-    return 0;
-}
-
-int sp_os_create(const char *path)
-{
-    return (int)SYS(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-}
-
-int sp_os_open_read(const char *path)
-{
-    return (int)SYS(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
-}
-
-int sp_os_open_in_place(const char *path)
-{
-    return (int)SYS(SYS_openat, AT_FDCWD, path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
-}
-
-long sp_os_read(int fd, void *p, size_t n)
-{
-    long r;
-    do
-        r = SYS(SYS_read, fd, p, n, 0);
-    while (r == -EINTR);
-    return r;
-}
-
-int sp_os_write_all(int fd, const void *p, size_t n)
-{
-    const char *s = p;
-    while (n > 0) {
-        long r = SYS(SYS_write, fd, s, n, 0);
-        if (r == -EINTR)
-            continue;
-        if (r < 0)
-            return (int)r;
-        if (r == 0)
-            return -EIO;
-        s += r;
-        n -= (size_t)r;
-    }
-    return 0;
-}
-
-int sp_os_close(int fd)
-{
-    return (int)sp_syscall6(SYS_close, fd, 0, 0, 0, 0, 0);
-}
-
-int sp_os_unlink(const char *path)
-{
-    return (int)SYS(SYS_unlinkat, AT_FDCWD, path, 0, 0);
-}
-
-SP_SIGSAFE static int rename_flags(const char *from, const char *to, unsigned flags)
-{
-    return (int)SYS6(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags, 0);
-}
-
-int sp_os_rename(const char *from, const char *to)
-{
-    return rename_flags(from, to, 0);
-}
-
-int sp_os_rename_exchange(const char *a, const char *b)
-{
-    return rename_flags(a, b, RENAME_EXCHANGE);
-}
-
-int sp_os_rename_new(const char *from, const char *to)
-{
-    int rc = rename_flags(from, to, RENAME_NOREPLACE);
-    if (rc != -EINVAL && rc != -ENOSYS)
-        return rc;
-    /* A filesystem without RENAME_NOREPLACE (NFS, some FUSE): link() is as good. */
-    rc = (int)SYS6(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0, 0);
-    if (rc == 0)
-        sp_os_unlink(from);
-    if (rc != -EPERM && rc != -ENOSYS && rc != -EOPNOTSUPP)
-        return rc;
-    /* Neither (vfat): the name is taken with O_EXCL, then replaced by us who own it. */
-    int fd = sp_os_create(to);
-    if (fd < 0)
-        return fd;
-    sp_os_close(fd);
-    return sp_os_rename(from, to);
-}
-
-bool sp_os_can_execute(const char *path)
-{
-    return SYS(SYS_faccessat, AT_FDCWD, path, 1 /* X_OK */, 0) == 0;
-}
-
-bool sp_os_can_write(const char *path)
-{
-    return SYS(SYS_faccessat, AT_FDCWD, path, 2 | 1 /* W_OK | X_OK */, 0) == 0;
-}
-
-bool sp_os_is_terminal(int fd)
-{
-    char termios[256];
-    return sp_syscall6(SYS_ioctl, fd, 0x5401 /* TCGETS */, (long)termios, 0, 0, 0) == 0;
-}
-
-int sp_os_cwd(char *path, size_t cap)
-{
-    long r = SYS(SYS_getcwd, path, cap, 0, 0);
-    if (r < 0)
-        return (int)r;
-    return path[0] == '/' ? 0 : -ENOENT; /* "(unreachable)/…" */
-}
-
-void sp_os_hostname(char *name, size_t cap)
-{
-    struct utsname u;
-    name[0] = '\0';
-    if (SYS(SYS_uname, &u, 0, 0, 0) != 0)
-        return;
-    size_t n = 0;
-    for (; u.nodename[n] && n + 1 < cap; n++)
-        name[n] = u.nodename[n];
-    name[n] = '\0';
-}
-
-uint32_t sp_os_euid(void)
-{
-    return (uint32_t)sp_syscall6(SYS_geteuid, 0, 0, 0, 0, 0, 0);
-}
-
-long sp_os_command_line(char *p, size_t cap)
-{
-    int fd = sp_os_open_read("/proc/self/cmdline");
-    if (fd < 0)
-        return fd;
-    size_t n = 0;
-    long r;
-    while (n < cap && (r = sp_os_read(fd, p + n, cap - n)) > 0)
-        n += (size_t)r;
-    sp_os_close(fd);
-    return (long)n;
 }

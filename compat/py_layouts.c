@@ -65,6 +65,18 @@ const struct sp_py_layout sp_py_layouts[] = {
         .interp_next = 7264,
     },
     {
+        .minor = 13, .free_threaded = true,
+        .ob_type = 24, .ob_size = 32, .tp_dealloc = 64,
+        .uni_length = 32, .uni_state = 48, .uni_ascii = 56, .uni_compact = 72, .bytes_data = 48,
+        .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 152, .ts_chunk = 232,
+        .fr_previous = 8, .fr_code = 0, .fr_instr = 56, .fr_owner = 70, .fr_locals = 72, .fr_bytes = 80,
+        .co_filename = 128, .co_name = 144, .co_first_line = 84, .co_flags = 64, .co_lines = 152, .co_code = 216,
+        .co_frame_words = 92,
+        .lines = SP_PY_LINES_LOCATIONS_311,
+        .rt_tss_key = 2160, .rt_interp_head = 632, .rt_interp_main = 640, .rt_finalizing = 608,
+        .interp_next = 7264,
+    },
+    {
         .minor = 14,
         .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
         .uni_length = 16, .uni_state = 32, .uni_ascii = 40, .uni_compact = 56, .bytes_data = 32,

@@ -10,6 +10,7 @@
 #ifdef __GLIBC__
 __asm__(".symver dlsym, dlsym@" SP_CPU_DLSYM_VERSION);
 __asm__(".symver dlopen, dlopen@" SP_CPU_DLSYM_VERSION);
+__asm__(".symver dlclose, dlclose@" SP_CPU_DLSYM_VERSION);
 __asm__(".symver dladdr, dladdr@" SP_CPU_DLSYM_VERSION);
 #endif
 
@@ -41,4 +42,9 @@ void *sp_real_library_at(const void *address, const char **path)
         return NULL;
     *path = info.dli_fname;
     return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+void sp_real_release(void *library)
+{
+    dlclose(library);
 }

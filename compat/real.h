@@ -15,5 +15,7 @@ void *sp_real_global_handle(void);
 bool sp_real_same_library(const void *a, const void *b);
 /* [any] A handle for the loaded library that contains `address`; NULL: none. path gets its file name. */
 void *sp_real_library_at(const void *address, const char **path);
+/* [any] Gives a handle of sp_real_library_at() back: it keeps the library loaded. */
+void sp_real_release(void *library);
 
 #endif

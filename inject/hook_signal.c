@@ -449,3 +449,18 @@ void sp_hook_signal_take_back(struct sp_handover h)
     if (h.blocked)
         sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
 }
+
+void sp_hook_signal_resolve(void)
+{
+    (void)SP_REAL(sigaction);
+    (void)SP_REAL(signal);
+    (void)SP_REAL(siginterrupt);
+    (void)SP_REAL(pthread_sigmask);
+    (void)SP_REAL(sigprocmask);
+    (void)SP_REAL(bsd_signal);
+    (void)SP_REAL(ssignal);
+    (void)SP_REAL(sysv_signal);
+    (void)SP_REAL(__sysv_signal);
+    (void)SP_REAL(sigset);
+    (void)SP_REAL(sigignore);
+}

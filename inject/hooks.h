@@ -20,6 +20,11 @@ static inline void *sp_hook_real(void **slot, const char *name)
     return f;
 }
 
+/* [start] Finds the originals of functions that a signal handler may call: looking up is not for handlers. */
+void sp_hook_signal_resolve(void);
+void sp_hook_process_resolve(void);
+void sp_hook_exit_resolve(void);
+
 /* hook_signal.c */
 /* [start] Takes SIGPROF over, and the fatal signals that are at their default. */
 void sp_hook_signal_start(void);

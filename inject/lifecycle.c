@@ -49,6 +49,7 @@ static struct sp_output output;
 static struct sp_identity identity;
 static pthread_key_t end_key;
 static bool has_end_key;
+static int (*set_specific)(pthread_key_t, const void *);
 static sp_py_dealloc *original_dealloc;
 
 static __thread struct sp_thread *self;
@@ -94,9 +95,8 @@ void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintpt
     self = t;
     sp_engine->thread_start(r, t);
     sp_store_release(&t->in_handler, 0);
-    int (*set)(pthread_key_t, const void *) = (int (*)(pthread_key_t, const void *))sp_real_find("pthread_setspecific");
-    if (has_end_key && set)
-        set(end_key, t);
+    if (has_end_key)
+        set_specific(end_key, t);
 }
 
 /* Destructor of the thread's value under end_key: runs on return, pthread_exit and cancellation alike. */
@@ -266,7 +266,8 @@ static void start(uint64_t cpu_before)
         original_dealloc = sp_py_hook_code_dealloc(code_dies);
     int (*create)(pthread_key_t *, void (*)(void *)) =
         (int (*)(pthread_key_t *, void (*)(void *)))sp_real_find("pthread_key_create");
-    has_end_key = create && create(&end_key, thread_ends) == 0;
+    set_specific = (int (*)(pthread_key_t, const void *))sp_real_find("pthread_setspecific");
+    has_end_key = create && set_specific && create(&end_key, thread_ends) == 0;
     register_fork_handlers();
     sp_hook_signal_start();
 
@@ -295,6 +296,9 @@ static void say_option(const char *line)
 void sp_lifecycle_load(void)
 {
     pid = sp_os_getpid();
+    sp_hook_signal_resolve();
+    sp_hook_process_resolve();
+    sp_hook_exit_resolve();
     if (getauxval(AT_SECURE))
         return;
     const char *off = sp_config_env(environ, "SPPROF");
@@ -320,8 +324,12 @@ void sp_lifecycle_python_starts(const void *address)
     if (address) {
         const char *path;
         void *library = sp_real_library_at(address, &path);
-        if (!library || !sp_py_probe((sp_py_lookup *)sp_real_find_in, library))
+        if (!library)
             return;
+        if (!sp_py_probe((sp_py_lookup *)sp_real_find_in, library)) {
+            sp_real_release(library);
+            return;
+        }
         python_ran = true;
     }
     uint64_t cpu_before = sp_os_process_cpu_ns();

@@ -193,6 +193,23 @@ def timer_limit(b):
 
 
 @case
+def stderr_became_a_data_file(b):
+    """A message of ours never lands in a file that took the place of stderr."""
+    r = b.run(HEAD + """
+os.close(2)
+assert os.open('data', os.O_WRONLY | os.O_CREAT) == 2
+os.write(2, b'precious'); busy(0.05)
+os.chmod('gone', 0o700); import shutil; shutil.rmtree('gone')
+""", cwd=made(b.fresh(), "gone"), SPPROF_OUT="gone/p.json", TMPDIR="/nonexistent", SPPROF_VERBOSE="1")
+    assert open(os.path.join(r.directory, "data"), "rb").read() == b"precious"
+
+
+def made(d, sub):
+    os.mkdir(os.path.join(d, sub))
+    return d
+
+
+@case
 def fork_storm(b):
     """Forks from threads while others sample: no zombie, no leak, no deadlock."""
     r = b.run(HEAD + """

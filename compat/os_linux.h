@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ * System calls of os_linux*.c that can fail: test builds make the n-th fail. */
+#ifndef SP_COMPAT_OS_LINUX_H
+#define SP_COMPAT_OS_LINUX_H
+
+#include "compat/cpu.h"
+#include "compat/os.h"
+
+#ifdef SP_FAULT
+SP_SIGSAFE long sp_os_linux_call(long nr, long a, long b, long c, long d, long e, long f);
+#else
+#define sp_os_linux_call sp_syscall6
+#endif
+
+#define SYS6(nr, a, b, c, d, e, f) \
+    sp_os_linux_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define SYS(nr, a, b, c, d) SYS6(nr, a, b, c, d, 0, 0)
+
+#endif
