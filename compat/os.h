@@ -48,6 +48,7 @@ SP_SIGSAFE void sp_os_mask_set(uint64_t mask);
 /* [handler] Takes one pending signal of `mask` without waiting: its number, or 0. */
 SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
 SP_SIGSAFE void sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread */
+SP_SIGSAFE void sp_os_requeue_to_process(int sig, siginfo_t *info);
 
 /* --- [start] memory --- */
 /* Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */

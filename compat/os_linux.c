@@ -270,6 +270,13 @@ void sp_os_requeue(int sig, siginfo_t *info)
     sp_syscall6(SYS_rt_tgsigqueueinfo, sp_os_getpid(), sp_os_gettid(), sig, (long)info, 0, 0);
 }
 
+void sp_os_requeue_to_process(int sig, siginfo_t *info)
+{
+    /* To itself a process may send any siginfo; si_code SI_USER comes from the kernel only to others. */
+    if (sp_syscall6(SYS_rt_sigqueueinfo, sp_os_getpid(), sig, (long)info, 0, 0, 0) != 0)
+        sp_syscall6(SYS_kill, sp_os_getpid(), sig, 0, 0, 0, 0);
+}
+
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Signals: the program sees the dispositions and masks that it set, for SIGPROF and for every signal that has a
- * stand-in of ours. All of it is async-signal-safe: CPython and faulthandler call these in handlers. */
+ * Signals: the program sees the dispositions that it set, for SIGPROF and for every signal that has a stand-in of
+ * ours. Masks are in hook_mask.c. All of it is async-signal-safe: CPython and faulthandler call these in handlers. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* they are what we stand before */
 #include <errno.h>
 #include <pthread.h>
@@ -11,15 +11,12 @@
 #include "compat/real.h"
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
-#include "sampler/engine.h"
 
 #define N_SIGNALS 65
 
 SP_REAL_SLOT(sigaction);
 SP_REAL_SLOT(signal);
 SP_REAL_SLOT(siginterrupt);
-SP_REAL_SLOT(pthread_sigmask);
-SP_REAL_SLOT(sigprocmask);
 
 typedef void handler_fn(int);
 
@@ -43,13 +40,6 @@ static struct sigaction wanted[N_SIGNALS];
 static bool stood_in[N_SIGNALS]; /* the real disposition is our stand-in */
 static bool interrupts[N_SIGNALS]; /* siginterrupt(sig, 1) */
 static bool started;
-/* The program named SIGPROF itself: a handler, a wait, a mask other than "all". From then on its masks are kept. */
-static bool sigprof_named;
-
-/* This thread believes that SIGPROF is blocked; it is not. */
-static __thread bool hidden;
-/* This thread's timer is off because the program blocked SIGPROF by name. */
-static __thread bool paused;
 
 static int real_sigaction_call(int sig, const struct sigaction *act, struct sigaction *old)
 {
@@ -78,6 +68,8 @@ static void foreign(int sig, siginfo_t *info, void *context)
 {
     struct sigaction act = wanted[sig];
     int saved = errno;
+    if (sp_hook_mask_pass_on(sig, info, context))
+        return;
     if (!(act.sa_flags & SA_SIGINFO) && act.sa_handler == SIG_IGN)
         return;
     if (!(act.sa_flags & SA_SIGINFO) && act.sa_handler == SIG_DFL) {
@@ -181,7 +173,8 @@ void sp_hook_signal_start(void)
     }
     sp_handler_foreign = foreign;
     bool handled = (wanted[SIGPROF].sa_flags & SA_SIGINFO) || wanted[SIGPROF].sa_handler != SIG_DFL;
-    sigprof_named = handled;
+    if (handled)
+        sp_hook_mask_name_sigprof();
     started = true;
 }
 
@@ -200,7 +193,7 @@ static int set_sigprof(const struct sigaction *act)
     wanted[SIGPROF] = *act;
     bool sets_handler = (act->sa_flags & SA_SIGINFO) || (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
     if (sets_handler)
-        sigprof_named = true;
+        sp_hook_mask_name_sigprof();
     if ((before.sa_flags ^ act->sa_flags) & SA_RESTART || sets_handler)
         install_sigprof();
     return 0;
@@ -321,109 +314,6 @@ SP_EXPORT int sigignore(int sig)
     return sigaction(sig, &act, NULL);
 }
 
-/* ---- masks */
-static bool is_everything(const sigset_t *set)
-{
-    return sigismember(set, SIGTERM) && sigismember(set, SIGINT) && sigismember(set, SIGHUP) &&
-           sigismember(set, SIGUSR1) && sigismember(set, SIGUSR2) && sigismember(set, SIGALRM);
-}
-
-/* The program blocks SIGPROF by name: no tick of ours may be pending then, where sigpending, sigwait and
- * signalfd would show it. */
-static void quieten(struct sp_thread *t)
-{
-    siginfo_t info;
-    sp_engine->thread_pause(t);
-    paused = true;
-    if (sp_os_take_pending(SP_OS_MASK(SIGPROF), &info) && !sp_handler_is_tick(&info))
-        sp_os_requeue(SIGPROF, &info);
-}
-
-static void now_blocked(struct sp_thread *t)
-{
-    t->blocked_at_ns = sp_os_thread_cpu_ns();
-    if (sigprof_named)
-        quieten(t);
-}
-
-/* To be called while SIGPROF is still blocked: the tick that waits comes right after. */
-static void will_unblock(struct sp_region *r, struct sp_thread *t)
-{
-    uint64_t now = sp_os_thread_cpu_ns();
-    if (now > t->blocked_at_ns)
-        t->blocked_ns += now - sp_max_u64(t->blocked_at_ns, t->last_cpu_ns);
-    t->blocked_at_ns = UINT64_MAX;
-    if (paused)
-        sp_engine->thread_resume(r, t);
-    paused = false;
-}
-
-typedef int mask_fn(int how, const sigset_t *set, sigset_t *old);
-
-static int change_mask(mask_fn *real, int how, const sigset_t *set, sigset_t *old)
-{
-    struct sp_thread *t = sp_lifecycle_self();
-    bool touches = set && (how == SIG_SETMASK || sigismember(set, SIGPROF));
-    if (!t || (!touches && !hidden))
-        return real(how, set, old);
-    struct sp_region *r = sp_lifecycle_region();
-    if (!r)
-        return real(how, set, old);
-
-    bool believed = hidden || t->blocked_at_ns != UINT64_MAX, wish = believed;
-    sigset_t changed;
-    if (touches) {
-        wish = how == SIG_SETMASK ? sigismember(set, SIGPROF) == 1 : how == SIG_BLOCK;
-        if ((how == SIG_BLOCK || how == SIG_SETMASK) && wish && !believed && !is_everything(set))
-            sigprof_named = true;
-        changed = *set;
-        if (hidden && wish) /* still believed blocked, still not */
-            sigdelset(&changed, SIGPROF);
-        set = &changed;
-    }
-    bool really_blocked = t->blocked_at_ns != UINT64_MAX, will_be = !hidden && wish;
-    if (really_blocked && !will_be)
-        will_unblock(r, t);
-    int rc = real(how, set, old);
-    if (rc != 0) {
-        if (really_blocked && !will_be)
-            now_blocked(t);
-        return rc;
-    }
-    if (old && hidden)
-        sigaddset(old, SIGPROF);
-    if (!wish)
-        hidden = false;
-    if (will_be && !really_blocked)
-        now_blocked(t);
-    return rc;
-}
-
-SP_EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
-{
-    return change_mask(SP_REAL(pthread_sigmask), how, set, old);
-}
-
-SP_EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
-{
-    return change_mask(SP_REAL(sigprocmask), how, set, old);
-}
-
-void sp_hook_signal_thread_begins(struct sp_thread *t, uint64_t mask)
-{
-    hidden = false;
-    paused = false;
-    if (!(mask & SP_OS_MASK(SIGPROF)))
-        return;
-    /* Libraries block everything in their threads. The main thread's mask is the program's own. */
-    if (t->serial > 1 && !sigprof_named) {
-        hidden = true;
-        sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
-    } else {
-        t->blocked_at_ns = t->base_cpu_ns;
-    }
-}
-
 /* ---- exec */
 struct sp_handover sp_hook_signal_hand_over(void)
 {
@@ -435,7 +325,7 @@ struct sp_handover sp_hook_signal_hand_over(void)
         struct sigaction act = {.sa_handler = SIG_IGN};
         h.ignored = real_sigaction_call(SIGPROF, &act, NULL) == 0;
     }
-    if (hidden) {
+    if (sp_hook_mask_is_hidden()) {
         sp_os_mask_block(SP_OS_MASK(SIGPROF));
         h.blocked = true;
     }
@@ -455,8 +345,6 @@ void sp_hook_signal_resolve(void)
     (void)SP_REAL(sigaction);
     (void)SP_REAL(signal);
     (void)SP_REAL(siginterrupt);
-    (void)SP_REAL(pthread_sigmask);
-    (void)SP_REAL(sigprocmask);
     (void)SP_REAL(bsd_signal);
     (void)SP_REAL(ssignal);
     (void)SP_REAL(sysv_signal);

@@ -4,6 +4,8 @@
 #ifndef SP_INJECT_HOOKS_H
 #define SP_INJECT_HOOKS_H
 
+#include <signal.h>
+
 #include "sampler/store.h"
 
 /* A pointer to the function that a hook stands before, found at the first call. */
@@ -22,21 +24,32 @@ static inline void *sp_hook_real(void **slot, const char *name)
 
 /* [start] Finds the originals of functions that a signal handler may call: looking up is not for handlers. */
 void sp_hook_signal_resolve(void);
+void sp_hook_mask_resolve(void);
 void sp_hook_process_resolve(void);
 void sp_hook_exit_resolve(void);
 
 /* hook_signal.c */
 /* [start] Takes SIGPROF over, and the fatal signals that are at their default. */
 void sp_hook_signal_start(void);
-/* [handler] Notes the mask that a thread begins with (low 64 signals); unblocks SIGPROF where that takes nothing from
- * the program. */
-SP_SIGSAFE void sp_hook_signal_thread_begins(struct sp_thread *t, uint64_t mask);
 /* [any] Before and after an exec or spawn: the program's SIG_IGN and mask for SIGPROF are the real ones between. */
 struct sp_handover {
     bool ignored, blocked;
 };
 struct sp_handover sp_hook_signal_hand_over(void);
 void sp_hook_signal_take_back(struct sp_handover h);
+
+/* hook_mask.c */
+/* [handler] Notes the mask that a thread begins with (low 64 signals); unblocks SIGPROF where that takes nothing from
+ * the program: the thread is "hidden" then, it believes that SIGPROF is blocked. */
+SP_SIGSAFE void sp_hook_mask_thread_begins(struct sp_thread *t, uint64_t mask);
+/* [handler] ... and when its timer runs: stopped again if the thread has SIGPROF blocked. */
+SP_SIGSAFE void sp_hook_mask_thread_started(struct sp_thread *t);
+/* [any] The program named SIGPROF itself (a handler, a wait, a mask other than "all"): its masks are kept from now on. */
+void sp_hook_mask_name_sigprof(void);
+bool sp_hook_mask_is_hidden(void);
+/* [handler] A SIGPROF that is not ours reached a hidden thread: blocks it there for good and sends it to the process
+ * again, for whoever waits for it. False: the thread is not hidden. */
+bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context);
 
 /* hook_python.c */
 /* [any] The name that threading gave the thread that is about to be created, from its creator's Python frame. */

@@ -91,9 +91,10 @@ void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintpt
     t->in_handler = 1; /* until the slot is complete */
     sp_thread_begin(r, t, tid, 0, stack_top);
     t->thread_pointer = sp_cpu_thread_pointer();
-    sp_hook_signal_thread_begins(t, sp_os_mask_block(0));
+    sp_hook_mask_thread_begins(t, sp_os_mask_block(0));
     self = t;
     sp_engine->thread_start(r, t);
+    sp_hook_mask_thread_started(t);
     sp_store_release(&t->in_handler, 0);
     if (has_end_key)
         set_specific(end_key, t);
@@ -198,10 +199,11 @@ SP_SIGSAFE static void start_child(uint64_t mask)
     sp_thread_begin(r, t, sp_os_gettid(), 0, self_stack_top);
     t->thread_pointer = sp_cpu_thread_pointer();
     t->saw_python = 1; /* it was forked by Python: (startup) is over */
-    sp_hook_signal_thread_begins(t, mask);
+    sp_hook_mask_thread_begins(t, mask);
     t->timer = pending_timer;
     if (pending_timer == SP_OS_NO_TIMER)
         sp_engine->thread_start(r, t);
+    sp_hook_mask_thread_started(t);
     self = t;
     sp_store_release(&t->in_handler, 0);
 }
@@ -280,10 +282,11 @@ static void start(uint64_t cpu_before)
         t->in_handler = 1;
         sp_thread_begin(r, t, sp_os_gettid(), sp_os_thread_cpu_ns(), self_stack_top);
         t->thread_pointer = sp_cpu_thread_pointer();
-        sp_hook_signal_thread_begins(t, sp_os_mask_block(0));
+        sp_hook_mask_thread_begins(t, sp_os_mask_block(0));
         self = t;
         if (sp_engine->thread_start(r, t) == -EAGAIN)
             sp_diag("timer_create refused; RLIMIT_SIGPENDING is used up; threads show as (not sampled)");
+        sp_hook_mask_thread_started(t);
         sp_store_release(&t->in_handler, 0);
     }
 }
@@ -297,6 +300,7 @@ void sp_lifecycle_load(void)
 {
     pid = sp_os_getpid();
     sp_hook_signal_resolve();
+    sp_hook_mask_resolve();
     sp_hook_process_resolve();
     sp_hook_exit_resolve();
     if (getauxval(AT_SECURE))

@@ -58,6 +58,25 @@ for x in ts: x.join()
 for i in range(20): os.kill(os.getpid(), signal.SIGPROF); time.sleep(0.005)
 os.kill(os.getpid(), signal.SIGUSR1); t.join(); print(len(got))
 """,
+    "sigwait_after_blocking_everything": """
+import threading
+signal.pthread_sigmask(signal.SIG_BLOCK, set(range(1, 65)) - {9, 19, 32, 33})
+got = []
+def waiter():
+    while True:
+        s = signal.sigwait([signal.SIGPROF, signal.SIGUSR1])
+        if s == signal.SIGUSR1: return
+        got.append(s)
+ts = [threading.Thread(target=busy, args=(.1,)) for i in range(3)]
+for x in ts: x.start()
+time.sleep(0.02)
+for i in range(5): os.kill(os.getpid(), signal.SIGPROF); time.sleep(0.01)
+t = threading.Thread(target=waiter); t.start()
+time.sleep(0.02)
+for i in range(10): os.kill(os.getpid(), signal.SIGPROF); time.sleep(0.005)
+for x in ts: x.join()
+os.kill(os.getpid(), signal.SIGUSR1); t.join(); print(len(got), signal.sigpending())
+""",
     "wakeup_fd": """
 r, w = os.pipe(); os.set_blocking(w, False); os.set_blocking(r, False); signal.set_wakeup_fd(w)
 busy(0.1)
