@@ -140,7 +140,7 @@ static int sink_fd(void *arg, const void *data, size_t n)
     return sp_os_write_all(*(const int *)arg, data, n);
 }
 
-static int write_to(int fd, struct sp_profile *p, const char *name)
+static int write_to(int fd, struct sp_profile *p, const char *name, uint64_t limit)
 {
     /* The region's own memory: the stack may be a small one. It lies behind what the view uses. */
     struct sp_region *r = (struct sp_region *)(uintptr_t)p->region;
@@ -151,7 +151,7 @@ static int write_to(int fd, struct sp_profile *p, const char *name)
         .arg = &fd,
         .buffer = sp_at(r, r->scratch + r->scratch_bytes),
         .cap = BUFFER_BYTES,
-        .most = p->most_bytes,
+        .most = limit,
     };
     int rc = sp_writer_for(name)->write(p, &out);
     r->scratch_bytes = scratch_bytes;
@@ -167,14 +167,14 @@ static int write_temporary(const char *tmp, const char *name, struct sp_profile 
         int fd = sp_os_create(tmp);
         if (fd < 0)
             return fd;
-        int rc = write_to(fd, p, name);
+        int rc = write_to(fd, p, name, limit);
         int close_rc = sp_os_close(fd);
         if (rc == 0)
             rc = close_rc;
         if (rc == 0)
             return 0;
         sp_os_unlink(tmp);
-        if (rc != -EFBIG || attempt == 8)
+        if (rc != -EFBIG || attempt == 12) /* the names alone may take much of it */
             return rc;
         p->most_bytes /= 2;
     }

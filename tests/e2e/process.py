@@ -124,6 +124,15 @@ def finalize_goes_on(b):
 
 
 @case
+def embedded_local(b):
+    """A libpython that was loaded with RTLD_LOCAL, as plug-ins are."""
+    source = b.write("def f():\n n = 0\n for i in range(4000000): n += i\nf()\n")
+    r = b.run(None, command=[os.path.join(b.build, "tests/embed"), embeddable(b), "local", source], PYTHONHOME=home(b))
+    p = r.profile()
+    assert spent(b, p, "f") > 0.05e9, p.stacks()
+
+
+@case
 def init_fini_init(b):
     library = embeddable(b)
     program = os.path.join(b.build, "tests/embed")

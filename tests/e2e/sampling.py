@@ -263,6 +263,33 @@ for t in ts: t.join()
 
 
 @case
+def subinterpreters(b):
+    """On the main thread and on another, a sub-interpreter's own stack is shown."""
+    need_frames(b)
+    p = b.run("""
+import sys, threading
+try: import _interpreters as I
+except ImportError: import _xxsubinterpreters as I
+code = '''
+import time
+def sub_busy():
+    end = time.thread_time() + 0.25
+    while time.thread_time() < end: pass
+def sub_main(): sub_busy()
+sub_main()
+'''
+def caller():
+    i = I.create()
+    (I.exec if hasattr(I, 'exec') else I.run_string)(i, code)
+    I.destroy(i)
+caller()
+t = threading.Thread(target=caller, name='other'); t.start(); t.join()
+""").profile()
+    for i in (p.thread("MainThread"), p.thread("other")):
+        assert p.stacks(i)[("<module>", "sub_main", "sub_busy")] > 0.18e9, p.stacks(i)
+
+
+@case
 def recursion(b):
     need_frames(b)
     # 3.12 counts C recursion apart; from 3.11 on pure Python calls need no C stack

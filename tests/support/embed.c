@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * A C program that dlopen()s libpython, runs a script in it once or twice, and runs on.
- * usage: embed LIBPYTHON once|twice SCRIPT */
+ * usage: embed LIBPYTHON once|twice|local SCRIPT */
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,8 @@ int main(int argc, char **argv)
 {
     if (argc != 4)
         return 2;
-    void *lib = dlopen(argv[1], RTLD_NOW | RTLD_GLOBAL);
+    bool local = strcmp(argv[2], "local") == 0; /* its symbols are nobody else's */
+    void *lib = dlopen(argv[1], RTLD_NOW | (local ? RTLD_LOCAL : RTLD_GLOBAL));
     if (!lib) {
         fprintf(stderr, "%s\n", dlerror());
         return 3;
