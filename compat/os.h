@@ -50,6 +50,9 @@ SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
 SP_SIGSAFE void sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread */
 SP_SIGSAFE void sp_os_requeue_to_process(int sig, siginfo_t *info);
 
+/* [handler] Everything blocked: whether one of the signals in `mask` waits, for this thread or the process. */
+SP_SIGSAFE bool sp_os_is_pending(uint64_t mask);
+
 /* --- [start] memory --- */
 /* Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */
 void *sp_os_pages(size_t bytes);

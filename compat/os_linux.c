@@ -265,6 +265,13 @@ int sp_os_take_pending(uint64_t mask, siginfo_t *info)
     return r > 0 ? (int)r : 0;
 }
 
+bool sp_os_is_pending(uint64_t mask)
+{
+    uint64_t pending = 0;
+    sp_syscall6(SYS_rt_sigpending, (long)&pending, KERNEL_SIGSET_BYTES, 0, 0, 0, 0);
+    return (pending & mask) != 0;
+}
+
 void sp_os_requeue(int sig, siginfo_t *info)
 {
     sp_syscall6(SYS_rt_tgsigqueueinfo, sp_os_getpid(), sp_os_gettid(), sig, (long)info, 0, 0);
