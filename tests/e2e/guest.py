@@ -56,7 +56,7 @@ ts = [threading.Thread(target=busy, args=(.05,)) for i in range(3)]
 for x in ts: x.start()
 for x in ts: x.join()
 for i in range(20): os.kill(os.getpid(), signal.SIGPROF); time.sleep(0.005)
-os.kill(os.getpid(), signal.SIGUSR1); t.join(); print(len(got))
+os.kill(os.getpid(), signal.SIGUSR1); t.join(); print(len(got) >= 5)
 """,
     "sigwait_after_blocking_everything": """
 import threading
@@ -75,7 +75,7 @@ t = threading.Thread(target=waiter); t.start()
 time.sleep(0.02)
 for i in range(10): os.kill(os.getpid(), signal.SIGPROF); time.sleep(0.005)
 for x in ts: x.join()
-os.kill(os.getpid(), signal.SIGUSR1); t.join(); print(len(got), signal.sigpending())
+os.kill(os.getpid(), signal.SIGUSR1); t.join(); print(len(got) >= 3, signal.sigpending())
 """,
     "wakeup_fd": """
 r, w = os.pipe(); os.set_blocking(w, False); os.set_blocking(r, False); signal.set_wakeup_fd(w)
