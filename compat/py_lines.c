@@ -3,15 +3,21 @@
  * Objects/locations.md (3.11 on; InternalDocs/code_objects.md from 3.13). */
 #include "compat/py_lines.h"
 
+/* Wraps around where a damaged table adds up to more than an int holds. */
+static int32_t add(int32_t a, int32_t b)
+{
+    return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
 /* Pairs (address delta u8, line delta s8); the line changes at the address. */
 static int32_t line_lnotab(const struct sp_lines_input *in, int32_t offset)
 {
     int32_t address = 0, line = in->first_line;
     for (uint32_t i = 0; i + 1 < in->bytes; i += 2) {
-        address += in->table[i];
+        address = add(address, in->table[i]);
         if (address > offset)
             break;
-        line += (int8_t)in->table[i + 1];
+        line = add(line, (int8_t)in->table[i + 1]);
     }
     return line;
 }
@@ -24,7 +30,7 @@ static int32_t line_linetable(const struct sp_lines_input *in, int32_t offset)
         int8_t delta = (int8_t)in->table[i + 1];
         end += in->table[i];
         if (delta != -128)
-            line += delta;
+            line = add(line, delta);
         if (offset < end)
             return delta == -128 ? 0 : line;
     }
@@ -58,9 +64,9 @@ static int32_t line_locations(const struct sp_lines_input *in, int32_t offset)
         int kind = head >> 3 & 15;
         end += ((head & 7) + 1) * 2;
         if (kind == 13 || kind == 14) /* no columns, long form */
-            line += read_svarint(in, &at);
+            line = add(line, read_svarint(in, &at));
         else if (kind >= 10 && kind <= 12) /* one line: delta 0, 1, 2 */
-            line += kind - 10;
+            line = add(line, kind - 10);
         if (offset < end)
             return kind == 15 ? 0 : line;
         while (at < in->bytes && !(in->table[at] & 128)) /* columns: the next entry has the top bit */
