@@ -64,7 +64,8 @@ struct sp_py_layout {
     uint16_t co_locals, co_stack, co_frame_words; /* 3.11 has the first two, later versions the third */
     enum sp_py_lines lines;
     /* _PyRuntimeState, PyInterpreterState */
-    uint16_t rt_tstate_current, rt_tss_key /* 0: thread states are in thread-local storage */, rt_interp_head, rt_interp_main, rt_finalizing, interp_next;
+    uint16_t rt_tstate_current, rt_interp_head, rt_interp_main, rt_finalizing, interp_next;
+    uint16_t rt_tss_key; /* 0: thread states are in thread-local storage */
 };
 
 struct sp_py;
@@ -141,6 +142,7 @@ SP_SIGSAFE uint32_t sp_py_text(uintptr_t unicode, char *out, uint32_t cap);
 typedef void sp_py_dealloc(void *code);
 sp_py_dealloc *sp_py_hook_code_dealloc(sp_py_dealloc *hook);
 
-extern const struct sp_py_ops sp_py_ops_39, sp_py_ops_311, sp_py_ops_312, sp_py_ops_313, sp_py_ops_314, sp_py_ops_unknown;
+extern const struct sp_py_ops sp_py_ops_39, sp_py_ops_311, sp_py_ops_312, sp_py_ops_313, sp_py_ops_314,
+    sp_py_ops_unknown;
 
 #endif

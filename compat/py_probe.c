@@ -63,8 +63,8 @@ static bool debug_offsets_agree(const struct sp_py_layout *l, uintptr_t runtime)
                w[d->ts_interp] == l->ts_interp && w[d->ts_frame] == l->ts_frame &&
                w[d->ts_thread_id] == l->ts_thread_id && w[d->ts_chunk] == l->ts_chunk &&
                w[d->fr_previous] == l->fr_previous && w[d->fr_code] == l->fr_code && w[d->fr_instr] == l->fr_instr &&
-               w[d->fr_locals] == l->fr_locals && w[d->fr_owner] == l->fr_owner && w[d->co_filename] == l->co_filename &&
-               w[d->co_name] == l->co_name && w[d->co_lines] == l->co_lines &&
+               w[d->fr_locals] == l->fr_locals && w[d->fr_owner] == l->fr_owner &&
+               w[d->co_filename] == l->co_filename && w[d->co_name] == l->co_name && w[d->co_lines] == l->co_lines &&
                w[d->co_first_line] == l->co_first_line && w[d->co_code] == l->co_code && w[d->ob_type] == l->ob_type;
     }
     return false;

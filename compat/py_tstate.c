@@ -146,7 +146,8 @@ SP_SIGSAFE static bool is_interpreter(uintptr_t interp)
 SP_SIGSAFE static bool is_own(uintptr_t ts)
 {
     const struct sp_py_layout *l = sp_py.layout;
-    return sp_peek(ts + l->ts_thread_id) == sp_cpu_thread_pointer() + (uintptr_t)self_offset && is_interpreter(sp_peek(ts + l->ts_interp));
+    uintptr_t self = sp_cpu_thread_pointer() + (uintptr_t)self_offset;
+    return sp_peek(ts + l->ts_thread_id) == self && is_interpreter(sp_peek(ts + l->ts_interp));
 }
 
 /* 3.9 to 3.11: under a sub-interpreter the key still holds the main interpreter's state; the state that

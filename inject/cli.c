@@ -36,13 +36,15 @@ static void help(FILE *out)
 /* The manual page, from the same table. */
 static void manual(FILE *out)
 {
-    fprintf(out, ".TH SPPROF 1 \"\" \"spprof " SPPROF_VERSION "\"\n.SH NAME\nspprof \\- profile any Python program by preloading\n"
+    fprintf(out, ".TH SPPROF 1 \"\" \"spprof " SPPROF_VERSION "\"\n"
+                 ".SH NAME\nspprof \\- profile any Python program by preloading\n"
                  ".SH SYNOPSIS\n.B LD_PRELOAD=libspprof.so\n.RI [ SPPROF_OPTION = value ...]\n.I program\n.br\n"
                  ".B spprof report\n.RI [ options ]\n.I file\n.SH DESCRIPTION\n"
-                 "The library samples every thread of every CPython process below by its CPU time and writes a Speedscope "
-                 "profile when the process ends. The command prints the hottest functions of such a file.\n"
+                 "The library samples every thread of every CPython process below by its CPU time and writes a "
+                 "Speedscope profile when the process ends. The command prints the hottest functions of such a file.\n"
                  ".SH REPORT OPTIONS\n.TP\n.BR \\-\\-sort \" self|total|name\"\norder of the rows (self)\n"
-                 ".TP\n.BR \\-n \" N\"\nrows (20; 0: all)\n.TP\n.BR \\-\\-by \" function|line|file|thread\"\nwhat a row is (function)\n"
+                 ".TP\n.BR \\-n \" N\"\nrows (20; 0: all)\n"
+                 ".TP\n.BR \\-\\-by \" function|line|file|thread\"\nwhat a row is (function)\n"
                  ".TP\n.BR \\-\\-thread \" RE\"\nonly threads whose name matches\n.SH ENVIRONMENT\n");
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         fprintf(out, ".TP\n.B %s\n%s (%s; default: %s)\n", options[i].name, options[i].meaning, options[i].values,

@@ -102,7 +102,8 @@ static int check_profile(const struct report *r, const cJSON *profile)
 {
     const cJSON *samples = cJSON_GetObjectItemCaseSensitive(profile, "samples"), *stack, *i;
     const cJSON *weights = cJSON_GetObjectItemCaseSensitive(profile, "weights");
-    if (!cJSON_IsArray(samples) || !cJSON_IsArray(weights) || cJSON_GetArraySize(samples) != cJSON_GetArraySize(weights))
+    bool arrays = cJSON_IsArray(samples) && cJSON_IsArray(weights);
+    if (!arrays || cJSON_GetArraySize(samples) != cJSON_GetArraySize(weights))
         return fail(r->path, "is damaged: samples and weights do not match");
     cJSON_ArrayForEach(stack, samples) {
         cJSON_ArrayForEach(i, stack) {
@@ -383,7 +384,9 @@ static void print_rows(struct report *r)
 {
     bool colours = sp_cli_colours();
     const char *bold = colours ? "\033[1m" : "", *plain = colours ? "\033[0m" : "";
-    const char *what = strcmp(r->by, "thread") == 0 ? "Thread" : strcmp(r->by, "file") == 0 ? "File" : "Function (file:line)";
+    const char *what = strcmp(r->by, "thread") == 0 ? "Thread"
+                       : strcmp(r->by, "file") == 0 ? "File"
+                                                    : "Function (file:line)";
     sort_key = r->sort;
     if (r->n_rows)
         qsort(r->rows, r->n_rows, sizeof *r->rows, compare);

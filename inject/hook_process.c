@@ -27,22 +27,18 @@ SP_REAL_SLOT(posix_spawnp);
 
 extern int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags);
 
-struct exec {
-    struct sp_handover handover;
-};
-
-static struct exec before(bool will_happen)
+static struct sp_handover before(bool will_happen)
 {
     if (will_happen)
         sp_lifecycle_finish(true);
-    return (struct exec){sp_hook_signal_hand_over()};
+    return sp_hook_signal_hand_over();
 }
 
-/* The exec failed: everything goes on. */
-static int after(struct exec e, int rc)
+/* The exec failed, or it was a spawn: everything goes on. */
+static int after(struct sp_handover h, int rc)
 {
     int saved = errno;
-    sp_hook_signal_take_back(e.handover);
+    sp_hook_signal_take_back(h);
     errno = saved;
     return rc;
 }
@@ -70,32 +66,32 @@ static bool is_on_path(const char *file)
 
 SP_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-    struct exec e = before(sp_os_can_execute(path));
-    return after(e, SP_REAL(execve)(path, argv, envp));
+    struct sp_handover h = before(sp_os_can_execute(path));
+    return after(h, SP_REAL(execve)(path, argv, envp));
 }
 
 SP_EXPORT int execv(const char *path, char *const argv[])
 {
-    struct exec e = before(sp_os_can_execute(path));
-    return after(e, SP_REAL(execv)(path, argv));
+    struct sp_handover h = before(sp_os_can_execute(path));
+    return after(h, SP_REAL(execv)(path, argv));
 }
 
 SP_EXPORT int execvp(const char *file, char *const argv[])
 {
-    struct exec e = before(is_on_path(file));
-    return after(e, SP_REAL(execvp)(file, argv));
+    struct sp_handover h = before(is_on_path(file));
+    return after(h, SP_REAL(execvp)(file, argv));
 }
 
 SP_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-    struct exec e = before(is_on_path(file));
-    return after(e, SP_REAL(execvpe)(file, argv, envp));
+    struct sp_handover h = before(is_on_path(file));
+    return after(h, SP_REAL(execvpe)(file, argv, envp));
 }
 
 SP_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-    struct exec e = before(true);
-    return after(e, SP_REAL(fexecve)(fd, argv, envp));
+    struct sp_handover h = before(true);
+    return after(h, SP_REAL(fexecve)(fd, argv, envp));
 }
 
 SP_EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
@@ -104,8 +100,8 @@ SP_EXPORT int execveat(int fd, const char *path, char *const argv[], char *const
         errno = ENOSYS;
         return -1;
     }
-    struct exec e = before(path[0] == '/' ? sp_os_can_execute(path) : true);
-    return after(e, SP_REAL(execveat)(fd, path, argv, envp, flags));
+    struct sp_handover h = before(path[0] == '/' ? sp_os_can_execute(path) : true);
+    return after(h, SP_REAL(execveat)(fd, path, argv, envp, flags));
 }
 
 /* The variadic forms: the arguments lie on the caller's stack, as an array they go on ours. */
@@ -151,17 +147,17 @@ SP_EXPORT int execle(const char *path, const char *first, ...)
 SP_EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                           const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-    struct exec e = before(false);
+    struct sp_handover h = before(false);
     int rc = SP_REAL(posix_spawn)(pid, path, actions, attr, argv, envp);
-    return after(e, rc);
+    return after(h, rc);
 }
 
 SP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                            const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-    struct exec e = before(false);
+    struct sp_handover h = before(false);
     int rc = SP_REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
-    return after(e, rc);
+    return after(h, rc);
 }
 
 void sp_hook_process_resolve(void)

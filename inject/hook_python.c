@@ -63,8 +63,8 @@ static const struct api *api(void)
         found.error_restore = (void (*)(void *, void *, void *))sp_real_find_in(library, "PyErr_Restore");
         found.decref = (void (*)(void *))sp_real_find_in(library, "Py_DecRef");
         found.unicode_type = sp_real_find_in(library, "PyUnicode_Type");
-        bool all = found.unicode_type && found.gil_held && found.intern && found.type_lookup && found.get && found.error_fetch &&
-                   found.error_restore && found.decref;
+        bool all = found.unicode_type && found.gil_held && found.intern && found.type_lookup && found.get &&
+                   found.error_fetch && found.error_restore && found.decref;
         state = all ? 1 : -1;
     }
     return state > 0 ? &found : NULL;

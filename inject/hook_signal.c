@@ -125,7 +125,8 @@ static bool kills_by_default(int sig)
 
 static bool is_fault(int sig, const siginfo_t *info)
 {
-    bool synchronous = sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP || sig == SIGSYS;
+    bool synchronous = sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP ||
+                       sig == SIGSYS;
     return synchronous && info->si_code > 0;
 }
 

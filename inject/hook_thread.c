@@ -27,7 +27,6 @@ static struct sp_thread *prepare(struct sp_region **r, void *start, void *argume
     return t;
 }
 
-/* The region may have been lost since (a fork in between is impossible here: same thread). */
 static void begin(struct sp_thread *t, const void *frame)
 {
     struct sp_region *r = sp_lifecycle_region();

@@ -15,7 +15,8 @@
 #define BUFFER_BYTES 65536u
 
 /* What every file of ours begins with. */
-static const char our_head[] = "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spprof@";
+static const char our_head[] =
+    "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spprof@";
 
 static void parent_of(char *directory, const char *path)
 {
@@ -243,9 +244,8 @@ struct naming {
     bool with_pid, may_replace;
 };
 
-static bool candidate(const struct sp_output *o, const struct naming *n, const struct sp_name_values *v, char *path)
+static bool candidate(const struct naming *n, const struct sp_name_values *v, char *path)
 {
-    (void)o;
     return n->out[0] ? sp_name_expand(path, n->out, n->with_pid, v) : sp_name_default(path, n->directory, v);
 }
 
@@ -257,7 +257,7 @@ static int publish_series(struct sp_output *o, struct sp_profile *p, struct nami
     tmp[0] = '\0';
     int rc = -EEXIST;
     for (v->number = 1; v->number <= MOST_NUMBERS && rc == -EEXIST; v->number++) {
-        if (!candidate(o, &n, v, path)) {
+        if (!candidate(&n, v, path)) {
             rc = -ENAMETOOLONG;
             break;
         }
