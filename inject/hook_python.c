@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What CPython itself calls in libc while it starts, and what we may ask it where it holds the GIL. */
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -16,19 +17,21 @@ SP_REAL_SLOT(pthread_key_create);
 /* Every CPython calls this once while its runtime starts: how a dlopen()ed one is noticed. */
 SP_EXPORT int pthread_condattr_setclock(pthread_condattr_t *attr, clockid_t clock)
 {
-    int rc = SP_REAL(pthread_condattr_setclock)(attr, clock);
+    int rc = SP_REAL(pthread_condattr_setclock)(attr, clock), saved = errno;
     sp_lifecycle_python_starts(__builtin_return_address(0));
+    errno = saved;
     return rc;
 }
 
 SP_EXPORT int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
 {
-    int rc = SP_REAL(pthread_key_create)(key, destructor);
+    int rc = SP_REAL(pthread_key_create)(key, destructor), saved = errno;
     if (rc == 0) {
         sp_py_tss_key_created(*key);
         /* os.fork()'s child makes a new key for its thread states: from here on it runs Python */
         sp_lifecycle_child_runs_python();
     }
+    errno = saved;
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Threads: a slot is claimed by the creator and begun by the thread itself; its end is a thread-specific value's
  * destructor (lifecycle.c), which return, pthread_exit and cancellation all run. */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <threads.h>
@@ -21,9 +22,11 @@ static struct sp_thread *prepare(struct sp_region **r, void *start, void *argume
     struct sp_thread *t = *r ? sp_thread_claim(*r) : NULL;
     if (!t)
         return NULL;
+    int saved = errno;
     t->start_routine = (uint64_t)(uintptr_t)start;
     t->start_argument = (uint64_t)(uintptr_t)argument;
     sp_hook_python_thread_name(t->name);
+    errno = saved;
     return t;
 }
 
