@@ -17,7 +17,7 @@ subprocess.run(["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_C_CO
                 "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"],
                check=True, stdout=subprocess.DEVNULL)
 units = ["unit_config", "unit_names", "unit_lines", "unit_store", "unit_writer"]
-subprocess.run(["cmake", "--build", build, "--target", "spprof", *units], check=True, stdout=subprocess.DEVNULL)
+subprocess.run(["cmake", "--build", build, "--target", "spprof_library", *units], check=True, stdout=subprocess.DEVNULL)
 env = dict(clean_env(), ASAN_OPTIONS="detect_leaks=0", SPPROF_TEST_GOLDEN=os.path.join(source, "tests/golden/speedscope.json"))
 for unit in units:
     subprocess.run([os.path.join(build, "tests/unit", unit)], check=True, env=env)
