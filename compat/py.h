@@ -54,18 +54,23 @@ struct sp_py_layout {
     /* PyObject, PyVarObject, PyTypeObject, PyUnicodeObject, PyBytesObject */
     uint16_t ob_type, ob_size, tp_dealloc;
     uint16_t uni_length, uni_state, uni_ascii, uni_compact, bytes_data;
+    uint16_t uni_kind_bit; /* of `kind` in the state; `compact` and `ascii` are the bits behind its three */
     /* PyThreadState */
     uint16_t ts_interp, ts_frame /* frame, cframe or current_frame */, ts_root_cframe, ts_thread_id, ts_chunk;
     uint16_t cframe_frame;
     /* PyFrameObject (3.9, 3.10) or _PyInterpreterFrame */
     uint16_t fr_previous, fr_code, fr_instr, fr_owner, fr_is_entry, fr_locals, fr_bytes;
+    uint16_t fr_tlbc; /* free-threaded from 3.14 on: which copy of the bytecode the frame runs */
     /* PyCodeObject */
     uint16_t co_filename, co_name, co_first_line, co_flags, co_lines, co_code;
     uint16_t co_locals, co_stack, co_frame_words; /* 3.11 has the first two, later versions the third */
+    uint16_t co_tlbc;                            /* the copies, one a thread at most; 0: there is only co_code */
     enum sp_py_lines lines;
     /* _PyRuntimeState, PyInterpreterState */
-    uint16_t rt_tstate_current, rt_interp_head, rt_interp_main, rt_finalizing, interp_next;
+    uint16_t rt_tstate_current, rt_interp_head, rt_interp_main, rt_finalizing, interp_next, interp_id;
     uint16_t rt_tss_key; /* 0: thread states are in thread-local storage */
+    /* _PyThreadStateImpl, TaskObj of _asyncio; 0: the running task cannot be seen */
+    uint16_t ts_task, task_bytes, task_name;
 };
 
 struct sp_py;
@@ -83,6 +88,7 @@ struct sp_py {
     const struct sp_py_layout *layout; /* NULL: layout unknown, no frames */
     uintptr_t runtime;                 /* &_PyRuntime */
     uintptr_t code_type, frame_type;   /* &PyCode_Type, &PyFrame_Type */
+    uintptr_t str_type, int_type;      /* &PyUnicode_Type, &PyLong_Type */
     void *(*this_tstate)(void); /* PyGILState_GetThisThreadState: for versions without a key */
     uintptr_t entry; /* some function of it: tells its library */
     uint32_t minor;
@@ -100,6 +106,8 @@ typedef void *sp_py_lookup(void *handle, const char *symbol);
 bool sp_py_probe(sp_py_lookup *lookup, void *handle);
 /* The layout for a version; NULL: unknown. */
 const struct sp_py_layout *sp_py_layout_for(uint32_t minor, bool free_threaded);
+/* The walker for a version from 9 on. */
+const struct sp_py_ops *sp_py_ops_for(uint32_t minor);
 extern const struct sp_py_layout sp_py_layouts[];
 extern const uint32_t sp_py_n_layouts;
 

@@ -9,7 +9,7 @@
 
 struct sp_py sp_py;
 
-static const struct sp_py_ops *ops_for(uint32_t minor)
+const struct sp_py_ops *sp_py_ops_for(uint32_t minor)
 {
     switch (minor) {
     case 9:
@@ -39,13 +39,14 @@ static uint32_t parse_number(const char **s)
 struct debug_words {
     uint32_t minor;
     uint8_t finalizing, interp_head, interp_next, ts_interp, ts_frame, ts_thread_id, ts_chunk, fr_previous, fr_code,
-        fr_instr, fr_locals, fr_owner, co_filename, co_name, co_lines, co_first_line, co_code, ob_type;
+        fr_instr, fr_locals, fr_owner, co_filename, co_name, co_lines, co_first_line, co_code, ob_type,
+        fr_tlbc, co_tlbc; /* 0: the version has none */
 };
 
 static const struct debug_words debug_words[] = {
-    {13, 4, 5, 8, 22, 23, 24, 26, 29, 30, 31, 32, 33, 35, 37, 38, 39, 43, 45},
-    {14, 4, 5, 8, 25, 26, 27, 29, 32, 33, 34, 35, 36, 40, 42, 43, 44, 48, 51},
-    {15, 4, 5, 8, 25, 26, 30, 32, 40, 41, 42, 43, 44, 48, 50, 51, 52, 56, 59},
+    {13, 4, 5, 8, 22, 23, 24, 26, 29, 30, 31, 32, 33, 35, 37, 38, 39, 43, 45, 0, 0},
+    {14, 4, 5, 8, 25, 26, 27, 29, 32, 33, 34, 35, 36, 40, 42, 43, 44, 48, 51, 38, 49},
+    {15, 4, 5, 8, 25, 26, 30, 32, 40, 41, 42, 43, 44, 48, 50, 51, 52, 56, 59, 46, 57},
 };
 
 /* What the interpreter says of itself must be what the table says, or the build is not the one we know. */
@@ -65,7 +66,8 @@ static bool debug_offsets_agree(const struct sp_py_layout *l, uintptr_t runtime)
                w[d->fr_previous] == l->fr_previous && w[d->fr_code] == l->fr_code && w[d->fr_instr] == l->fr_instr &&
                w[d->fr_locals] == l->fr_locals && w[d->fr_owner] == l->fr_owner &&
                w[d->co_filename] == l->co_filename && w[d->co_name] == l->co_name && w[d->co_lines] == l->co_lines &&
-               w[d->co_first_line] == l->co_first_line && w[d->co_code] == l->co_code && w[d->ob_type] == l->ob_type;
+               w[d->co_first_line] == l->co_first_line && w[d->co_code] == l->co_code && w[d->ob_type] == l->ob_type &&
+               (!l->co_tlbc || (w[d->fr_tlbc] == l->fr_tlbc && w[d->co_tlbc] == l->co_tlbc));
     }
     return false;
 }
@@ -93,6 +95,8 @@ static void choose(sp_py_lookup *lookup, void *handle)
     }
     sp_py.code_type = (uintptr_t)lookup(handle, "PyCode_Type");
     sp_py.frame_type = (uintptr_t)lookup(handle, "PyFrame_Type");
+    sp_py.str_type = (uintptr_t)lookup(handle, "PyUnicode_Type");
+    sp_py.int_type = (uintptr_t)lookup(handle, "PyLong_Type");
     sp_py.this_tstate = (void *(*)(void))lookup(handle, "PyGILState_GetThisThreadState");
     if (!sp_py.layout->rt_tss_key && !sp_py.this_tstate) {
         refuse("it does not export PyGILState_GetThisThreadState");
@@ -107,7 +111,7 @@ static void choose(sp_py_lookup *lookup, void *handle)
         refuse("it was built --with-trace-refs");
         return;
     }
-    sp_py.ops = ops_for(sp_py.minor);
+    sp_py.ops = sp_py_ops_for(sp_py.minor);
 }
 
 bool sp_py_probe(sp_py_lookup *lookup, void *handle)

@@ -87,9 +87,9 @@ uint32_t sp_py_text(uintptr_t unicode, char *out, uint32_t cap)
 {
     const struct sp_py_layout *l = sp_py.layout;
     uint64_t length = sp_peek(unicode + l->uni_length);
-    uint32_t state = sp_peek_u32(unicode + l->uni_state); /* interned:2 kind:3 compact:1 ascii:1 */
-    uint32_t kind = state >> 2 & 7;
-    bool compact = state & 0x20, ascii = state & 0x40;
+    uint32_t state = sp_peek_u32(unicode + l->uni_state) >> l->uni_kind_bit; /* kind:3 compact:1 ascii:1 */
+    uint32_t kind = state & 7;
+    bool compact = state & 8, ascii = state & 16;
     struct text_out o = {out, 0, cap, false};
     if (!compact) /* only strings made by the removed Py_UNICODE API */
         return 0;

@@ -105,6 +105,21 @@ SP_INLINE int sp_py_chunk_of(const struct sp_py_chunks *c, uintptr_t frame, uint
     return -1;
 }
 
+/* Where the bytecode starts that a frame runs: in a free-threaded build from 3.14 on a thread may run its own copy of
+ * it. Source: Include/internal/pycore_code.h, struct _PyCodeArray {Py_ssize_t size; char *entries[]}; entry 0 is
+ * co_code itself. 0: no such copy. */
+SP_INLINE uintptr_t sp_py_bytecode(const struct sp_py_layout *l, struct sp_py_walk *w, uintptr_t frame, uintptr_t code)
+{
+    uint32_t copy = l->co_tlbc ? sp_peek_u32(frame + l->fr_tlbc) : 0;
+    if (!copy)
+        return code + l->co_code;
+    uintptr_t copies = sp_peek(code + l->co_tlbc);
+    if (!sp_py_plausible(copies) || !sp_py_can_read(w, copies, 8) || copy >= sp_peek(copies) ||
+        !sp_py_can_read(w, copies + 8 + 8ul * copy, 8))
+        return 0;
+    return sp_peek(copies + 8 + 8ul * copy);
+}
+
 /* Appends a frame. False: no room, the stack is truncated here. */
 SP_INLINE bool sp_py_push(struct sp_py_walk *w, uintptr_t code, int64_t offset)
 {
@@ -200,7 +215,7 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
             uintptr_t code = sp_peek(frame + l->fr_code) & (family.tagged ? ~(uintptr_t)7 : ~(uintptr_t)0);
             if (!sp_py_is_code(py, w, code))
                 return SP_PY_BAD_CODE;
-            int64_t offset = (int64_t)(sp_peek(frame + l->fr_instr) - (code + l->co_code));
+            int64_t offset = (int64_t)(sp_peek(frame + l->fr_instr) - sp_py_bytecode(l, w, frame, code));
             if (offset < -2 || offset >= 2 * (int64_t)sp_peek(code + l->ob_size) || (offset & 1))
                 return SP_PY_BAD_CODE;
             if (chunk >= 0) {

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ * The walkers over frames laid by hand, in every layout of the table: also in those of builds that nobody has. */
+#include <unistd.h>
+
+#include "tests/support/fake_python.h"
+#include "tests/support/unit.h"
+
+#define EACH_LAYOUT(l) \
+    for (const struct sp_py_layout *l = sp_py_layouts; l < sp_py_layouts + sp_py_n_layouts; l++)
+
+static struct sp_py_frame frames[64];
+static struct sp_py_walk w;
+
+static void check_text(uintptr_t str, const char *want)
+{
+    static char text[4160];
+    uint32_t n = sp_py_text(str, text, 1024);
+    text[n] = '\0';
+    CHECK_STR(text, want);
+}
+
+static void a_stack(void)
+{
+    CHECK(sp_os_probe_init());
+    EACH_LAYOUT(l) {
+        struct fake f = fake_new(l);
+        uintptr_t code[3] = {fake_code(&f, "main", "/m.py", 30, 3), fake_code(&f, "middle", "/m.py", 8, 5),
+                             fake_code(&f, "leaf", "/l.py", 100, 0)};
+        fake_shim(&f);
+        for (uint32_t i = 0; i < 3; i++)
+            fake_call(&f, code[i], 3 + i);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_OK);
+        CHECK_EQ(w.n, 3);
+        for (uint32_t i = 0; i < 3; i++) {
+            CHECK_EQ(w.frames[i].code, code[2 - i]);
+            CHECK_EQ(w.frames[i].offset, 2 * (3 + 2 - i));
+        }
+        struct sp_py_code c;
+        CHECK(sp_py_code_read(code[2], &c));
+        check_text(c.name, "leaf");
+        check_text(c.file, "/l.py");
+    }
+}
+
+static void a_generator_runs(void)
+{
+    CHECK(sp_os_probe_init());
+    EACH_LAYOUT(l) {
+        if (l->minor <= 10)
+            continue;
+        struct fake f = fake_new(l);
+        uintptr_t caller = fake_code(&f, "caller", "/m.py", 30, 3), gen = fake_code(&f, "gen", "/m.py", 8, 5),
+                  callee = fake_code(&f, "callee", "/m.py", 8, 5);
+        fake_shim(&f);
+        fake_call(&f, caller, 2);
+        fake_frame(&f, fake_alloc(&f, 512) + l->fr_bytes, gen, 4, 1);
+        fake_call(&f, callee, 1);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_OK);
+        CHECK_EQ(w.n, 3);
+        CHECK(w.frames[0].code == callee && w.frames[1].code == gen && w.frames[2].code == caller);
+        CHECK_EQ(w.frames[1].offset, 8);
+    }
+}
+
+/* 3.13 on: C() leaves a frame that is nobody's function. */
+static void the_helper_of_a_constructor_is_skipped(void)
+{
+    CHECK(sp_os_probe_init());
+    EACH_LAYOUT(l) {
+        if (l->minor < 13)
+            continue;
+        struct fake f = fake_new(l);
+        uintptr_t caller = fake_code(&f, "caller", "/m.py", 30, 3), helper = fake_code(&f, "__init__", "<shim>", 8, 5),
+                  init = fake_code(&f, "C.__init__", "/m.py", 8, 5);
+        fake_put32(helper + l->co_flags, 0x2000000);
+        fake_shim(&f);
+        fake_call(&f, caller, 2);
+        fake_call(&f, helper, 2);
+        fake_call(&f, init, 2);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_OK);
+        CHECK_EQ(w.n, 2);
+        CHECK(w.frames[0].code == init && w.frames[1].code == caller);
+    }
+}
+
+/* Free-threaded builds from 3.14 on: each thread may run its own copy of a function's bytecode. */
+static void copies_of_the_bytecode(void)
+{
+    CHECK(sp_os_probe_init());
+    uint32_t layouts = 0;
+    EACH_LAYOUT(l) {
+        if (!l->co_tlbc)
+            continue;
+        layouts++;
+        struct fake f = fake_new(l);
+        uintptr_t outer = fake_code(&f, "outer", "/m.py", 30, 3), inner = fake_code(&f, "inner", "/m.py", 20, 3);
+        uintptr_t copy = fake_alloc(&f, 40), copies = fake_alloc(&f, 64);
+        fake_put(copies, 4); /* size; entry 1 was never made, entry 3 is another thread's */
+        fake_put(copies + 8, inner + l->co_code);
+        fake_put(copies + 8 + 2 * 8, copy);
+        fake_put(copies + 8 + 3 * 8, fake_alloc(&f, 40));
+        fake_put(inner + l->co_tlbc, copies);
+        fake_shim(&f);
+        fake_call(&f, outer, 7);
+        fake_call(&f, inner, 0);
+        uintptr_t frame = f.newest;
+
+        /* the first copy is the code object's own */
+        fake_put(frame + l->fr_instr, inner + l->co_code + 2 * 5);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_OK);
+        CHECK(w.n == 2 && w.frames[0].offset == 10 && w.frames[1].offset == 14);
+        /* another one */
+        fake_put32(frame + l->fr_tlbc, 2);
+        fake_put(frame + l->fr_instr, copy + 2 * 19);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_OK);
+        CHECK(w.n == 2 && w.frames[0].code == inner && w.frames[0].offset == 38 && w.frames[1].offset == 14);
+        /* the instruction is not in that copy; no such copy; past the array; no array */
+        fake_put(frame + l->fr_instr, copy + 2 * 20);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_BAD_CODE);
+        fake_put(frame + l->fr_instr, inner + l->co_code + 2 * 5);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_BAD_CODE);
+        fake_put(frame + l->fr_instr, copy + 2 * 5);
+        for (uint32_t bad = 1; bad < 6; bad++) {
+            fake_put32(frame + l->fr_tlbc, bad == 2 ? 0x7fffffff : bad);
+            CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_BAD_CODE);
+        }
+        fake_put32(frame + l->fr_tlbc, 2);
+        for (int bad = 0; bad < 3; bad++) {
+            fake_put(inner + l->co_tlbc, bad == 0 ? 0 : bad == 1 ? copies + 4 : 0x7f0000000000);
+            CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_BAD_CODE);
+        }
+    }
+    CHECK_EQ(layouts, 2);
+}
+
+static void strings_of_every_kind(void)
+{
+    CHECK(sp_os_probe_init());
+    EACH_LAYOUT(l) {
+        struct fake f = fake_new(l);
+        check_text(fake_str(&f, "caf\xe9", 4, 1, false), "caf\xc3\xa9");
+        check_text(fake_str(&f, (const uint16_t[]){0x3b1, 0x62, 0xdc80}, 3, 2, false), "\xce\xb1" "b\\x80");
+        check_text(fake_str(&f, (const uint32_t[]){0x1f40d, 0}, 2, 4, false), "\xf0\x9f\x90\x8d\xe2\x90\x80");
+        uintptr_t legacy = fake_text(&f, "x");
+        fake_put32(legacy + l->uni_state, 0);
+        check_text(legacy, "");
+    }
+}
+
+/* ---- recognition, by symbols that are there or not */
+static struct fake probed;
+static const char *version;
+static bool has_trace_refs;
+
+static const char *get_version(void)
+{
+    return version;
+}
+
+static void *lookup(void *handle, const char *symbol)
+{
+    (void)handle;
+    if (strcmp(symbol, "Py_GetVersion") == 0)
+        return (void *)(uintptr_t)get_version;
+    if (strcmp(symbol, "_PyRuntime") == 0)
+        return (void *)probed.runtime;
+    if (strncmp(symbol, "_Py_AddToAll", 12) == 0 || strncmp(symbol, "_Py_PrintRef", 12) == 0)
+        return has_trace_refs ? (void *)(uintptr_t)get_version : NULL;
+    return (void *)probed.code_type;
+}
+
+static void which_builds_are_accepted(void)
+{
+    probed = fake_new(sp_py_layout_for(11, false));
+    version = "3.11.99 (main)"; /* newer than any release that was looked at: no field has moved within 3.11 */
+    CHECK(sp_py_probe(lookup, NULL) && sp_py.layout && sp_py.minor == 11);
+    has_trace_refs = true;
+    CHECK(sp_py_probe(lookup, NULL) && !sp_py.layout && strstr(sp_py.why, "trace-refs"));
+    has_trace_refs = false;
+    version = "3.13.99 (main)"; /* this one would describe itself */
+    CHECK(sp_py_probe(lookup, NULL) && !sp_py.layout && strstr(sp_py.why, "description"));
+    version = "3.16.0a1+ (main)";
+    CHECK(sp_py_probe(lookup, NULL) && !sp_py.layout && strstr(sp_py.why, "not known"));
+    version = "2.7.18";
+    CHECK(sp_py_probe(lookup, NULL) && !sp_py.layout && strstr(sp_py.why, "older"));
+}
+
+const struct unit_case unit_cases[] = {
+    {"a_stack", a_stack},
+    {"a_generator_runs", a_generator_runs},
+    {"the_helper_of_a_constructor_is_skipped", the_helper_of_a_constructor_is_skipped},
+    {"copies_of_the_bytecode", copies_of_the_bytecode},
+    {"strings_of_every_kind", strings_of_every_kind},
+    {"which_builds_are_accepted", which_builds_are_accepted},
+    {NULL, NULL},
+};
