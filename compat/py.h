@@ -90,7 +90,7 @@ struct sp_py {
     uintptr_t code_type, frame_type;   /* &PyCode_Type, &PyFrame_Type */
     uintptr_t str_type, int_type;      /* &PyUnicode_Type, &PyLong_Type */
     void *(*this_tstate)(void); /* PyGILState_GetThisThreadState: for versions without a key */
-    uintptr_t entry; /* some function of it: tells its library */
+    uintptr_t entry; /* some address in it: tells its library */
     uint32_t minor;
     char version[32]; /* "3.12.1" */
     char build[24];   /* "shared", "static" */
@@ -111,7 +111,7 @@ const struct sp_py_ops *sp_py_ops_for(uint32_t minor);
 extern const struct sp_py_layout sp_py_layouts[];
 extern const uint32_t sp_py_n_layouts;
 
-/* ---- the thread's own state (py_tstate.c) */
+/* ---- the thread's own state (py_tstate.c, py_task.c) */
 /* [start] Learns where libc keeps a thread's values under pthread keys. False: cannot be known here. */
 bool sp_py_tss_init(void);
 /* [any] To be called after a pthread key was created: learns its sequence number. */
@@ -128,6 +128,10 @@ SP_INLINE bool sp_py_needs_touch(void)
 {
     return sp_py.layout && !sp_py.layout->rt_tss_key;
 }
+/* [handler] Id of the interpreter that a thread state belongs to; 0: the main one. */
+SP_SIGSAFE uint32_t sp_py_interpreter_id(uintptr_t tstate);
+/* [handler] Name of the asyncio task that the thread runs, as sp_py_text writes it; 0: none, or not to be seen. */
+SP_SIGSAFE uint32_t sp_py_task_name(uintptr_t tstate, char *out, uint32_t cap);
 /* [any] Whether the interpreter is initialised far enough to have thread states. */
 bool sp_py_running(void);
 

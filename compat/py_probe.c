@@ -119,7 +119,9 @@ bool sp_py_probe(sp_py_lookup *lookup, void *handle)
     const char *(*get_version)(void) = (const char *(*)(void))lookup(handle, "Py_GetVersion");
     if (!get_version || !lookup(handle, "PyEval_EvalCode"))
         return false;
-    sp_py.entry = (uintptr_t)get_version;
+    /* Not a function: another preloaded library may stand before that. */
+    sp_py.runtime = (uintptr_t)lookup(handle, "_PyRuntime");
+    sp_py.entry = sp_py.runtime ? sp_py.runtime : (uintptr_t)get_version;
     bool is_static = sp_real_same_library((void *)sp_py.entry, (void *)getauxval(AT_ENTRY));
     memcpy(sp_py.build, is_static ? "static" : "shared", 7);
     const char *text = get_version(); /* "3.12.1 (main, ...": safe before initialisation */
@@ -129,7 +131,6 @@ bool sp_py_probe(sp_py_lookup *lookup, void *handle)
     uint32_t major = parse_number(&text);
     text += *text == '.';
     sp_py.minor = parse_number(&text);
-    sp_py.runtime = (uintptr_t)lookup(handle, "_PyRuntime");
     if (major != 3 || sp_py.minor < 9 || !sp_py.runtime)
         refuse("this version is older than 3.9");
     else

@@ -165,6 +165,14 @@ SP_SIGSAFE static uintptr_t running_subinterpreter(uintptr_t ts)
     return ts;
 }
 
+uint32_t sp_py_interpreter_id(uintptr_t tstate)
+{
+    uintptr_t interp = sp_peek(tstate + sp_py.layout->ts_interp);
+    if (interp == sp_peek(sp_py.runtime + sp_py.layout->rt_interp_main))
+        return 0;
+    return (uint32_t)sp_peek(interp + sp_py.layout->interp_id);
+}
+
 /* The thread's state by what libc or the loader keep for it; 0: none, or not one of this initialisation. */
 SP_SIGSAFE static uintptr_t kept_tstate(void)
 {

@@ -124,6 +124,7 @@ SP_SIGSAFE static void init_region(uint64_t before_start_ns)
     struct sp_store_options o = {
         .interval_ns = config.interval_ns,
         .depth = (uint32_t)config.depth,
+        .tasks = (uint32_t)config.tasks,
         .now_mono_ns = sp_os_mono_ns(),
         .now_wall_ns = sp_os_wall_ns(),
         .tick_ns = sp_os_tick_ns(),
@@ -255,6 +256,9 @@ static void start(uint64_t cpu_before)
     }
     if (!sp_py.layout)
         explain_unknown();
+    else if (config.tasks && !sp_py.layout->ts_task)
+        sp_diag_join("SPPROF_TASKS=1 has no effect; a task can be seen from CPython 3.14 on, with a GIL, and this is ",
+                     sp_py.version, "; stacks begin with their first function", "", "");
     sp_py_tss_learn_existing_key();
     sp_py_touch();
     sp_engine = &sp_engine_cpu;

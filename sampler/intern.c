@@ -272,7 +272,8 @@ uint32_t sp_intern_node(struct sp_region *r, uint32_t parent, uint32_t frame)
         struct place p = find(r, &r->nodes_table, hash, same_node, &k, true);
         if (p.id || !p.free || (!id && !(id = sp_pool_alloc(r, &r->nodes))))
             return p.id;
-        k.depth = parent ? sp_node_at(r, parent)->depth + 1 : 1;
+        if (parent || sp_frame_at(r, frame)->kind != SP_FRAME_INTERPRETER)
+            k.depth = (parent ? sp_node_at(r, parent)->depth : 0) + 1;
         *sp_node_at(r, id) = k;
         if (take(p, hash, id))
             return id;

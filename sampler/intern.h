@@ -12,7 +12,7 @@ SP_SIGSAFE uint32_t sp_intern_string(struct sp_region *r, const char *data, uint
 /* [handler] Id of the function that the live code object at `address` is. `text` is scratch of 4,160 bytes. */
 SP_SIGSAFE uint32_t sp_intern_code(struct sp_region *r, uint64_t address, char *text);
 
-/* [handler] Id of a Python frame. */
+/* [handler] Id of a frame: `what` as struct sp_frame has it. */
 SP_SIGSAFE uint32_t sp_intern_frame(struct sp_region *r, enum sp_frame_kind kind, uint32_t what, int32_t offset);
 
 /* [handler] Id of the call path that ends in `frame` below `parent` (0: a root). */

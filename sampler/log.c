@@ -90,7 +90,7 @@ static void fold_totals(struct sp_region *r, uint32_t number)
 {
     for (uint32_t id = 1; id < sp_pool_end(r, &r->totals); id++) {
         struct sp_total *t = sp_pool_entry(r, &r->totals, id);
-        if (t->thread == number && t->cpu_ns) {
+        if (t->thread == number && (t->cpu_ns || t->samples)) {
             sp_intern_total(r, 0, t->node, t->cpu_ns, t->samples);
             t->cpu_ns = 0;
             t->samples = 0;

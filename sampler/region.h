@@ -101,11 +101,17 @@ struct sp_cell {
     uint64_t code; /* fingerprint << 32 | code id; 0: the code died */
 };
 
-enum sp_frame_kind { SP_FRAME_PYTHON, SP_FRAME_NATIVE, SP_FRAME_PSEUDO };
+enum sp_frame_kind {
+    SP_FRAME_PYTHON,
+    SP_FRAME_NATIVE,
+    SP_FRAME_PSEUDO,
+    SP_FRAME_INTERPRETER, /* root of the stacks of a sub-interpreter; no frame to show */
+    SP_FRAME_TASK,        /* the asyncio task that a stack runs in: the stack's first frame */
+};
 
 struct sp_frame {
     uint32_t kind;  /* enum sp_frame_kind */
-    uint32_t what;  /* Python: code id; native: ref of the module's path; pseudo: number */
+    uint32_t what;  /* Python: code id; native: ref of the module's path; pseudo: number; interpreter: id; task: ref */
     int32_t offset; /* Python: byte offset of the instruction; native: low half of the offset */
     uint32_t more;  /* native: high half */
 };
@@ -114,7 +120,7 @@ struct sp_frame {
 struct sp_node {
     uint32_t parent;
     uint32_t frame;
-    uint32_t depth; /* 1 for a root frame */
+    uint32_t depth; /* frames of the path: 1 for a root frame, 0 for an interpreter's */
     uint32_t reserved;
 };
 
@@ -123,7 +129,7 @@ struct sp_total {
     uint32_t thread; /* number in the thread directory; 0: ended threads folded together */
     uint32_t node;
     uint64_t cpu_ns, wall_ns; /* grow */
-    uint64_t samples;         /* grows */
+    uint64_t samples;         /* grows; of an interpreter's node: samples of the thread in that interpreter */
 };
 
 /* ---- logs: what a thread did, in order of time */
@@ -181,7 +187,7 @@ struct sp_thread {
     uint32_t stack_depth;
     uint32_t current;     /* which of the two holds the previous stack */
     uint32_t previous_n;
-    uint32_t previous_root; /* node below the previous stack's root frame: 0, or (truncated) */
+    uint32_t previous_root; /* node below the previous stack's root frame: interpreter, task, (truncated); or 0 */
     uint32_t epoch;     /* of the code table when the previous stack was taken */
     uint64_t pages[SP_PAGES_KNOWN]; /* pages that hold a live interned code object */
     uint64_t stack_top; /* end of the thread's C stack; 0: unknown */
@@ -210,6 +216,7 @@ struct sp_region {
     uint64_t before_start_ns; /* process CPU before we started */
     uint64_t interval_ns, tick_ns;
     uint32_t depth;
+    uint32_t tasks;    /* whether stacks begin with the asyncio task */
     uint32_t frozen;   /* the writer is at work: handlers only count */
     uint32_t epoch;    /* grows when a sampled code object dies */
     uint32_t n_serial; /* threads so far */

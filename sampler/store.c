@@ -74,6 +74,7 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     r->before_start_ns = o->before_start_ns;
     r->interval_ns = o->interval_ns;
     r->tick_ns = o->tick_ns;
+    r->tasks = o->tasks;
     /* Two stacks a thread: with a small region they are what runs out first. */
     r->depth = (uint32_t)sp_min_u64(o->depth, bytes / 2048);
 

@@ -11,7 +11,7 @@
 
 struct sp_store_options {
     uint64_t interval_ns;
-    uint32_t depth;
+    uint32_t depth, tasks;
     uint64_t now_mono_ns, now_wall_ns, tick_ns, before_start_ns;
     uint32_t pid, ppid;
 };

@@ -53,11 +53,42 @@ SP_SIGSAFE static uint32_t intern_one(struct sp_region *r, struct sp_thread *t, 
     return frame ? sp_intern_node(r, parent, frame) : 0;
 }
 
+#define TASK_PREFIX "task "
+#define TASK_NAME_BYTES 256u
+
+/* What lies below a stack's first frame: its sub-interpreter, its task, the mark of a cut. False: the region is full. */
+SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, bool truncated,
+                                   uint32_t *root)
+{
+    *root = 0;
+    uint32_t interpreter = sp_py_interpreter_id(tstate);
+    if (SP_UNLIKELY(interpreter)) {
+        *root = sp_intern_node(r, 0, sp_intern_frame(r, SP_FRAME_INTERPRETER, interpreter, 0));
+        if (!*root)
+            return false;
+        sp_intern_total(r, t->number, *root, 0, 1);
+    }
+    uint32_t prefix = sizeof TASK_PREFIX - 1;
+    uint32_t name = r->tasks ? sp_py_task_name(tstate, t->text + prefix, TASK_NAME_BYTES) : 0;
+    if (name) {
+        memcpy(t->text, TASK_PREFIX, prefix);
+        uint32_t text = sp_intern_string(r, t->text, prefix + name);
+        uint32_t frame = text ? sp_intern_frame(r, SP_FRAME_TASK, text, 0) : 0;
+        *root = frame ? sp_intern_node(r, *root, frame) : 0;
+        if (!*root)
+            return false;
+    }
+    if (truncated) {
+        uint32_t mark = r->pseudo_node[SP_PSEUDO_TRUNCATED];
+        *root = *root ? sp_intern_node(r, *root, sp_node_at(r, mark)->frame) : mark;
+    }
+    return !truncated || *root;
+}
+
 /* Gives every frame of the new stack its node, root first; 0: the region is full. */
-SP_SIGSAFE static uint32_t intern_stack(struct sp_region *r, struct sp_thread *t, struct sp_py_walk *w)
+SP_SIGSAFE static uint32_t intern_stack(struct sp_region *r, struct sp_thread *t, struct sp_py_walk *w, uint32_t root)
 {
     const struct sp_py_frame *old = stack_of(r, t, t->current);
-    uint32_t root = w->truncated ? r->pseudo_node[SP_PSEUDO_TRUNCATED] : 0;
     uint32_t old_n = root == t->previous_root ? t->previous_n : 0;
     uint32_t parent = root, i = w->n, j = old_n;
     while (i && j && w->frames[i - 1].code == old[j - 1].code && w->frames[i - 1].offset == old[j - 1].offset) {
@@ -106,7 +137,8 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
         return pseudo(r, SP_CPU_UNWALKABLE, (enum sp_loss)why);
     }
     t->saw_python = 1;
-    uint32_t node = intern_stack(r, t, &w);
+    uint32_t root;
+    uint32_t node = intern_root(r, t, tstate, w.truncated, &root) ? intern_stack(r, t, &w, root) : 0;
     if (!node) {
         t->previous_n = 0;
         memset(t->pages, 0, sizeof t->pages);

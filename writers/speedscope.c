@@ -45,12 +45,14 @@ static void put_function(struct sp_out *o, const struct sp_view *v, uint32_t i)
     } else if (!f->name) {
         sp_json_text(o, sp_store_pseudo_name(f->pseudo));
     } else {
-        if (v->profile->lines)
+        if (v->profile->lines && f->line)
             put_line_name(o, v->region, f);
         else
             put_interned(o, v->region, f->name);
-        sp_out_str(o, ",\"file\":");
-        put_interned(o, v->region, f->file);
+        if (f->file) {
+            sp_out_str(o, ",\"file\":");
+            put_interned(o, v->region, f->file);
+        }
         if (f->line > 0)
             sp_json_key_u64(o, "line", (uint64_t)f->line, false);
     }
@@ -119,7 +121,7 @@ static void put_profile(struct sp_out *o, struct sp_view *v, const struct sp_vie
     sp_out_str(o, "]}");
 }
 
-static void thread_name(const struct sp_thread *t, struct sp_buf *b)
+static void thread_name(const struct sp_thread *t, uint32_t interpreter, struct sp_buf *b)
 {
     if (t->name[0]) {
         sp_buf_str(b, t->name);
@@ -129,11 +131,16 @@ static void thread_name(const struct sp_thread *t, struct sp_buf *b)
         sp_buf_str(b, "Thread-");
         sp_buf_u64(b, (uint64_t)t->tid);
     }
+    if (interpreter) {
+        sp_buf_str(b, " [interpreter ");
+        sp_buf_u64(b, interpreter);
+        sp_buf_char(b, ']');
+    }
 }
 
 static void put_profile_name(struct sp_out *o, const struct sp_view *v, const struct sp_view_profile *p)
 {
-    char name[SP_THREAD_NAME_BYTES + 64];
+    char name[SP_THREAD_NAME_BYTES + 96];
     SP_BUF(b, name);
     if (p->thread == 0) {
         sp_buf_char(&b, '(');
@@ -141,7 +148,7 @@ static void put_profile_name(struct sp_out *o, const struct sp_view *v, const st
         sp_buf_str(&b, v->n_own ? " other threads)" : " threads)");
     } else {
         const struct sp_thread *t = sp_thread_at(v->region, p->thread);
-        thread_name(t, &b);
+        thread_name(t, p->interpreter, &b);
         sp_buf_str(&b, " (tid ");
         sp_buf_u64(&b, (uint64_t)t->tid);
         sp_buf_char(&b, ')');
@@ -285,13 +292,15 @@ static void put_threads(struct sp_out *o, const struct sp_view *v)
         sp_out_str(o, i ? ",\n{" : "{");
         sp_json_key_u64(o, "profile", i + (n > 1), true);
         if (p->thread) {
-            char name[SP_THREAD_NAME_BYTES + 32];
+            char name[SP_THREAD_NAME_BYTES + 64];
             SP_BUF(b, name);
             const struct sp_thread *t = sp_thread_at(v->region, p->thread);
-            thread_name(t, &b);
+            thread_name(t, p->interpreter, &b);
             sp_json_key(o, "name", false);
             sp_json_string(o, name, b.len);
             sp_json_key_u64(o, "tid", (uint64_t)t->tid, false);
+            if (p->interpreter)
+                sp_json_key_u64(o, "interpreter", p->interpreter, false);
         } else {
             sp_json_key_u64(o, "others", v->n_others, false);
         }

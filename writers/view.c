@@ -48,6 +48,8 @@ static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
 {
     const struct sp_region *r = v->region;
     const struct sp_frame *f = sp_frame_at(r, frame);
+    if (f->kind == SP_FRAME_TASK)
+        return (struct sp_function){.name = f->what};
     if (f->kind != SP_FRAME_PYTHON)
         return (struct sp_function){.pseudo = f->what};
     const struct sp_code *c = sp_code_at(r, f->what);
@@ -104,6 +106,11 @@ static uint32_t canonical(struct sp_view *v, struct set *s, uint32_t node)
     }
 }
 
+static bool is_interpreter(const struct sp_view *v, uint32_t node)
+{
+    return sp_frame_at(v->region, sp_node_at(v->region, node)->frame)->kind == SP_FRAME_INTERPRETER;
+}
+
 static bool find_canonical_nodes(struct sp_view *v)
 {
     v->n_nodes = sp_pool_end(v->region, &v->region->nodes);
@@ -114,8 +121,19 @@ static bool find_canonical_nodes(struct sp_view *v)
     if (!v->canon || !v->self || !set_init(v, &s, v->n_nodes))
         return false;
     for (uint32_t n = 1; n < v->n_nodes; n++)
-        v->canon[n] = canonical(v, &s, n);
+        v->canon[n] = is_interpreter(v, n) ? 0 : canonical(v, &s, n); /* equal stacks of two interpreters are one */
     v->used_bytes = mark;
+    return true;
+}
+
+static bool find_parts(struct sp_view *v)
+{
+    for (uint32_t n = 1; n < v->n_nodes; n++) {
+        if (!v->part && is_interpreter(v, n) && !(v->part = sp_view_alloc(v, (uint64_t)v->n_nodes * 4)))
+            return false;
+        if (v->part)
+            v->part[n] = is_interpreter(v, n) ? n : v->part[sp_node_at(v->region, n)->parent];
+    }
     return true;
 }
 
@@ -130,7 +148,7 @@ static bool link_totals(struct sp_view *v)
         return false;
     for (uint32_t id = n; id-- > 1;) {
         const struct sp_total *t = sp_pool_entry(r, &r->totals, id);
-        if (!t->cpu_ns || t->thread > r->max_threads)
+        if ((!t->cpu_ns && !t->samples) || t->thread > r->max_threads)
             continue;
         v->total_next[id] = v->total_head[t->thread];
         v->total_head[t->thread] = id;
@@ -154,8 +172,9 @@ static uint64_t sum_of(const uint64_t ns[SP_CPU_N])
 static bool comes_before(const struct sp_view *v, const struct sp_view_profile *a, const struct sp_view_profile *b)
 {
     const struct sp_thread *ta = sp_thread_at(v->region, a->thread), *tb = sp_thread_at(v->region, b->thread);
-    if ((ta->serial == 1) != (tb->serial == 1))
-        return ta->serial == 1;
+    bool a_first = ta->serial == 1 && !a->part, b_first = tb->serial == 1 && !b->part;
+    if (a_first != b_first)
+        return a_first;
     if (a->cpu_ns != b->cpu_ns)
         return a->cpu_ns > b->cpu_ns;
     return ta->serial < tb->serial;
@@ -187,37 +206,112 @@ static void sort_profiles(struct sp_view *v, struct sp_view_profile *p, uint32_t
     }
 }
 
-static uint64_t recorded_ns(const struct sp_view *v, uint32_t number)
+/* What a thread's records and sums hold; by sub-interpreter in v->sum, with the parts listed in v->touched. */
+struct recorded {
+    uint64_t ns;
+    uint32_t n_parts;
+    bool main_python; /* some of it is Python in the main interpreter */
+};
+
+static void add_recorded(struct sp_view *v, struct recorded *all, uint32_t node, uint64_t ns)
+{
+    all->ns += ns;
+    if (!v->part || !ns)
+        return;
+    uint32_t part = v->part[node];
+    if (!part) {
+        all->main_python |= sp_frame_at(v->region, sp_node_at(v->region, node)->frame)->kind != SP_FRAME_PSEUDO;
+        return;
+    }
+    if (!v->sum[part])
+        v->touched[all->n_parts++] = part;
+    v->sum[part] += ns;
+}
+
+static struct recorded recorded_of(struct sp_view *v, uint32_t number)
 {
     const struct sp_region *r = v->region;
     const struct sp_thread *t = number ? sp_thread_at(r, number) : NULL;
-    uint64_t sum = 0;
+    struct recorded all = {0};
     for (uint32_t at = t && t->chunk ? t->first_chunk : 0; at;) {
         const struct sp_chunk *c = sp_at64(r, at);
         for (uint32_t i = 0; i < c->n; i++)
-            sum += c->records[i].cpu_ns;
+            add_recorded(v, &all, c->records[i].node, c->records[i].cpu_ns);
         at = at == t->chunk ? 0 : c->next;
     }
-    for (uint32_t id = v->total_head[number]; id; id = v->total_next[id])
-        sum += ((const struct sp_total *)sp_pool_entry(r, &r->totals, id))->cpu_ns;
-    return sum;
+    for (uint32_t id = v->total_head[number]; id; id = v->total_next[id]) {
+        const struct sp_total *total = sp_pool_entry(r, &r->totals, id);
+        add_recorded(v, &all, total->node, total->cpu_ns);
+    }
+    return all;
 }
 
-static void add_thread(struct sp_view *v, uint32_t number)
+static uint64_t samples_in(const struct sp_view *v, uint32_t number, uint32_t part)
+{
+    for (uint32_t id = v->total_head[number]; id; id = v->total_next[id]) {
+        const struct sp_total *total = sp_pool_entry(v->region, &v->region->totals, id);
+        if (total->node == part)
+            return total->samples;
+    }
+    return 0;
+}
+
+static uint32_t interpreter_of(const struct sp_view *v, uint32_t part)
+{
+    return sp_frame_at(v->region, sp_node_at(v->region, part)->frame)->what;
+}
+
+/* A thread that ran in several interpreters has a profile for each. What is no Python stack goes to the main one's. */
+static void list_thread(struct sp_view *v, struct sp_view_profile p, const struct recorded *all, uint32_t most_listed)
+{
+    if (all->n_parts == 1 && !all->main_python) {
+        p.interpreter = interpreter_of(v, v->touched[0]);
+    } else if (all->n_parts && v->n_listed + all->n_parts < most_listed) {
+        p.split = true;
+        for (uint32_t i = 0; i < all->n_parts; i++) {
+            struct sp_view_profile *one = &v->threads[v->n_listed++];
+            uint32_t part = v->touched[i];
+            *one = (struct sp_view_profile){
+                .thread = p.thread, .interpreter = interpreter_of(v, part), .split = true, .part = part,
+                .cpu_ns = v->sum[part], .samples = samples_in(v, p.thread, part),
+            };
+            p.cpu_ns -= one->cpu_ns;
+            p.samples -= sp_min_u64(p.samples, one->samples);
+        }
+    }
+    for (uint32_t i = 0; i < all->n_parts; i++)
+        v->sum[v->touched[i]] = 0;
+    v->threads[v->n_listed++] = p;
+}
+
+static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
 {
     const struct sp_thread *t = sp_thread_at(v->region, number);
-    struct sp_view_profile *p = &v->threads[v->n_listed++];
-    *p = (struct sp_view_profile){.thread = number, .samples = t->samples};
-    uint64_t logged = sum_of(t->cpu_ns), recorded = recorded_ns(v, number);
-    p->cpu_ns = logged;
+    struct recorded recorded = recorded_of(v, number);
+    uint64_t logged = sum_of(t->cpu_ns);
+    struct sp_view_profile p = {
+        .thread = number,
+        .samples = t->samples,
+        .cpu_ns = logged,
+        .overflow_ns = logged > recorded.ns ? logged - recorded.ns : 0,
+    };
     for (int c = 0; c < SP_CPU_N; c++) {
         uint64_t rest = t->state == SP_THREAD_LIVE ? t->rest_ns[c] : 0;
         v->cpu_ns[c] += t->cpu_ns[c] + rest;
-        p->cpu_ns += rest;
+        p.cpu_ns += rest;
     }
-    p->overflow_ns = logged > recorded ? logged - recorded : 0;
     v->samples += t->samples;
     v->prompt_ns += t->prompt_ns;
+    v->n_threads++;
+    list_thread(v, p, &recorded, most_listed);
+}
+
+static uint64_t folded_ns(const struct sp_view *v)
+{
+    uint64_t sum = 0;
+    for (uint32_t id = v->total_head[0]; id; id = v->total_next[id])
+        sum += ((const struct sp_total *)sp_pool_entry(v->region, &v->region->totals, id))->cpu_ns;
+    return sum;
 }
 
 /* The lightest threads beyond the limit, and those folded while the program ran, become one profile. */
@@ -225,7 +319,7 @@ static void join_others(struct sp_view *v)
 {
     const struct sp_region *r = v->region;
     struct sp_view_profile *others = &v->others;
-    uint64_t folded = sum_of(r->folded_cpu_ns), recorded = recorded_ns(v, 0);
+    uint64_t folded = sum_of(r->folded_cpu_ns), recorded = folded_ns(v);
     *others = (struct sp_view_profile){
         .thread = 0,
         .cpu_ns = folded,
@@ -248,16 +342,18 @@ static void join_others(struct sp_view *v)
 static bool find_threads(struct sp_view *v)
 {
     const struct sp_region *r = v->region;
-    uint32_t n = r->n_threads < r->max_threads ? r->n_threads : r->max_threads;
-    v->threads = sp_view_alloc(v, (n + 1ull) * sizeof v->threads[0]);
+    uint32_t n = r->n_threads < r->max_threads ? r->n_threads : r->max_threads, most = n + 1;
+    for (uint32_t id = 1; v->part && id < sp_pool_end(r, &r->totals); id++)
+        most += is_interpreter(v, ((const struct sp_total *)sp_pool_entry(r, &r->totals, id))->node);
+    v->threads = sp_view_alloc(v, (uint64_t)most * sizeof v->threads[0]);
     if (!v->threads || !link_totals(v))
         return false;
     for (uint32_t i = 1; i <= n; i++)
         if (has_profile(sp_thread_at(r, i)))
-            add_thread(v, i);
+            add_thread(v, i, most);
     sort_profiles(v, v->threads, v->n_listed);
     join_others(v);
-    v->n_threads = v->n_listed + (uint32_t)r->n_folded;
+    v->n_threads += (uint32_t)r->n_folded;
     return true;
 }
 
@@ -274,11 +370,11 @@ bool sp_view_init(struct sp_view *v, const struct sp_profile *p, uint64_t most_b
     v->profile = p;
     v->region = p->region;
     v->stack = sp_view_alloc(v, (v->region->depth + 8ull) * 4);
-    if (!v->stack || !find_functions(v) || !find_canonical_nodes(v) || !find_threads(v))
+    if (!v->stack || !find_functions(v) || !find_canonical_nodes(v) || !find_parts(v))
         return false;
     v->sum = sp_view_alloc(v, (uint64_t)v->n_nodes * 8);
     v->touched = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
-    if (!v->sum || !v->touched)
+    if (!v->sum || !v->touched || !find_threads(v))
         return false;
     sum_up(v);
     return sp_view_bound(v, most_bytes);

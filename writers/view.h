@@ -22,6 +22,9 @@ struct sp_function {
 
 struct sp_view_profile {
     uint32_t thread;    /* number; 0: the other threads together */
+    uint32_t interpreter; /* id of the sub-interpreter it ran in; 0: the main one */
+    bool split;           /* the thread ran in several: this is the part in one of them, its node in `part` */
+    uint32_t part;
     uint64_t cpu_ns;
     uint64_t samples;
     uint64_t overflow_ns; /* in the sums, but in no record */
@@ -38,6 +41,7 @@ struct sp_view {
     uint32_t n_functions, n_elided_functions;
     uint32_t *function_of_frame; /* SP_VIEW_UNUSED: on no stack that is shown */
     uint32_t n_frames, n_nodes;
+    uint32_t *part;   /* node -> node of the sub-interpreter it belongs to, or 0; NULL: there was none */
     uint32_t *canon;  /* node -> first node with the same functions on its path */
     uint64_t *self;   /* node -> its own weight, all threads */
     uint32_t *folded; /* canonical node -> itself, or the ancestor that took it in; NULL: nothing folded */

@@ -62,25 +62,30 @@ static void join(struct joiner *j, uint32_t raw, uint64_t weight, uint64_t time_
     j->v->sum[node] += weight;
 }
 
-static void join_thread(struct joiner *j, uint32_t number, uint64_t overflow_ns)
+static void join_thread(struct joiner *j, const struct sp_view_profile *p)
 {
     const struct sp_region *r = j->v->region;
-    const struct sp_thread *t = number ? sp_thread_at(r, number) : NULL;
+    const struct sp_thread *t = p->thread ? sp_thread_at(r, p->thread) : NULL;
+    const uint32_t *part = p->split ? j->v->part : NULL;
     uint64_t time_ns = 0;
     for (uint32_t at = t && t->chunk ? t->first_chunk : 0; at;) {
         const struct sp_chunk *c = sp_at64(r, at);
         for (uint32_t i = 0; i < c->n; i++) {
             const struct sp_record *rec = &c->records[i];
             time_ns = c->base_ns + ((uint64_t)(rec->state_and_time & SP_RECORD_TIME_MAX) << SP_RECORD_TIME_SHIFT);
-            join(j, rec->node, rec->cpu_ns, time_ns);
+            if (!part || part[rec->node] == p->part)
+                join(j, rec->node, rec->cpu_ns, time_ns);
         }
         at = at == t->chunk ? 0 : c->next;
     }
-    for (uint32_t id = j->v->total_head[number]; id; id = j->v->total_next[id]) {
+    for (uint32_t id = j->v->total_head[p->thread]; id; id = j->v->total_next[id]) {
         const struct sp_total *total = sp_pool_entry(r, &r->totals, id);
-        join(j, total->node, total->cpu_ns, time_ns);
+        if (!part || part[total->node] == p->part)
+            join(j, total->node, total->cpu_ns, time_ns);
     }
-    join(j, r->pseudo_node[SP_PSEUDO_OVERFLOW], overflow_ns, time_ns);
+    if (p->part)
+        return;
+    join(j, r->pseudo_node[SP_PSEUDO_OVERFLOW], p->overflow_ns, time_ns);
     if (t && t->state == SP_THREAD_LIVE)
         for (int c = 0; c < SP_CPU_N; c++)
             join(j, r->pseudo_node[c], t->rest_ns[c], time_ns);
@@ -89,10 +94,10 @@ static void join_thread(struct joiner *j, uint32_t number, uint64_t overflow_ns)
 void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg)
 {
     struct joiner j = {.v = v, .emit = emit, .arg = arg, .window_ns = p->aggregated ? WHOLE_RUN : v->window_ns};
-    join_thread(&j, p->thread, p->overflow_ns);
+    join_thread(&j, p);
     if (p->thread == 0)
         for (uint32_t i = v->n_own; i < v->n_listed; i++)
-            join_thread(&j, v->threads[i].thread, v->threads[i].overflow_ns);
+            join_thread(&j, &v->threads[i]);
     if (sp_view_n_profiles(v) == 1)
         join(&j, v->region->pseudo_node[SP_CPU_THREAD_START_END],
              v->used_ns > p->cpu_ns ? v->used_ns - p->cpu_ns : 0, UINT64_MAX - 1);

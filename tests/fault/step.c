@@ -16,7 +16,7 @@
 
 struct result {
     uint64_t steps, accepted, no_tstate, jumps, rejected[SP_PY_REJECT_N];
-    uint64_t deepest;
+    uint64_t deepest, tasks, wrong_tasks;
     char jump[512]; /* the first impossible step, in words */
 };
 
@@ -67,6 +67,15 @@ static void compare(const struct sp_py_frame *now, uint32_t n)
     }
 }
 
+/* The program's tasks are called Task-<n> or named-<n>. */
+static void read_task(uintptr_t tstate)
+{
+    static char name[256];
+    uint32_t n = sp_py_task_name(tstate, name, sizeof name);
+    result.tasks += n != 0;
+    result.wrong_tasks += n && (n < 6 || (memcmp(name, "Task-", 5) != 0 && memcmp(name, "named-", 6) != 0));
+}
+
 static void on_step(int sig, siginfo_t *info, void *context)
 {
     (void)sig, (void)info;
@@ -94,6 +103,7 @@ static void on_step(int sig, siginfo_t *info, void *context)
     result.accepted++;
     if (w.n > result.deepest)
         result.deepest = w.n;
+    read_task(tstate);
     compare(w.frames, w.n);
     which ^= 1;
     n_last = w.n;

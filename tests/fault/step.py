@@ -13,7 +13,8 @@ import ctypes, sys, asyncio, gc
 lib = ctypes.PyDLL(sys.argv[1]); steps = int(sys.argv[2])
 class Result(ctypes.Structure):
     _fields_ = [(n, ctypes.c_uint64) for n in ("steps", "accepted", "no_tstate", "jumps")] + [
-        ("rejected", ctypes.c_uint64 * 9), ("deepest", ctypes.c_uint64), ("jump", ctypes.c_char * 512)]
+        ("rejected", ctypes.c_uint64 * 9), ("deepest", ctypes.c_uint64), ("tasks", ctypes.c_uint64),
+        ("wrong_tasks", ctypes.c_uint64), ("jump", ctypes.c_char * 512)]
 lib.step_start.argtypes = [ctypes.c_uint64]; lib.step_start.restype = None
 lib.step_stop.argtypes = [ctypes.POINTER(Result)]; lib.step_stop.restype = None
 def plain(n): return n if n < 2 else plain(n - 1) + 1
@@ -30,6 +31,10 @@ async def co():
 async def agen():
     yield 1
     yield await leaf()
+async def tasks():
+    a = loop.create_task(co()); b = loop.create_task(co())
+    if hasattr(a, "set_name"): b.set_name("named-%d" % len(gc.get_count()))
+    await a; await b; a.get_name()
 def drive(c):
     try:
         while True: c.send(None)
@@ -54,6 +59,7 @@ def tries():
     try: raises(3)
     except ValueError: plain(1)
     finally: plain(1)
+compiled = compile('def f(a):\n return [b for b in (1, 2)]\nf(1)\n', '<c>', 'exec')
 def round(k):
     plain(8); star(3, **{}); list(gen(4)); list(delegating(3)); drive(co())
     tries()
@@ -64,12 +70,13 @@ def round(k):
         def m(self): return super().__iter__()
     Local(1).m()
     ns = {}
-    exec("def f%d(a):\n return [a for a in (1, 2)]\nf%d(1)\n" % (k, k), ns)
+    exec("def f(a):\n return [a for a in (1, 2)]\nf(1)\n" if k % 4 == 3 else compiled, ns)
     {plain(i): 1 for i in range(2)}; any(x > 5 for x in gen(3)); [*gen(2)]
     g = gen(3); next(g); g.close()
     a = []; a.append(a); a.append(Sub(1)); del a
-    if k % 5 == 0: gc.collect()
-    deep(400 if k % 8 == 3 else 30)  # across the end of a chunk of the data stack
+    if k % 8 == 7: gc.collect()
+    if k % 2 == 0: loop.run_until_complete(tasks())
+    deep(400 if k % 4 == 0 else 30)  # across the end of a chunk of the data stack
 def deep(n): return deep(n - 1) if n else plain(1)
 def run():
     for k in range(3): round(k)
@@ -78,13 +85,15 @@ def run():
         round(k)
         r = peek()
         if r >= steps: break
+    print(k, end=' rounds: ')
 r = Result()
+loop = asyncio.new_event_loop()
 counter = ctypes.c_uint64.in_dll(lib, "step_count")
 def peek(): return counter.value
 assert lib.step_prepare() == 0
 run()
 lib.step_stop(ctypes.byref(r))
-print(r.steps, r.accepted, r.no_tstate, r.jumps, list(r.rejected), r.deepest, r.jump)
+print(r.steps, r.accepted, r.no_tstate, r.jumps, list(r.rejected), r.deepest, r.tasks, r.wrong_tasks, r.jump)
 '''
 
 
@@ -94,13 +103,16 @@ def singlestep(b):
         raise Skip("this version's frames are not known")
     if platform.machine() != "x86_64":
         raise Skip("the trap flag is x86-64's")
-    steps = int(os.environ.get("SPPROF_TEST_STEPS", "400000"))
+    steps = int(os.environ.get("SPPROF_TEST_STEPS", "1000000"))
     r = b.run(PROGRAM, os.path.join(b.build, "tests/fault/libstep.so"), steps, preload=False, timeout=3000)
-    n, accepted, no_tstate, jumps = map(int, r.out.split()[:4])
+    n, accepted, no_tstate, jumps, deepest = map(int, r.out.replace("]", " ").split()[2:6] + [r.out.split("]")[1].split()[0]])
     print(r.out.strip())
     assert n >= steps, "fewer steps than asked"
     assert jumps == 0, r.out
+    assert deepest > 400 or b.debug, "the chunk's end was not crossed: " + r.out
     assert accepted > 0.99 * n, r.out
+    seen, wrong = map(int, r.out.split("]")[1].split()[1:3])
+    assert wrong == 0 and (seen > 0) == (b.version >= (3, 14) and not b.free_threaded), r.out
 
 
 if __name__ == "__main__":
