@@ -10,9 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, Profile, Result, Skip, case, main  # noqa: E402,F401
-
-WORK = BUSY + "import os, sys, signal\ndef work(): busy(0.12)\nwork()\n"
+from sp import BUSY, CASES, WORK, Profile, Result, Skip, case, complete, main, spent  # noqa: E402,F401
 
 
 def both(b, tail, head=WORK, **kw):
@@ -25,19 +23,6 @@ def both(b, tail, head=WORK, **kw):
     strip = re.compile(r"app\d+\.py|0x[0-9a-f]+")
     assert strip.sub("", plain.err) == strip.sub("", err), (plain.err, ours.err)
     return ours
-
-
-def spent(b, p, name="work"):
-    """CPU of a function, and what the kernel's timer did not show: on a busy machine ticks come late, or never."""
-    cpu = p.block["cpu"]
-    return (p.total_ns()[name if b.known else "(python)"] + cpu["not_sampled"] + cpu["thread_end"] +
-            cpu["unwalkable"] * (sum(p.block["losses"]["unwalkable"].values()) == p.block["losses"]["unwalkable"].get("finalizing")))
-
-
-def complete(b, r, least=0.1e9):
-    p = r.profile()
-    assert spent(b, p) >= least, (p.total_ns(), p.block)
-    return p
 
 
 ENDS = {
@@ -111,69 +96,6 @@ def exec_python(b):
     assert len(files) == 2 and "p.json" in files and re.fullmatch(r"p\.\d+\.json", [f for f in files if f != "p.json"][0]), files
     for p in r.profiles():
         assert spent(b, p) > 0.1e9
-
-
-@case
-def finalize_goes_on(b):
-    """A C program that finalizes its interpreter and runs on."""
-    library = embeddable(b)
-    program = os.path.join(b.build, "tests/embed")
-    r = b.run(None, command=[program, library, "once", b.write(WORK)], PYTHONHOME=home(b))
-    p = complete(b, r)
-    assert p.block["cpu"]["native_thread"] > 0.1e9 or not b.known, p.block["cpu"]
-
-
-@case
-def embedded_local(b):
-    """A libpython that was loaded with RTLD_LOCAL, as plug-ins are."""
-    source = b.write("def f():\n n = 0\n for i in range(4000000): n += i\nf()\n")
-    r = b.run(None, command=[os.path.join(b.build, "tests/embed"), embeddable(b), "local", source], PYTHONHOME=home(b))
-    p = r.profile()
-    assert spent(b, p, "f") > 0.05e9, p.stacks()
-
-
-@case
-def init_fini_init(b):
-    library = embeddable(b)
-    program = os.path.join(b.build, "tests/embed")
-    r = b.run(None, command=[program, library, "twice", b.write(WORK)], PYTHONHOME=home(b))
-    assert r.out.count("round") == 2
-    complete(b, r, 0.2e9)
-
-
-@case
-def init_fini_init_with_daemon(b):
-    """A daemon thread of the first life sits in C with a freed thread state while the second runs."""
-    library = embeddable(b)
-    program = os.path.join(b.build, "tests/embed")
-    source = b.write(WORK + """
-import threading, ctypes
-lib = ctypes.PyDLL(None) if 0 else ctypes.CDLL(%r)
-threading.Thread(target=lib.spin_ms, args=(700,), daemon=True).start()
-work()
-""" % os.path.join(b.build, "tests/libspin.so"))
-    r = b.run(None, command=[program, library, "twice", source], PYTHONHOME=home(b), MALLOC_PERTURB_="85", check=False)
-    plain = b.run(None, command=[program, library, "twice", source], PYTHONHOME=home(b), MALLOC_PERTURB_="85", check=False,
-                  preload=False)
-    assert r.code == plain.code, (r.code, plain.code, r.err)
-    if r.code == 0:
-        complete(b, r, 0.2e9)
-
-
-def embeddable(b):
-    if not b.known:
-        raise Skip("unknown version")
-    r = subprocess.run([b.python, "-c", "import sysconfig as s, os; print(os.path.join(s.get_config_var('LIBDIR') or '', s.get_config_var('INSTSONAME') or ''))"],
-                       capture_output=True, text=True, env=b.env(False))
-    path = r.stdout.strip()
-    if ".so" not in path or not os.path.exists(path):
-        raise Skip("no shared libpython")
-    return path
-
-
-def home(b):
-    return subprocess.run([b.python, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True,
-                          env=b.env(False)).stdout.strip()
 
 
 @case

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * A C program that dlopen()s libpython, runs a script in it once or twice, and runs on.
- * usage: embed LIBPYTHON once|twice|local SCRIPT */
+ * A C program that runs Python scripts in a libpython, and runs on.
+ * usage: embed HOW SCRIPT [LIBPYTHON]
+ *   once, twice          dlopen()ed with RTLD_GLOBAL; or linked, when compiled with -DLINKED
+ *   local, deep, space   dlopen()ed with RTLD_LOCAL; also RTLD_DEEPBIND; dlmopen()ed into a namespace of its own
+ *   main                 linked: Py_BytesMain, as python itself does */
+#define _GNU_SOURCE
 #include <dlfcn.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,25 +28,51 @@ static void burn(double seconds)
         ;
 }
 
-int main(int argc, char **argv)
+#ifdef LINKED
+extern void Py_Initialize(void);
+extern int Py_FinalizeEx(void);
+extern int PyRun_SimpleString(const char *);
+extern int Py_BytesMain(int, char **);
+#else
+static void (*Py_Initialize)(void);
+static int (*Py_FinalizeEx)(void);
+static int (*PyRun_SimpleString)(const char *);
+
+static void load(const char *how, const char *path)
 {
-    if (argc != 4)
-        return 2;
-    bool local = strcmp(argv[2], "local") == 0; /* its symbols are nobody else's */
-    void *lib = dlopen(argv[1], RTLD_NOW | (local ? RTLD_LOCAL : RTLD_GLOBAL));
+    void *lib;
+    if (strcmp(how, "space") == 0)
+        lib = dlmopen(LM_ID_NEWLM, path, RTLD_NOW);
+    else
+        lib = dlopen(path, strcmp(how, "local") == 0  ? RTLD_NOW | RTLD_LOCAL
+                           : strcmp(how, "deep") == 0 ? RTLD_NOW | RTLD_GLOBAL | RTLD_DEEPBIND
+                                                      : RTLD_NOW | RTLD_GLOBAL);
     if (!lib) {
         fprintf(stderr, "%s\n", dlerror());
-        return 3;
+        exit(3);
     }
-    void (*initialize)(void) = (void (*)(void))dlsym(lib, "Py_Initialize");
-    int (*finalize)(void) = (int (*)(void))dlsym(lib, "Py_FinalizeEx");
-    int (*run)(const char *) = (int (*)(const char *))dlsym(lib, "PyRun_SimpleString");
-    char *source = read_file(argv[3]);
-    for (int i = 0; i < (strcmp(argv[2], "twice") == 0 ? 2 : 1); i++) {
-        initialize();
-        if (run(source) != 0)
+    Py_Initialize = (void (*)(void))dlsym(lib, "Py_Initialize");
+    Py_FinalizeEx = (int (*)(void))dlsym(lib, "Py_FinalizeEx");
+    PyRun_SimpleString = (int (*)(const char *))dlsym(lib, "PyRun_SimpleString");
+}
+#endif
+
+int main(int argc, char **argv)
+{
+    if (argc < 3)
+        return 2;
+#ifdef LINKED
+    if (strcmp(argv[1], "main") == 0)
+        return Py_BytesMain(2, (char *[]){argv[0], argv[2], NULL});
+#else
+    load(argv[1], argv[3]);
+#endif
+    char *source = read_file(argv[2]);
+    for (int i = 0; i < (strcmp(argv[1], "twice") == 0 ? 2 : 1); i++) {
+        Py_Initialize();
+        if (PyRun_SimpleString(source) != 0)
             return 5;
-        finalize();
+        Py_FinalizeEx();
         printf("round %d\n", i);
         fflush(stdout);
     }

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Pythons that are not the plain command: in a C program, in a virtual environment, from an archive."""
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import CASES, WORK, Skip, case, complete, main, spent  # noqa: E402,F401
+
+
+def ask(b, expression):
+    return subprocess.run([b.python, "-c", f"import os, sys, sysconfig as s; print({expression})"], capture_output=True, text=True,
+                          env=b.env(False), check=True).stdout.strip()
+
+
+def libpython(b):
+    if not b.known:
+        raise Skip("unknown version")
+    name, places = ask(b, "s.get_config_var('INSTSONAME') or ''"), [ask(b, "s.get_config_var('LIBDIR') or ''")]
+    places.insert(0, os.path.join(ask(b, "sys.base_prefix"), "lib", "x86_64-linux-gnu"))
+    for d in places:
+        if ".so" in name and os.path.exists(os.path.join(d, name)):
+            return os.path.join(d, name)
+    raise Skip("no shared libpython")
+
+
+def embed(b, how, source, linked=False, **kw):
+    """Runs a script in tests/support/embed.c, which is compiled for this interpreter's own loader and libraries."""
+    library = libpython(b)
+    program = os.path.join(b.directory, f"embed{linked:d}")
+    if not os.path.exists(program):
+        loader = re.search(r"interpreter: (\S+)\]", subprocess.run(["readelf", "-lW", os.path.realpath(b.python)], capture_output=True,
+                                                                 text=True).stdout).group(1)
+        here = os.path.dirname(os.path.abspath(__file__))
+        subprocess.run(["cc", "-O1", "-w", os.path.join(here, "../support/embed.c"), "-o", program, "-ldl", "-Wl,--disable-new-dtags",
+                        f"-Wl,--dynamic-linker,{loader},-rpath,{os.path.dirname(library)},--allow-shlib-undefined"] +
+                       (["-DLINKED", library] if linked else []), check=True)
+    # a copy of a debug or relocated build looks for its standard library where PYTHONHOME says
+    return b.run(None, command=[program, how, b.write(source), library], PYTHONHOME=ask(b, "sys.base_prefix"), **kw)
+
+
+@case
+def finalize_goes_on(b):
+    """A C program that finalizes its interpreter and runs on."""
+    for linked in (False, True):
+        p = complete(b, embed(b, "once", WORK, linked))
+        assert p.block["cpu"]["native_thread"] > 0.1e9, p.block["cpu"]
+
+
+@case
+def embedded_local(b):
+    """A libpython that was loaded with RTLD_LOCAL, as plug-ins are."""
+    p = embed(b, "local", "def f():\n n = 0\n for i in range(4000000): n += i\nf()\n").profile()
+    assert spent(b, p, "f") > 0.05e9, p.stacks()
+
+
+@case
+def embedded_main(b):
+    """The program is linked with libpython and does what the python command does; children are profiled as well."""
+    r = embed(b, "main", WORK + "if os.fork() == 0: work(); os._exit(0)\nos.wait()\n", linked=True)
+    assert len(r.profiles()) == 2
+    for p in r.profiles():
+        assert spent(b, p) > 0.1e9, p.block
+
+
+@case
+def init_fini_init(b):
+    for linked in (False, True):
+        r = embed(b, "twice", WORK, linked)
+        assert r.out.count("round") == 2
+        complete(b, r, 0.2e9)
+
+
+@case
+def init_fini_init_with_daemon(b):
+    """A daemon thread of the first life sits in C with a freed thread state while the second runs."""
+    source = WORK + """
+import threading, ctypes
+lib = ctypes.CDLL(%r)
+threading.Thread(target=lib.spin_ms, args=(700,), daemon=True).start()
+work()
+""" % os.path.join(b.build, "tests/libspin.so")
+    r = embed(b, "twice", source, MALLOC_PERTURB_="85", check=False)
+    plain = embed(b, "twice", source, MALLOC_PERTURB_="85", check=False, preload=False)
+    assert r.code == plain.code, (r.code, plain.code, r.err)
+    if r.code == 0:
+        complete(b, r, 0.2e9)
+
+
+@case
+def hidden_namespaces(b):
+    """RTLD_DEEPBIND and dlmopen hide an interpreter from a preloaded library: not a harm, and no lie."""
+    for how in ("deep", "space"):
+        plain = embed(b, how, WORK, preload=False, check=False)
+        r = embed(b, how, WORK, check=False)
+        assert (r.code, r.out, r.err) == (plain.code, plain.out, plain.err), (how, r.code, plain.code, r.err, plain.err)
+        for p in r.profiles():
+            assert spent(b, p) > 0.1e9, (how, p.stacks())
+
+
+@case
+def virtual_environment(b):
+    """Its python is a link or a copy; the modules, a console script and `-m` are profiled like any other."""
+    d = b.fresh()
+    for kind in ("--symlinks", "--copies"):
+        venv = os.path.join(d, kind.strip("-"))
+        subprocess.run([b.python, "-m", "venv", "--without-pip", kind, venv], check=True, env=b.env(False), capture_output=True)
+        python = os.path.join(venv, "bin", "python")
+        site = subprocess.run([python, "-c", "import site; print(site.getsitepackages()[0])"], capture_output=True, text=True,
+                              env=b.env(False), check=True).stdout.strip()
+        with open(os.path.join(site, "worker.py"), "w") as f:
+            f.write(WORK)
+        script = os.path.join(venv, "bin", "work")
+        with open(script, "w") as f:
+            f.write(f"#!{python}\nimport worker\n")
+        os.chmod(script, 0o755)
+        for command in ([python, "-m", "worker"], [script]):
+            complete(b, b.run(None, command=command))
+
+
+@case
+def zipped(b):
+    """A zipapp, run by name: the frames' files lie inside the archive."""
+    d = b.fresh()
+    os.mkdir(os.path.join(d, "app"))
+    with open(os.path.join(d, "app", "__main__.py"), "w") as f:
+        f.write(WORK)
+    archive = os.path.join(d, "app.pyz")
+    subprocess.run([b.python, "-m", "zipapp", os.path.join(d, "app"), "-o", archive, "-p", b.python], check=True, env=b.env(False))
+    p = complete(b, b.run(None, command=[archive]))
+    if b.known:
+        assert [f for f in p.frames if f["name"] == "work"][0]["file"] == archive + "/__main__.py", p.frames
+
+
+@case
+def shim(b):
+    """A shell script that finds the interpreter and execs it: nothing of the shell is in the way."""
+    d = b.fresh()
+    path = os.path.join(d, "python")
+    with open(path, "w") as f:
+        f.write(f"#!/bin/bash\nx=$(printf '%s\\n' {b.python} | sed 's/x/x/')\nexec \"$x\" \"$@\"\n")
+    os.chmod(path, 0o755)
+    r = b.run(WORK, python=path, SPPROF_OUT="p.json")
+    assert [os.path.basename(f) for f in r.files()] == ["p.json"]
+    complete(b, r)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
