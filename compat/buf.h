@@ -23,20 +23,20 @@ SP_INLINE void sp_buf_char(struct sp_buf *b, char c)
     b->data[b->len] = '\0';
 }
 
-static inline void sp_buf_mem(struct sp_buf *b, const char *s, size_t n)
+SP_SIGSAFE static inline void sp_buf_mem(struct sp_buf *b, const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         sp_buf_char(b, s[i]);
 }
 
-static inline void sp_buf_str(struct sp_buf *b, const char *s)
+SP_SIGSAFE static inline void sp_buf_str(struct sp_buf *b, const char *s)
 {
     while (*s)
         sp_buf_char(b, *s++);
 }
 
 /* At least `width` digits, zero-padded. */
-static inline void sp_buf_u64_pad(struct sp_buf *b, uint64_t v, int width)
+SP_SIGSAFE static inline void sp_buf_u64_pad(struct sp_buf *b, uint64_t v, int width)
 {
     char digits[20];
     int n = 0;
@@ -48,7 +48,7 @@ static inline void sp_buf_u64_pad(struct sp_buf *b, uint64_t v, int width)
         sp_buf_char(b, digits[--n]);
 }
 
-static inline void sp_buf_u64(struct sp_buf *b, uint64_t v)
+SP_SIGSAFE static inline void sp_buf_u64(struct sp_buf *b, uint64_t v)
 {
     sp_buf_u64_pad(b, v, 1);
 }

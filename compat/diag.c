@@ -19,7 +19,7 @@ void sp_diag_enable(bool on)
     noted = true;
 }
 
-static bool is_still_stderr(void)
+SP_SIGSAFE static bool is_still_stderr(void)
 {
     struct sp_os_stat now;
     return sp_os_stat_fd(2, &now) == 0 && now.kind != SP_OS_ABSENT && now.inode == at_start.inode &&

@@ -59,6 +59,8 @@ void *sp_os_pages(size_t bytes);
 /* Zeroed private address space that costs nothing until touched, stays out of core dumps and huge pages,
  * and is zero again in a fork child. *wipes says whether the kernel promises the last. NULL: refused. */
 void *sp_os_reserve(size_t bytes, bool *wipes);
+/* The same in the place of what is mapped at p. False: refused. */
+bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes);
 void sp_os_release(void *p, size_t bytes);
 /* [fork-child] Makes reserved memory zero again. */
 bool sp_os_forget(void *p, size_t bytes);
@@ -76,6 +78,11 @@ struct sp_os_stat {
 SP_SIGSAFE int sp_os_stat(const char *path, bool follow, struct sp_os_stat *st);
 SP_SIGSAFE int sp_os_stat_fd(int fd, struct sp_os_stat *st);
 SP_SIGSAFE int sp_os_create(const char *path);   /* O_EXCL, write only, close-on-exec, 0666 & ~umask: descriptor */
+SP_SIGSAFE int sp_os_create_spool(const char *path); /* O_EXCL, read and write, close-on-exec, 0600: descriptor */
+/* Gives the file `bytes` and their blocks. -EOPNOTSUPP: the file system cannot. */
+SP_SIGSAFE int sp_os_reserve_blocks(int fd, uint64_t bytes);
+/* Shares the file's first bytes at p, in the place of what is mapped there; out of core dumps. */
+SP_SIGSAFE int sp_os_map_file(int fd, void *p, size_t bytes);
 SP_SIGSAFE int sp_os_open_read(const char *path);
 SP_SIGSAFE int sp_os_open_in_place(const char *path); /* truncates a regular file; never follows a link, never waits */
 SP_SIGSAFE long sp_os_read(int fd, void *p, size_t n);

@@ -294,16 +294,25 @@ void *sp_os_pages(size_t bytes)
     return p < 0 && p > -4096 ? NULL : (void *)p;
 }
 
-void *sp_os_reserve(size_t bytes, bool *wipes)
+static void *reserve(void *at, int fixed, size_t bytes, bool *wipes)
 {
-    long p = SYS6(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    long p = SYS6(SYS_mmap, at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
     if (p < 0 && p > -4096)
         return NULL;
     SYS(SYS_madvise, p, bytes, MADV_DONTDUMP, 0);
     SYS(SYS_madvise, p, bytes, MADV_NOHUGEPAGE, 0);
     *wipes = SYS(SYS_madvise, p, bytes, MADV_WIPEONFORK, 0) == 0;
     return (void *)p;
+}
+
+void *sp_os_reserve(size_t bytes, bool *wipes)
+{
+    return reserve(NULL, 0, bytes, wipes);
+}
+
+bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes)
+{
+    return reserve(p, MAP_FIXED, bytes, wipes) != NULL;
 }
 
 void sp_os_release(void *p, size_t bytes)

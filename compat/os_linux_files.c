@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -45,6 +46,29 @@ int sp_os_stat_fd(int fd, struct sp_os_stat *st)
 int sp_os_create(const char *path)
 {
     return (int)SYS(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+}
+
+int sp_os_create_spool(const char *path)
+{
+    return (int)SYS(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+int sp_os_reserve_blocks(int fd, uint64_t bytes)
+{
+    long r;
+    do
+        r = SYS(SYS_fallocate, fd, 0, 0, bytes);
+    while (r == -EINTR);
+    return (int)r;
+}
+
+int sp_os_map_file(int fd, void *p, size_t bytes)
+{
+    long r = SYS6(SYS_mmap, p, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+    if (r < 0 && r > -4096)
+        return (int)r;
+    SYS(SYS_madvise, p, bytes, MADV_DONTDUMP, 0);
+    return 0;
 }
 
 int sp_os_open_read(const char *path)

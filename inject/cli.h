@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 int sp_cli_report(int argc, char **argv);
+int sp_cli_recover(int argc, char **argv);
+int sp_cli_snapshot(int argc, char **argv);
 
 /* Prints text from a profile: control characters and broken UTF-8 become visible escapes, so that no name can
  * speak to the terminal. Returns the columns used. */

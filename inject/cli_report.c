@@ -351,7 +351,9 @@ static void print_header(const struct report *r)
     printf("Samples:   %.0f; one per %.2f ms of CPU asked, %.2f ms achieved (engine ", number(r->block, "samples"),
            number(r->block, "interval_ns") / 1e6, number(r->block, "effective_interval_ns") / 1e6);
     sp_cli_print(stdout, string(r->block, "engine"));
-    printf("); %.1f%% of CPU seen promptly\nNot in Python stacks:", 100 * number(r->block, "prompt"));
+    bool cut = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(r->block, "complete"));
+    printf("); %.1f%% of CPU seen promptly\n%sNot in Python stacks:", 100 * number(r->block, "prompt"),
+           cut ? "Ends:      before the process did: it ran on, or was killed\n" : "");
     int n = 0;
     cJSON_ArrayForEach(item, cpu) {
         bool part = strcmp(item->string, "used") && strcmp(item->string, "python") &&

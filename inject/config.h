@@ -8,7 +8,7 @@
 /* options.def documents every field. */
 struct sp_config {
     uint64_t on, interval_ns, depth, memory_bytes, lines, tasks, children, verbose;
-    const char *out; /* NULL: not set */
+    const char *out, *spool; /* NULL: not set */
     const char *run; /* NULL: not set */
 };
 

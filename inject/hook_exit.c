@@ -26,7 +26,7 @@ SP_EXPORT void _Exit(int status)
 
 SP_EXPORT void quick_exit(int status)
 {
-    sp_lifecycle_finish(false);
+    sp_lifecycle_finish(SP_FINISH_END);
     SP_REAL(quick_exit)(status);
     __builtin_unreachable();
 }

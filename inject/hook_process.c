@@ -14,8 +14,6 @@
 #include "inject/lifecycle.h"
 #include "inject/output_name.h"
 
-
-
 SP_REAL_SLOT(execve);
 SP_REAL_SLOT(execv);
 SP_REAL_SLOT(execvp);
@@ -30,7 +28,7 @@ extern int execveat(int fd, const char *path, char *const argv[], char *const en
 static struct sp_handover before(bool will_happen)
 {
     if (will_happen)
-        sp_lifecycle_finish(true);
+        sp_lifecycle_finish(SP_FINISH_EXEC);
     return sp_hook_signal_hand_over();
 }
 
@@ -38,6 +36,7 @@ static struct sp_handover before(bool will_happen)
 static int after(struct sp_handover h, int rc)
 {
     int saved = errno;
+    sp_lifecycle_exec_failed();
     sp_hook_signal_take_back(h);
     errno = saved;
     return rc;

@@ -73,7 +73,7 @@ static void foreign(int sig, siginfo_t *info, void *context)
     if (!(act.sa_flags & SA_SIGINFO) && act.sa_handler == SIG_IGN)
         return;
     if (!(act.sa_flags & SA_SIGINFO) && act.sa_handler == SIG_DFL) {
-        sp_lifecycle_finish(false);
+        sp_lifecycle_finish(SP_FINISH_END);
         die_of(sig);
         return;
     }
@@ -136,11 +136,11 @@ static void standin(int sig, siginfo_t *info, void *context)
     int saved = errno;
     /* The kernel ignores a default SIGTERM for PID 1: so a snapshot is all that it does. */
     if (sp_os_getpid() == 1 && !is_fault(sig, info)) {
-        sp_lifecycle_finish(true);
+        sp_lifecycle_finish(SP_FINISH_SNAPSHOT);
         errno = saved;
         return;
     }
-    sp_lifecycle_finish(false);
+    sp_lifecycle_finish(SP_FINISH_END);
     if (is_fault(sig, info)) { /* back to the instruction, which faults again: same death, same core */
         struct sigaction dfl = {.sa_handler = SIG_DFL};
         real_sigaction_call(sig, &dfl, NULL);

@@ -19,6 +19,7 @@
 #include "inject/identity.h"
 #include "inject/output.h"
 #include "inject/run.h"
+#include "inject/spool.h"
 #include "sampler/engine.h"
 #include "sampler/intern.h"
 #include "sampler/threads.h"
@@ -77,7 +78,7 @@ static void code_dies(void *code)
 {
     struct sp_region *r = region_memory;
     /* A fork child's region is empty until its first sample; a vfork child runs no Python. */
-    if (sp_store_ready(r) && !sp_load_relaxed(&r->frozen))
+    if (sp_store_ready(r) && !sp_load_relaxed(&r->frozen) && (region_wipes || sp_os_getpid() == pid))
         sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
     original_dealloc(code);
 }
@@ -152,6 +153,14 @@ static bool reserve_region(void)
     return false;
 }
 
+SP_SIGSAFE static void enter_spool(void)
+{
+    if (!sp_spool_is_wanted())
+        return;
+    sp_spool_enter(region_memory, region_bytes);
+    region_wipes = region_wipes && !sp_spool_path()[0];
+}
+
 /* ---- fork */
 static __thread uint64_t fork_mask;
 
@@ -175,7 +184,9 @@ static void after_fork_in_child(void)
     output.written_inode = 0;
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
     if (state == RUNNING) {
-        if (!region_wipes && !sp_os_forget(region_memory, region_bytes))
+        bool empty = sp_spool_path()[0] ? sp_spool_forget(region_memory, region_bytes, &region_wipes)
+                                        : region_wipes || sp_os_forget(region_memory, region_bytes);
+        if (!empty)
             state = OFF;
         if (!config.children)
             state = OFF;
@@ -206,6 +217,7 @@ SP_SIGSAFE static void start_child(uint64_t mask)
         sp_engine->thread_start(r, t);
     sp_hook_mask_thread_started(t);
     self = t;
+    enter_spool();
     sp_store_release(&t->in_handler, 0);
 }
 
@@ -268,6 +280,7 @@ static void start(uint64_t cpu_before)
     memcpy(output.host, identity.host, sizeof output.host);
     memcpy(output.script, identity.script, sizeof output.script);
     init_region(cpu_before);
+    enter_spool();
     if (sp_py.layout)
         original_dealloc = sp_py_hook_code_dealloc(code_dies);
     int (*create)(pthread_key_t *, void (*)(void *)) =
@@ -351,6 +364,8 @@ void sp_lifecycle_python_starts(const void *address)
     if (!config.on)
         return;
     sp_output_init(&output, config.out);
+    if (config.spool)
+        sp_spool_init(config.spool);
     start(cpu_before);
 }
 
@@ -380,20 +395,24 @@ static void say_summary(const struct sp_region *r)
     sp_diag_join(line, output.written, NULL, NULL, NULL);
 }
 
-static void write_profile(struct sp_region *r)
+static int write_profile(struct sp_region *r, enum sp_finish how)
 {
     struct sp_profile p = {
         .region = r,
         .process_cpu_ns = sp_os_process_cpu_ns(),
         .lines = config.lines,
+        .complete = how != SP_FINISH_SNAPSHOT,
         .writer_cpu_ns = writer_cpu_ns,
     };
     writer_started_ns = sp_os_thread_cpu_ns();
     p.process_cpu_ns -= sp_min_u64(p.process_cpu_ns, r->before_start_ns);
     p.wall_ns = sp_os_mono_ns() - r->started_mono_ns;
     sp_handler_freeze(r, WAIT_FOR_HANDLERS_NS);
-    if (sp_output_write(&output, &p) == 0)
+    output.spool = sp_spool_path();
+    int rc = sp_output_write(&output, &p);
+    if (rc == 0)
         say_summary(r);
+    return rc;
 }
 
 static bool wait_for_writer(void)
@@ -411,18 +430,23 @@ void sp_lifecycle_finish_and_exit(void)
     /* A signal that comes while we write would have come too late without us: it stays blocked. */
     if (sp_lifecycle_region())
         sp_os_mask_block(~FAULTS);
-    sp_lifecycle_finish(false);
+    sp_lifecycle_finish(SP_FINISH_END);
 }
 
-void sp_lifecycle_finish(bool goes_on)
+void sp_lifecycle_finish(enum sp_finish how)
 {
     /* From 3.15 on nothing tells that a fork child runs Python before its first tick; but one that ends without an
      * exec did. */
-    if (child_pending && !goes_on && sp_py_needs_touch())
+    if (child_pending && how == SP_FINISH_END && sp_py_needs_touch())
         sp_lifecycle_child_runs_python();
     struct sp_region *r = sp_lifecycle_region();
-    if (!r || (!python_ran && !is_child && !sp_py_running() && sp_py.layout))
+    if (!r)
         return;
+    if (!python_ran && !is_child && !sp_py_running() && sp_py.layout) {
+        if (how != SP_FINISH_SNAPSHOT)
+            sp_spool_leave();
+        return;
+    }
     int idle = IDLE;
     while (!sp_cas(&writer_state, &idle, WRITING)) {
         if (idle == DONE || !wait_for_writer())
@@ -432,13 +456,26 @@ void sp_lifecycle_finish(bool goes_on)
     /* A SIGTERM that found us here would end the process with half a file: it waits. Faults do not. */
     uint64_t mask = sp_os_mask_block(~FAULTS);
     sp_store_release(&writer_tid, sp_os_gettid());
-    write_profile(r);
+    if (write_profile(r, how) == 0 && how != SP_FINISH_SNAPSHOT)
+        sp_spool_leave();
     sp_store_release(&writer_tid, 0);
-    if (goes_on) {
+    if (how != SP_FINISH_END) {
         sp_handler_thaw(r);
         sp_store_release(&writer_state, IDLE);
     } else {
         sp_store_release(&writer_state, DONE);
     }
     sp_os_mask_set(mask);
+}
+
+void sp_lifecycle_exec_failed(void)
+{
+    struct sp_region *r = sp_spool_is_wanted() ? sp_lifecycle_region() : NULL;
+    int idle = IDLE;
+    if (!r || !sp_cas(&writer_state, &idle, WRITING))
+        return;
+    sp_handler_freeze(r, WAIT_FOR_HANDLERS_NS);
+    enter_spool();
+    sp_handler_thaw(r);
+    sp_store_release(&writer_state, IDLE);
 }

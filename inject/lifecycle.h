@@ -21,9 +21,18 @@ bool sp_lifecycle_is_own_process(void);
 /* [any] A fork child is going to run Python: makes its profile now. */
 void sp_lifecycle_child_runs_python(void);
 
-/* [any] Writes the profile, once; who comes second waits until it is written, at most 10 s. With `goes_on` the
- * store thaws afterwards and a later call writes again (failed exec, PID 1). Async-signal-safe. */
-void sp_lifecycle_finish(bool goes_on);
+enum sp_finish {
+    SP_FINISH_END,
+    SP_FINISH_EXEC,    /* the program is about to be replaced */
+    SP_FINISH_SNAPSHOT /* it goes on for sure */
+};
+
+/* [any] Writes the profile, once; who comes second waits until it is written, at most 10 s. Unless it is the end the
+ * store thaws afterwards and a later call writes again. Async-signal-safe. */
+void sp_lifecycle_finish(enum sp_finish how);
+
+/* [any] The program was not replaced after all. */
+void sp_lifecycle_exec_failed(void);
 
 /* [any] The same on the way into _exit(): what arrives meanwhile changes nothing any more. */
 void sp_lifecycle_finish_and_exit(void);

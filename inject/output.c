@@ -365,7 +365,8 @@ static int write_somewhere(struct sp_output *o, struct sp_profile *p)
             sp_diag_join(path, " could not be written (", error_text(first), "); the profile is in ", o->written);
     }
     if (rc != 0)
-        sp_diag_join("the profile could not be written to ", path, "; ", error_text(rc), "; it is lost");
+        sp_diag_join("the profile could not be written to ", path, "; ", error_text(rc),
+                     o->spool && o->spool[0] ? "; it is in the spool file, for spprof recover" : "; it is lost");
     return rc;
 }
 

@@ -14,6 +14,7 @@ struct sp_output {
     uint64_t run_started_ns;       /* wall clock: what is newer belongs to this run */
     char host[65], script[128];
     char *const *environment;
+    const char *spool; /* file that holds the profile if it cannot be written; "": none */
     /* what this process wrote last: it may be replaced by the next */
     char written[SP_PATH_BYTES];
     uint64_t written_inode, written_device;

@@ -9,5 +9,5 @@ __attribute__((constructor)) static void load(void)
 
 __attribute__((destructor)) static void unload(void)
 {
-    sp_lifecycle_finish(false);
+    sp_lifecycle_finish(SP_FINISH_END);
 }

@@ -37,6 +37,7 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, con
         sp_count_loss(r, s.loss);
     sp_log_book(r, t, s.node, s.category, delta, since);
     t->samples++;
+    sp_store_relaxed(&r->last_ns, since);
     t->overruns += (uint64_t)info->si_overrun;
     if (delta <= 2 * t->period_ns)
         t->prompt_ns += delta;

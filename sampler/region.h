@@ -214,6 +214,7 @@ struct sp_region {
     uint32_t pid, ppid;
     uint64_t started_wall_ns, started_mono_ns;
     uint64_t before_start_ns; /* process CPU before we started */
+    uint64_t last_ns;         /* the last sample, since the start */
     uint64_t interval_ns, tick_ns;
     uint32_t depth;
     uint32_t tasks;    /* whether stacks begin with the asyncio task */

@@ -365,6 +365,8 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
     sp_json_key_u64(o, "samples", v->samples, false);
     uint64_t seen = v->cpu_ns[SP_CPU_PYTHON] + v->cpu_ns[SP_CPU_STARTUP] + v->cpu_ns[SP_CPU_UNWALKABLE] +
                     v->cpu_ns[SP_CPU_NATIVE_THREAD];
+    sp_json_key(o, "complete", false);
+    sp_out_str(o, p->complete ? "true" : "false");
     put_share(o, "prompt", v->prompt_ns, seen);
     put_losses(o, p->region);
     put_threads(o, v);

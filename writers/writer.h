@@ -13,6 +13,7 @@ struct sp_profile {
     uint64_t process_cpu_ns; /* used by the process since the profile began */
     uint64_t wall_ns;        /* passed since then */
     bool lines;              /* frames are lines */
+    bool complete;           /* up to the end of the process, or of its program */
     uint64_t most_bytes;     /* the file must not become longer; UINT64_MAX: no limit but the format's own */
     uint64_t (*writer_cpu_ns)(void); /* CPU of the writer so far; NULL: unknown */
 };

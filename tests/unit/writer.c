@@ -46,7 +46,7 @@ static void keep(const char *name)
 
 static int write_it(const struct sp_region *r, const char *name, bool lines, uint64_t most)
 {
-    struct sp_profile p = {.region = r, .process_cpu_ns = 0, .wall_ns = 2100000000, .lines = lines, .most_bytes = most};
+    struct sp_profile p = {.region = r, .process_cpu_ns = 0, .wall_ns = 2100000000, .lines = lines, .complete = true, .most_bytes = most};
     char buffer[4096];
     struct sp_out out = {.sink = sink, .buffer = buffer, .cap = sizeof buffer, .most = most};
     if (!text) {

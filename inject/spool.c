@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * See spool.h. The scratch area, which holds nothing that lasts, stays private memory. */
+#include "inject/spool.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "compat/buf.h"
+#include "compat/diag.h"
+#include "compat/os.h"
+#include "inject/output_name.h"
+
+#define MOST_NAMES 100u
+
+static char directory[SP_PATH_BYTES]; /* "": no spool is wanted, or none could be made */
+static char path[SP_PATH_BYTES];
+
+const char *sp_spool_path(void)
+{
+    return path;
+}
+
+void sp_spool_init(const char *name)
+{
+    static char cwd[SP_PATH_BYTES];
+    SP_BUF(b, directory);
+    if (name[0] != '/' && sp_os_cwd(cwd, sizeof cwd) == 0) {
+        sp_buf_str(&b, cwd);
+        sp_buf_char(&b, '/');
+    }
+    sp_buf_str(&b, name);
+}
+
+bool sp_spool_is_wanted(void)
+{
+    return directory[0] && !path[0];
+}
+
+SP_SIGSAFE static bool name_file(const struct sp_region *r, uint32_t number)
+{
+    struct sp_buf b = {path, sizeof path, 0, false};
+    sp_buf_str(&b, directory);
+    sp_buf_str(&b, "/spprof-");
+    sp_buf_u64(&b, r->pid);
+    if (number > 1) {
+        sp_buf_char(&b, '-');
+        sp_buf_u64(&b, number);
+    }
+    sp_buf_str(&b, ".spool");
+    return !b.cut;
+}
+
+/* A spool file of a process that is gone has its name for ever: a later process of that pid takes the next. */
+SP_SIGSAFE static int create(const struct sp_region *r)
+{
+    int fd = -EEXIST;
+    for (uint32_t n = 1; n <= MOST_NAMES && fd == -EEXIST; n++) {
+        if (!name_file(r, n))
+            return -ENAMETOOLONG;
+        fd = sp_os_create_spool(path);
+    }
+    return fd;
+}
+
+SP_SIGSAFE static int fill_and_map(int fd, struct sp_region *r, uint64_t bytes)
+{
+    /* Without blocks of its own a page that is touched on a full disk is a SIGBUS. */
+    int rc = sp_os_reserve_blocks(fd, bytes);
+    if (rc == 0)
+        rc = sp_os_write_all(fd, r, sp_min_u64(sp_load_relaxed(&r->next), bytes));
+    if (rc == 0)
+        rc = sp_os_map_file(fd, r, bytes);
+    return rc;
+}
+
+SP_SIGSAFE static const char *reason(int rc)
+{
+    switch (-rc) {
+    case ENOENT:
+    case ENOTDIR:
+        return "no such directory";
+    case EACCES:
+    case EPERM:
+        return "permission denied";
+    case EROFS:
+        return "read-only file system";
+    case ENOSPC:
+    case EDQUOT:
+        return "no space for SPPROF_MEMORY";
+    case EFBIG:
+        return "SPPROF_MEMORY is over the file size limit";
+    case EOPNOTSUPP:
+        return "its file system cannot reserve space";
+    case EMFILE:
+    case ENFILE:
+        return "too many open files";
+    default:
+        return "the file cannot be made or mapped";
+    }
+}
+
+void sp_spool_enter(struct sp_region *r, uint64_t bytes)
+{
+    /* Beyond RLIMIT_FSIZE the kernel sends SIGXFSZ, which kills. SIGPROF: nothing may change the region meanwhile. */
+    uint64_t xfsz = SP_OS_MASK(SIGXFSZ), old = sp_os_mask_block(xfsz | SP_OS_MASK(SIGPROF));
+    uint64_t in_file = bytes - r->scratch_bytes;
+    int fd = create(r);
+    int rc = fd < 0 ? fd : fill_and_map(fd, r, in_file);
+    if (fd >= 0)
+        sp_os_close(fd);
+    if (rc != 0) {
+        sp_diag_join("SPPROF_SPOOL=", directory, " cannot be used; ", reason(rc),
+                     "; the profile is kept in memory and lost if the process is killed");
+        if (fd >= 0)
+            sp_os_unlink(path);
+        path[0] = directory[0] = '\0';
+    }
+    siginfo_t info;
+    if (!(old & xfsz))
+        sp_os_take_pending(xfsz, &info);
+    sp_os_mask_set(old);
+}
+
+void sp_spool_leave(void)
+{
+    if (path[0])
+        sp_os_unlink(path);
+    path[0] = '\0';
+}
+
+bool sp_spool_forget(struct sp_region *r, uint64_t bytes, bool *wipes)
+{
+    path[0] = '\0';
+    return sp_os_reserve_at(r, bytes, wipes);
+}

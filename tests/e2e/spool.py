@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""SPPROF_SPOOL, `spprof recover`, `spprof snapshot`: nothing that was collected is lost to a kill."""
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import BUSY, CASES, WORK, Profile, Skip, case, complete, main, spent  # noqa: E402,F401
+
+CHURN = BUSY + """
+import os, threading, sys
+def short(k):
+    exec("def made_%d(): return [i for i in range(50)]\\nmade_%d()" % (k, k), {})
+def churn():
+    k = 0
+    while True:
+        threads = [threading.Thread(target=short, args=(k * 4 + i,)) for i in range(4)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        busy(0.005)
+        k += 1
+print("go", flush=True)
+churn()
+"""
+
+
+def command(b, *args, check=True):
+    r = subprocess.run([os.path.join(b.build, "spprof"), *args], capture_output=True, text=True)
+    if check and r.returncode != 0:
+        raise AssertionError(f"{args}: exit {r.returncode}: {r.stderr}")
+    return r
+
+
+def spools(directory):
+    return sorted(os.path.join(directory, f) for f in os.listdir(directory) if f.endswith(".spool"))
+
+
+def recovered(b, spool):
+    out = os.path.join(b.fresh(), "r.json")
+    r = command(b, "recover", "-o", out, spool)
+    assert "damaged" not in r.stderr, r.stderr
+    p = Profile(out)
+    assert p.block["complete"] is False
+    return p
+
+
+def start(b, source, **env):
+    directory = b.fresh()
+    path = b.write(source)
+    env = b.env(SPPROF_SPOOL=directory, SPPROF_OUT=os.path.join(directory, "end.json"), **env)
+    child = subprocess.Popen([b.python, path], cwd=directory, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout.readline() == b"go\n", child.stderr.read()
+    return child, directory
+
+
+@case
+def killed(b):
+    """At any instant: what the kernel counted up to the kill is in the profile, but for the last ticks."""
+    for i in range(int(os.environ.get("SPPROF_TEST_KILLS", "5"))):
+        child, directory = start(b, CHURN, SPPROF_INTERVAL="1ms")
+        time.sleep(random.uniform(0, 0.4))
+        child.kill()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = -signal.SIGKILL
+        child.communicate()
+        assert os.WTERMSIG(status) == signal.SIGKILL and not os.path.exists(os.path.join(directory, "end.json"))
+        files = spools(directory)
+        assert len(files) == 1, os.listdir(directory)
+        p = recovered(b, files[0])
+        used, seen = usage.ru_utime + usage.ru_stime, (p.total() + p.block["cpu"]["before_start"]) / 1e9
+        # a thread that lives for less than a tick has no sample; the last tick of the main thread is missing
+        assert seen <= used + 0.01 and seen > 0.4 * used - 0.06, (seen, used, p.block)
+        if b.known and seen > 0.2:
+            assert any("churn" in s for s in p.stacks()), p.stacks()
+
+
+@case
+def fork_children_killed(b):
+    source = BUSY + """
+import os, signal, time
+print("go", flush=True)
+for i in range(3):
+    if os.fork() == 0:
+        busy(0.15)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.wait()
+busy(0.05)
+time.sleep(60)
+"""
+    child, directory = start(b, source)
+    until = time.time() + 30
+    while len(spools(directory)) < 4 and time.time() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    child.kill()
+    child.communicate()
+    files = spools(directory)
+    assert len(files) == 4, files
+    profiles = [recovered(b, f) for f in files]
+    assert len({p.block["pid"] for p in profiles}) == 4
+    for p in profiles:
+        if p.block["pid"] != child.pid:
+            assert p.block["ppid"] == child.pid
+            assert spent(b, p, "busy") > 0.08e9, (p.stacks(), p.block)
+    command(b, "recover", "--remove", *files)
+    assert not spools(directory) and len([f for f in os.listdir(directory) if f.endswith(".speedscope.json")]) == 4
+
+
+@case
+def clean_ends_leave_no_file(b):
+    second = b.write(WORK, "second.py")
+    for tail in ("", "os._exit(3)", "os.kill(os.getpid(), signal.SIGTERM)", "os.abort()", "1/0",
+                 f"os.execv(sys.executable, [sys.executable, {second!r}])", "os.execv('/bin/true', ['true'])",
+                 "import subprocess; subprocess.run([sys.executable, '-c', 'pass'])",
+                 "pid = os.fork()\nif pid == 0: work(); os._exit(0)\nos.waitpid(pid, 0)"):
+        directory = b.fresh()
+        r = b.run(WORK + tail, check=False, SPPROF_SPOOL=directory)
+        assert not os.listdir(directory), (tail, os.listdir(directory))
+        assert r.profiles() and all(p.block["complete"] for p in r.profiles()), (tail, r.err)
+
+
+@case
+def failed_exec_and_kill(b):
+    """A failed exec leaves and re-enters the spool; what came before and after is in it."""
+    tail = """
+def before(): busy(0.1)
+def after(): busy(0.1)
+bad = os.path.join(sys.argv[0] + ".bad")
+open(bad, "w").write("no program")
+os.chmod(bad, 0o755)
+before()
+try: os.execv(bad, [bad])
+except OSError: pass
+after()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    directory = b.fresh()
+    r = b.run(WORK + tail, check=False, SPPROF_SPOOL=directory)
+    assert r.code == -signal.SIGKILL, r.err
+    p = recovered(b, spools(directory)[0])
+    if b.known:
+        ns = p.total_ns()
+        assert ns["before"] > 0.05e9 and ns["after"] > 0.05e9 and ns["work"] > 0.05e9, ns
+
+
+@case
+def cannot_be_used(b):
+    """One line, and the profile in memory as without."""
+    plain = b.fresh()
+    for where, limits in (("/nonexistent/spool", {}), (b.write("", "file"), {}), (plain, {"limit": 16 << 20})):
+        preexec = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 20, 16 << 20))) if limits else None
+        r = b.run(WORK, SPPROF_SPOOL=where, preexec=preexec)
+        lines = [line for line in r.err.splitlines() if "SPPROF_SPOOL" in line]
+        assert len(lines) == 1 and "kept in memory" in lines[0], r.err
+        complete(b, r)
+    assert not os.listdir(plain)
+    complete(b, b.run(WORK, SPPROF_SPOOL=plain, SPPROF_MEMORY="16M", preexec=lambda: resource.setrlimit(
+        resource.RLIMIT_FSIZE, (16 << 20, 16 << 20))))
+
+
+@case
+def full_disk(b):
+    """On a file system that is full, or fills up while the program runs: a line, or nothing; never a SIGBUS."""
+    if os.geteuid() != 0:
+        raise Skip("needs root to mount a file system")
+    directory = tempfile.mkdtemp()
+    script = f"""
+mount -t tmpfs -o size=12m none {directory} || exit 77
+export SPPROF_SPOOL={directory} SPPROF_OUT=$PWD/full.json LD_PRELOAD={b.library}
+SPPROF_MEMORY=100M {b.python} {b.write(WORK, "full.py")} || exit 1
+export SPPROF_OUT=$PWD/filled.json SPPROF_INTERVAL=1ms
+SPPROF_MEMORY=8M {b.python} {b.write(BUSY + "import os" + chr(10) + f"try: open('{directory}/x', 'wb').write(bytes(20 << 20))" + chr(10)
+                                     + "except OSError as e: print(e.errno)" + chr(10) + "for i in range(200): exec('def f%d(): busy(0.002)' % i); exec('f%d()' % i)" + chr(10), "filled.py")} || exit 1
+"""
+    r = b.run(None, command=["unshare", "-m", "bash", "-c", script], preload=False, check=False)
+    os.rmdir(directory)
+    if r.code == 77 or "unshare" in r.err:
+        raise Skip("no mount namespace")
+    assert r.code == 0 and r.out == "28\n", (r.code, r.out, r.err)
+    assert "no space for SPPROF_MEMORY" in r.err, r.err
+    assert len(r.files()) == 2 and all(p.total() > 0.05e9 for p in r.profiles())
+
+
+@case
+def not_written_is_kept(b):
+    """The profile cannot be written anywhere: the spool file stays, and a line says so."""
+    directory = b.fresh()
+    tail = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+    r = b.run(WORK + tail, SPPROF_SPOOL=directory)
+    assert "spprof recover" in r.err and not r.files(), r.err
+    assert spent(b, recovered(b, spools(directory)[0])) > 0.08e9
+
+
+@case
+def snapshots(b):
+    """Of a running process, by spool file and by memory; it notices nothing, and they grow."""
+    for spooled in (True, False):
+        source = BUSY + "import sys\nprint('go', flush=True)\ndef forever():\n while True: busy(0.1)\nforever()\n"
+        child, directory = start(b, source)
+        if not spooled:
+            child.kill()
+            child.communicate()
+            env = b.env(SPPROF_OUT=os.path.join(directory, "end.json"))
+            child = subprocess.Popen([b.python, b.write(source)], cwd=directory, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            child.stdout.readline()
+        before, seen = os.getpid(), []
+        for i in range(3):
+            time.sleep(0.3)
+            out = os.path.join(b.fresh(), "s.json")
+            r = command(b, "snapshot", "-o", out, str(child.pid), check=False)
+            if not spooled and "may not be read" in r.stderr:
+                child.kill()
+                child.communicate()
+                raise Skip("memory of another process may not be read here")
+            assert r.returncode == 0, r.stderr
+            seen.append(Profile(out).total())
+        assert child.poll() is None and seen == sorted(seen) and seen[2] > seen[0] + 0.1e9, seen
+        status = open(f"/proc/{child.pid}/status").read()
+        assert "TracerPid:\t0" in status and "SigPnd:\t0000000000000000" in status, status
+        if spooled:
+            r = command(b, "recover", "-o", os.path.join(b.fresh(), "r.json"), "--remove", spools(directory)[0])
+            assert "still running" in r.stderr and len(spools(directory)) == 1
+        child.terminate()
+        child.communicate()
+        assert spent(b, Profile(os.path.join(directory, "end.json")), "forever") >= seen[2] - 0.05e9 and (before == os.getpid())
+
+
+@case
+def wrong_files(b):
+    d = b.fresh()
+    for name, data in (("empty.spool", b""), ("text.spool", b"x" * 100000), ("zero.spool", bytes(100000))):
+        path = os.path.join(d, name)
+        with open(path, "wb") as f:
+            f.write(data)
+        r = command(b, "recover", path, check=False)
+        assert r.returncode == 1 and r.stderr.count("\n") == 1 and name in r.stderr, r.stderr
+    assert command(b, "recover", check=False).returncode == 2
+    assert command(b, "recover", os.path.join(d, "none"), check=False).returncode == 1
+    assert command(b, "snapshot", "999999999", check=False).returncode == 1
+    assert command(b, "snapshot", str(os.getpid()), check=False).stderr.count("is not being profiled") == 1
+    assert not [f for f in os.listdir(d) if f.endswith(".json")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
