@@ -58,6 +58,14 @@ def layout_mismatch(b):
 
 
 @case
+def refused_build(b):
+    """--with-trace-refs puts two pointers before every object's count."""
+    r = b.run(BUSY + "busy(0.15)\nprint('unharmed')\n")
+    assert r.out == "unharmed\n" and r.err.count("spprof:") == 1 and "--with-trace-refs" in r.err, r.err
+    assert r.profile().total_ns()[UNKNOWN] > 0.05e9
+
+
+@case
 def newer_release(b):
     """A release newer than any that was looked at is taken at its word, and from 3.13 on by its own description."""
     need_frames(b)
