@@ -49,11 +49,11 @@ SP_INLINE bool sp_py_can_read(struct sp_py_walk *w, uintptr_t a, uintptr_t bytes
            (a >> SP_PY_PAGE_SHIFT == last >> SP_PY_PAGE_SHIFT || sp_py_probe_page(w, last & ~(uintptr_t)7));
 }
 
-/* Whether `a` lies on the interrupted thread's live C stack. A stack pointer far from the thread's own stack is a
+/* Whether [a, a + bytes) lies on the interrupted thread's live C stack. A stack pointer far from the thread's own stack is a
  * coroutine's: what lies between is no stack. */
-SP_INLINE bool sp_py_on_stack(const struct sp_py_walk *w, uintptr_t a)
+SP_INLINE bool sp_py_on_stack(const struct sp_py_walk *w, uintptr_t a, uintptr_t bytes)
 {
-    return a >= w->sp && a < w->stack_top && w->stack_top - w->sp <= SP_PY_STACK_MAX;
+    return a >= w->sp && a < w->stack_top && bytes <= w->stack_top - a && w->stack_top - w->sp <= SP_PY_STACK_MAX;
 }
 
 /* Whether `code` is a code object. Its page is probed unless a live code object is known to be on it. */
@@ -189,7 +189,7 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
         if (!sp_py_plausible(frame))
             return SP_PY_BAD_ADDRESS;
         int chunk = sp_py_chunk_of(&chunks, frame, l->fr_bytes, hint);
-        if (chunk < 0 && !sp_py_on_stack(w, frame) && !sp_py_can_read(w, frame, l->fr_bytes))
+        if (chunk < 0 && !sp_py_on_stack(w, frame, l->fr_bytes) && !sp_py_can_read(w, frame, l->fr_bytes))
             return SP_PY_UNREADABLE;
 
         uint8_t owner = sp_peek_u8(frame + l->fr_owner);
@@ -216,7 +216,7 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
             if (!sp_py_is_code(py, w, code))
                 return SP_PY_BAD_CODE;
             int64_t offset = (int64_t)(sp_peek(frame + l->fr_instr) - sp_py_bytecode(l, w, frame, code));
-            if (offset < -2 || offset >= 2 * (int64_t)sp_peek(code + l->ob_size) || (offset & 1))
+            if (offset < -2 || (offset & 1) || (offset >= 0 && (uint64_t)offset / 2 >= sp_peek(code + l->ob_size)))
                 return SP_PY_BAD_CODE;
             if (chunk >= 0) {
                 if (n_in_chunks == 0)
@@ -260,7 +260,7 @@ SP_INLINE enum sp_py_reject sp_py_cframe_frame(const struct sp_py *py, uintptr_t
     if (cframe != tstate + l->ts_root_cframe) {
         if (cframe < w->sp) /* not live stack: greenlet has moved it, or it is stale */
             return SP_PY_BAD_ADDRESS;
-        if (!sp_py_on_stack(w, cframe) && !(sp_py_plausible(cframe) && sp_py_can_read(w, cframe, 24)))
+        if (!sp_py_on_stack(w, cframe, 24) && !(sp_py_plausible(cframe) && sp_py_can_read(w, cframe, 24)))
             return SP_PY_UNREADABLE;
     }
     *frame = sp_peek(cframe + l->cframe_frame);

@@ -313,7 +313,9 @@ static int compare(const void *a, const void *b)
 
 static void time_text(double ns, char *out, size_t cap)
 {
-    if (ns >= 60e9)
+    if (!(ns < 1e18)) /* no profile of ours: a number is a number */
+        snprintf(out, cap, "%.3gs", ns / 1e9);
+    else if (ns >= 60e9)
         snprintf(out, cap, "%.0fm%04.1fs", (double)(long)(ns / 60e9), ns / 1e9 - 60 * (double)(long)(ns / 60e9));
     else if (ns >= 1e9)
         snprintf(out, cap, "%.2fs", ns / 1e9);

@@ -11,6 +11,7 @@
 #include "sampler/threads.h"
 
 #define STRING_BYTES_MAX (64u << 10)
+#define REST_NS_MAX (1ull << 52) /* 52 days: more is damage */
 
 struct salvage {
     struct sp_region *into;
@@ -278,13 +279,13 @@ static void copy_rest(struct salvage *s)
         struct sp_thread *t = sp_thread_at(s->into, s->thread_of[i]);
         uint64_t there = sum_of(from->cpu_ns), here = sum_of(t->cpu_ns);
         if (there > here)
-            sp_log_book(s->into, t, node, category, there - here, s->into->last_ns);
+            sp_log_book(s->into, t, node, category, sp_min_u64(there - here, REST_NS_MAX), s->into->last_ns);
         t->last_cpu_ns = t->end_cpu_ns = sum_of(t->cpu_ns);
         t->state = SP_THREAD_ENDED;
     }
     uint64_t there = sum_of(s->log_head.folded_cpu_ns), here = sum_of(s->into->folded_cpu_ns);
     if (there > here) /* the view shows it as (overflow) */
-        s->into->folded_cpu_ns[SP_CPU_PYTHON] += there - here;
+        s->into->folded_cpu_ns[SP_CPU_PYTHON] += sp_min_u64(there - here, REST_NS_MAX);
 }
 
 static bool copy_threads(struct salvage *s)

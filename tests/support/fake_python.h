@@ -16,7 +16,7 @@
 
 struct fake {
     const struct sp_py_layout *l;
-    uintptr_t block, used;
+    uintptr_t block, used, objects; /* objects: the first behind runtime, thread state and types */
     uintptr_t runtime, interp, tstate, type_type, code_type, frame_type, str_type, int_type;
     uintptr_t chunk, top; /* data stack: the chunk, the next frame's place */
     uintptr_t newest;     /* frame */
@@ -83,6 +83,7 @@ static inline struct fake fake_new(const struct sp_py_layout *l)
     f.frame_type = fake_type(&f, "frame", 400, 0);
     f.str_type = fake_type(&f, "str", 80, 0);
     f.int_type = fake_type(&f, "int", 24, 0);
+    f.objects = f.block + f.used;
     fake_put(f.runtime + l->rt_interp_head, f.interp);
     fake_put(f.runtime + l->rt_interp_main, f.interp);
     fake_put(f.tstate + l->ts_interp, f.interp);
@@ -104,7 +105,7 @@ static inline struct fake fake_new(const struct sp_py_layout *l)
 static inline uintptr_t fake_code(struct fake *f, const char *name, const char *file, uint32_t units, uint32_t words)
 {
     const struct sp_py_layout *l = f->l;
-    uintptr_t at = fake_object(f, f->code_type, l->co_code + 8u + 2 * units);
+    uintptr_t at = fake_object(f, f->code_type, (l->minor <= 10 ? 256u : l->co_code + 8u) + 2 * units);
     if (l->minor <= 10) {
         uintptr_t bytes = fake_object(f, f->type_type, l->bytes_data + 2u * units);
         fake_put(bytes + l->ob_size, 2u * units);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ * Fuzz target: `spprof report` reads any file. Input: the file. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "inject/cli.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const bys[] = {"function", "line", "file", "thread"};
+    static int fd = -1, quiet = -1;
+    char path[32];
+    if (quiet < 0) { /* what it prints is not looked at */
+        quiet = open("/dev/null", O_WRONLY);
+        fd = memfd_create("report", 0);
+        dup2(quiet, 1);
+        stderr = fopen("/dev/null", "w");
+    }
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
+        return 0;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    char *argv[] = {(char *)"report", (char *)"--by", (char *)(uintptr_t)bys[size % 4], path, NULL};
+    sp_cli_report(4, argv);
+    return 0;
+}
