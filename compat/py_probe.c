@@ -106,7 +106,7 @@ static void choose(sp_py_lookup *lookup, void *handle)
         refuse("it does not export PyCode_Type");
         return;
     }
-    /* --with-trace-refs puts two pointers before every object's count: tp_name, at 24, is a string then not */
+    /* --with-trace-refs puts two pointers before every object's count, up to 3.12 */
     if (lookup(handle, "_Py_AddToAllObjects") && lookup(handle, "_Py_PrintReferences")) {
         refuse("it was built --with-trace-refs");
         return;

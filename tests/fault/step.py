@@ -109,7 +109,7 @@ def singlestep(b):
     print(r.out.strip())
     assert n >= steps, "fewer steps than asked"
     assert jumps == 0, r.out
-    assert deepest > 400 or b.debug, "the chunk's end was not crossed: " + r.out
+    assert deepest > 400 or b.debug or "-O0" in b.python, "the chunk's end was not crossed: " + r.out
     assert accepted > 0.99 * n, r.out
     seen, wrong = map(int, r.out.split("]")[1].split()[1:3])
     assert wrong == 0 and (seen > 0) == (b.version >= (3, 14) and not b.free_threaded), r.out
