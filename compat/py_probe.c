@@ -106,9 +106,10 @@ static void choose(sp_py_lookup *lookup, void *handle)
         refuse("it does not export PyCode_Type");
         return;
     }
-    /* --with-trace-refs puts two pointers before every object's count, up to 3.12 */
-    if (lookup(handle, "_Py_AddToAllObjects") && lookup(handle, "_Py_PrintReferences")) {
-        refuse("it was built --with-trace-refs");
+    /* Up to 3.12 --with-trace-refs puts two pointers before every object's count. The type of PyCode_Type stands
+     * where the layout says from the beginning: it is linked in. */
+    if (sp_peek(sp_py.code_type + sp_py.layout->ob_type) != (uintptr_t)lookup(handle, "PyType_Type")) {
+        refuse("its objects have another head than this version's; it may have been built --with-trace-refs");
         return;
     }
     sp_py.ops = sp_py_ops_for(sp_py.minor);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Signal masks: the program sees SIGPROF in them as it put it, and nothing of ours is pending while it has it blocked.
  * Threads that libraries create with everything blocked are sampled all the same, until the program names SIGPROF. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* they are what we stand before */
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 
 SP_REAL_SLOT(pthread_sigmask);
 SP_REAL_SLOT(sigprocmask);
+SP_REAL_SLOT(sighold);
+SP_REAL_SLOT(sigrelse);
 SP_REAL_SLOT(sigwait);
 SP_REAL_SLOT(sigwaitinfo);
 SP_REAL_SLOT(sigtimedwait);
@@ -126,6 +129,52 @@ SP_EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
     return change_mask(SP_REAL(sigprocmask), how, set, old);
 }
 
+/* The old names of the same; libc's own would change the mask behind our back. */
+static sigset_t one_signal(int sig)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, sig);
+    return set;
+}
+
+SP_EXPORT int sighold(int sig)
+{
+    if (sig != SIGPROF)
+        return SP_REAL(sighold)(sig);
+    sigset_t set = one_signal(sig);
+    return sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+SP_EXPORT int sigrelse(int sig)
+{
+    if (sig != SIGPROF)
+        return SP_REAL(sigrelse)(sig);
+    sigset_t set = one_signal(sig);
+    return sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static int old_style(int how, int mask)
+{
+    sigset_t set, old;
+    sigemptyset(&set);
+    sigemptyset(&old);
+    memcpy(&set, &mask, sizeof mask); /* signals 1 to 32 */
+    sigprocmask(how, &set, &old);
+    memcpy(&mask, &old, sizeof mask);
+    return mask;
+}
+
+SP_EXPORT int sigblock(int mask)
+{
+    return old_style(SIG_BLOCK, mask);
+}
+
+SP_EXPORT int sigsetmask(int mask)
+{
+    return old_style(SIG_SETMASK, mask);
+}
+
 /* ---- waiting for SIGPROF: the thread must have it blocked for real, and nobody is unblocked any more */
 static void will_wait_for(const sigset_t *set)
 {
@@ -206,6 +255,8 @@ void sp_hook_mask_resolve(void)
 {
     (void)SP_REAL(pthread_sigmask);
     (void)SP_REAL(sigprocmask);
+    (void)SP_REAL(sighold);
+    (void)SP_REAL(sigrelse);
     (void)SP_REAL(sigwait);
     (void)SP_REAL(sigwaitinfo);
     (void)SP_REAL(sigtimedwait);

@@ -48,6 +48,12 @@ static int real_sigaction_call(int sig, const struct sigaction *act, struct siga
 
 static void standin(int sig, siginfo_t *info, void *context);
 
+/* For the kernel SIG_DFL and SIG_IGN count whatever the flags say; sa_sigaction is the same word. */
+static bool has_handler(const struct sigaction *act)
+{
+    return act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN;
+}
+
 /* ---- SIGPROF that is not ours */
 static void die_of(int sig)
 {
@@ -70,15 +76,15 @@ static void foreign(int sig, siginfo_t *info, void *context)
     int saved = errno;
     if (sp_hook_mask_pass_on(sig, info, context))
         return;
-    if (!(act.sa_flags & SA_SIGINFO) && act.sa_handler == SIG_IGN)
+    if (act.sa_handler == SIG_IGN)
         return;
-    if (!(act.sa_flags & SA_SIGINFO) && act.sa_handler == SIG_DFL) {
+    if (act.sa_handler == SIG_DFL) {
         sp_lifecycle_finish(SP_FINISH_END);
         die_of(sig);
         return;
     }
     if ((unsigned)act.sa_flags & SA_RESETHAND)
-        wanted[sig] = (struct sigaction){.sa_handler = SIG_DFL};
+        wanted[sig].sa_handler = SIG_DFL; /* flags and mask stay, as the kernel has it */
     /* The kernel blocked everything for us; the program's handler expects less. */
     uint64_t interrupted = to_mask(&((ucontext_t *)context)->uc_sigmask);
     uint64_t mask = interrupted | to_mask(&act.sa_mask) | (act.sa_flags & SA_NODEFER ? 0 : SP_OS_MASK(sig));
@@ -93,12 +99,16 @@ static void foreign(int sig, siginfo_t *info, void *context)
 /* Our handler, with the program's wish for restarted system calls: only its own signals can interrupt any. */
 static void install_sigprof(void)
 {
-    bool has_handler = (wanted[SIGPROF].sa_flags & SA_SIGINFO) ||
-                       (wanted[SIGPROF].sa_handler != SIG_DFL && wanted[SIGPROF].sa_handler != SIG_IGN);
-    int restart = has_handler ? wanted[SIGPROF].sa_flags & SA_RESTART : SA_RESTART;
+    int restart = has_handler(&wanted[SIGPROF]) ? wanted[SIGPROF].sa_flags & SA_RESTART : SA_RESTART;
     struct sigaction ours = {.sa_sigaction = sp_handler, .sa_flags = SA_SIGINFO | restart};
     sigfillset(&ours.sa_mask);
     real_sigaction_call(SIGPROF, &ours, NULL);
+}
+
+bool sp_hook_signal_is_ours(void)
+{
+    struct sigaction now;
+    return real_sigaction_call(SIGPROF, NULL, &now) != 0 || now.sa_sigaction == sp_handler;
 }
 
 /* ---- stand-ins */
@@ -169,12 +179,11 @@ void sp_hook_signal_start(void)
         wanted[sig] = now;
         if (sig == SIGPROF)
             install_sigprof();
-        else if (!(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL)
+        else if (now.sa_handler == SIG_DFL)
             stood_in[sig] = install_standin(sig) == 0;
     }
     sp_handler_foreign = foreign;
-    bool handled = (wanted[SIGPROF].sa_flags & SA_SIGINFO) || wanted[SIGPROF].sa_handler != SIG_DFL;
-    if (handled)
+    if (wanted[SIGPROF].sa_handler != SIG_DFL)
         sp_hook_mask_name_sigprof();
     started = true;
 }
@@ -192,17 +201,16 @@ static int set_sigprof(const struct sigaction *act)
 {
     struct sigaction before = wanted[SIGPROF];
     wanted[SIGPROF] = *act;
-    bool sets_handler = (act->sa_flags & SA_SIGINFO) || (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
-    if (sets_handler)
+    if (has_handler(act))
         sp_hook_mask_name_sigprof();
-    if ((before.sa_flags ^ act->sa_flags) & SA_RESTART || sets_handler)
+    if ((before.sa_flags ^ act->sa_flags) & SA_RESTART || has_handler(act))
         install_sigprof();
     return 0;
 }
 
 static int set_fatal(int sig, const struct sigaction *act)
 {
-    bool is_default = !(act->sa_flags & SA_SIGINFO) && act->sa_handler == SIG_DFL;
+    bool is_default = act->sa_handler == SIG_DFL;
     bool was = stood_in[sig];
     struct sigaction before = wanted[sig];
     wanted[sig] = *act;
@@ -321,8 +329,7 @@ struct sp_handover sp_hook_signal_hand_over(void)
     struct sp_handover h = {false, false};
     if (!started)
         return h;
-    bool ignores = !(wanted[SIGPROF].sa_flags & SA_SIGINFO) && wanted[SIGPROF].sa_handler == SIG_IGN;
-    if (ignores) {
+    if (wanted[SIGPROF].sa_handler == SIG_IGN) {
         struct sigaction act = {.sa_handler = SIG_IGN};
         h.ignored = real_sigaction_call(SIGPROF, &act, NULL) == 0;
     }

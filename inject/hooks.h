@@ -31,6 +31,8 @@ void sp_hook_exit_resolve(void);
 /* hook_signal.c */
 /* [start] Takes SIGPROF over, and the fatal signals that are at their default. */
 void sp_hook_signal_start(void);
+/* [any] Whether ticks reach us: false once the program has set SIGPROF by a raw system call. Async-signal-safe. */
+bool sp_hook_signal_is_ours(void);
 /* [any] Before and after an exec or spawn: the program's SIG_IGN and mask for SIGPROF are the real ones between. */
 struct sp_handover {
     bool ignored, blocked;

@@ -405,6 +405,10 @@ static int write_profile(struct sp_region *r, enum sp_finish how)
         .writer_cpu_ns = writer_cpu_ns,
     };
     writer_started_ns = sp_os_thread_cpu_ns();
+    if (!sp_hook_signal_is_ours() && r->loss[SP_LOSS_REPLACED] == 0) {
+        sp_count_loss(r, SP_LOSS_REPLACED);
+        sp_diag("the program set its own SIGPROF handler by a raw system call; ticks went there; time since then is (not sampled)");
+    }
     p.process_cpu_ns -= sp_min_u64(p.process_cpu_ns, r->before_start_ns);
     p.wall_ns = sp_os_mono_ns() - r->started_mono_ns;
     sp_handler_freeze(r, WAIT_FOR_HANDLERS_NS);

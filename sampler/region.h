@@ -52,6 +52,7 @@ enum sp_loss {
     SP_LOSS_TRUNCATED,               /* deeper than the limit: the leaf part is kept */
     SP_LOSS_TIMER_REFUSED,           /* threads that got no timer */
     SP_LOSS_NO_SLOT,                 /* threads that got no slot */
+    SP_LOSS_REPLACED,                /* the program replaced our handler behind libc's back: ticks went elsewhere */
     SP_LOSS_N
 };
 

@@ -147,6 +147,7 @@ const char *sp_store_loss_name(enum sp_loss why)
         [SP_LOSS_TRUNCATED] = "truncated",
         [SP_LOSS_TIMER_REFUSED] = "timer_refused",
         [SP_LOSS_NO_SLOT] = "no_slot",
+        [SP_LOSS_REPLACED] = "handler_replaced",
     };
     return names[why];
 }

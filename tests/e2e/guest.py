@@ -106,6 +106,66 @@ for s in (15, 27):
     libc.siginterrupt(s, 1); print(libc.signal(s, ctypes.c_void_p(1)), libc.signal(s, ctypes.c_void_p(0)))
 old = SA(); libc.sigaction(15, None, ctypes.byref(old)); print(old.flags & 0x10000000, libc.sigaction(99, None, None), libc.sigaction(9, ctypes.byref(old), None))
 """,
+    "old_names": """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+PROF = 1 << 26
+def seen(): return signal.SIGPROF in signal.pthread_sigmask(0, []), signal.SIGPROF in signal.sigpending()
+print(libc.sighold(27), seen()); busy(.05); print(seen())
+print(libc.sigrelse(27), seen()); busy(.05); print(seen())
+print(bool(libc.sigblock(PROF) & PROF), seen()); busy(.05); print(seen())
+print(bool(libc.sigsetmask(0) & PROF), seen()); busy(.05); print(seen())
+print(libc.sighold(15), libc.sigrelse(15), libc.sighold(99), ctypes.get_errno(), sorted(signal.pthread_sigmask(0, [])))
+libc.sighold(27); os.kill(os.getpid(), 27); print(seen())
+n = 0
+def h(s, f):
+    global n; n += 1
+signal.signal(27, h)
+libc.__sigpause(27, 1); print(n, seen()); libc.sigrelse(27)
+""",
+    "sigset_names": """
+import ctypes
+libc = ctypes.CDLL(None); libc.sigset.restype = libc.signal.restype = libc.bsd_signal.restype = ctypes.c_long
+libc.sigset.argtypes = libc.signal.argtypes = [ctypes.c_int, ctypes.c_long]
+for s in (27, 15):
+    print(libc.sigset(s, 1), libc.sigset(s, 2), libc.sigset(s, 0), libc.sigset(s, 0), libc.sigignore(s), libc.signal(s, 0))
+busy(.05); print(sorted(signal.pthread_sigmask(0, [])))
+""",
+    "handler_flags": """
+import ctypes
+libc = ctypes.CDLL(None)
+class SA(ctypes.Structure): _fields_ = [('h', ctypes.c_void_p), ('mask', ctypes.c_ulong * 16), ('flags', ctypes.c_int), ('r', ctypes.c_void_p)]
+H = ctypes.CFUNCTYPE(None, ctypes.c_int)
+hits = []
+def show():
+    old = SA(); libc.sigaction(27, None, ctypes.byref(old)); return old.h is None, old.flags & 0xD8000000
+depth = [0]
+def handler(s):
+    blocked = 27 in signal.pthread_sigmask(0, [])
+    hits.append((depth[0], blocked))
+    if depth[0] < 2 and len(hits) < 3:
+        depth[0] += 1; os.kill(os.getpid(), 27); depth[0] -= 1
+cb = H(handler)
+for flags in (0x80000000, 0x40000000, 0xC0000000, 0x10000000, 0):
+    hits.clear()
+    for again in range(2):
+        libc.sigaction(27, ctypes.byref(SA(ctypes.cast(cb, ctypes.c_void_p).value, (ctypes.c_ulong * 16)(), flags - (1 << 32) if flags >> 31 else flags, None)), None)
+    busy(.03)
+    if not flags & 0x80000000: os.kill(os.getpid(), 27)
+    else:
+        depth[0] = 2; os.kill(os.getpid(), 27); depth[0] = 0
+    print(hex(flags), hits, show())
+""",
+    "signalfd": """
+import ctypes, select
+libc = ctypes.CDLL(None)
+signal.pthread_sigmask(signal.SIG_BLOCK, [27, 10])
+class Set(ctypes.Structure): _fields_ = [('v', ctypes.c_ulong * 16)]
+s = Set(); libc.sigemptyset(ctypes.byref(s)); libc.sigaddset(ctypes.byref(s), 27); libc.sigaddset(ctypes.byref(s), 10)
+fd = libc.signalfd(-1, ctypes.byref(s), 0)
+busy(.1); print(select.select([fd], [], [], 0)[0])
+os.kill(os.getpid(), 27); os.kill(os.getpid(), 10); print(len(os.read(fd, 4096)), signal.sigpending())
+""",
     "exit_codes": "import subprocess; print([subprocess.run([sys.executable, '-c', c], capture_output=True).returncode for c in ('1/0', 'import os; os._exit(9)', 'import os; os.kill(os.getpid(), 15)', 'import sys; sys.exit(300)')])",
     "file_limit": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000000, 1000000)); busy(.05); print('ok')",
     "closerange": "os.closerange(3, 65536); busy(0.1); print('ok')",
@@ -191,6 +251,23 @@ print(lib.spin_with_siglongjmp(600))
     p = r.profile()
     assert r.out == "0\n" and p.block["samples"] > 100, p.block
     assert p.block["losses"]["nested"] == 0, p.block["losses"]
+
+
+@case
+def raw_handler(b):
+    """A library that sets SIGPROF by the raw system call gets the ticks: noticed, said, not fought."""
+    program = HEAD + f"""
+import ctypes
+lib = ctypes.CDLL({os.path.join(b.build, 'tests/libspin.so')!r})
+busy(0.1)
+print(lib.raw_sigprof_handler())
+busy(0.2)
+print(lib.raw_sigprof_hits() > 0)
+"""
+    r = b.run(program, SPPROF_INTERVAL="1ms")
+    assert r.out == "0\nTrue\n" and r.err.count("raw system call") == 1, (r.out, r.err)
+    p = r.profile()
+    assert p.block["losses"]["handler_replaced"] == 1 and p.block["cpu"]["not_sampled"] > 0.15e9, p.block
 
 
 @case

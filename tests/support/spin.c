@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <threads.h>
 #include <time.h>
 #include <unistd.h>
@@ -264,4 +265,35 @@ int spin_with_siglongjmp(long ms)
     setitimer(ITIMER_REAL, &none, NULL);
     sigaction(SIGALRM, &old, NULL);
     return 0;
+}
+
+/* ---- a SIGPROF handler that libc knows nothing of */
+int raw_sigprof_handler(void);
+int raw_sigprof_hits(void);
+static atomic_int raw_hits;
+
+static void raw_handler(int sig)
+{
+    (void)sig;
+    atomic_fetch_add(&raw_hits, 1);
+}
+
+int raw_sigprof_handler(void)
+{
+    struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)(void);
+        unsigned long mask;
+    } now, act;
+    long rc = syscall(SYS_rt_sigaction, SIGPROF, NULL, &now, 8); /* x86-64 wants a restorer: libc's */
+    act = now;
+    act.handler = raw_handler;
+    act.flags &= ~(unsigned long)SA_SIGINFO;
+    return (int)(rc != 0 ? rc : syscall(SYS_rt_sigaction, SIGPROF, &act, NULL, 8));
+}
+
+int raw_sigprof_hits(void)
+{
+    return atomic_load(&raw_hits);
 }

@@ -164,8 +164,8 @@ static void *lookup(void *handle, const char *symbol)
         return (void *)(uintptr_t)get_version;
     if (strcmp(symbol, "_PyRuntime") == 0)
         return (void *)probed.runtime;
-    if (strncmp(symbol, "_Py_AddToAll", 12) == 0 || strncmp(symbol, "_Py_PrintRef", 12) == 0)
-        return has_trace_refs ? (void *)(uintptr_t)get_version : NULL;
+    if (strcmp(symbol, "PyType_Type") == 0) /* behind two more words in a build with trace-refs */
+        return (void *)(probed.type_type + (has_trace_refs ? 16 : 0));
     return (void *)probed.code_type;
 }
 
