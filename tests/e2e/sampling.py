@@ -1,23 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What is sampled: threads however created, native code, exact stacks, recursion, names, accounting."""
-import collections
 import os
-import re
-import shutil
-import struct
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, Profile, Skip, case, main  # noqa: E402,F401
+from sp import BUSY, CASES, Skip, case, main, need_frames  # noqa: E402,F401
 
 UNKNOWN = "(python)"
-
-
-def need_frames(b):
-    if not b.known:
-        raise Skip("this version's frames are not known")
 
 
 @case
@@ -29,80 +19,6 @@ def basic(b):
     name = ("<module>", "f", "busy") if b.known else (UNKNOWN,)
     assert p.stacks()[name] >= 0.9 * 400e6, p.stacks()
     assert p.block["prompt"] > 0.9
-
-
-@case
-def unknown_version(b):
-    if b.known:
-        raise Skip("a known version")
-    r = b.run(BUSY + "busy(0.2)\nprint('unharmed')\n")
-    assert r.out == "unharmed\n"
-    assert r.err.count("spprof:") == 1 and "cannot be looked into" in r.err, r.err
-    assert r.profile().share(UNKNOWN) > 0.5
-
-
-@case
-def layout_mismatch(b):
-    """A version that is not known, or a layout that is not what the version says: one line, CPU by thread, no harm."""
-    need_frames(b)
-    if b"libpython" not in open(os.path.realpath(b.python), "rb").read():
-        raise Skip("a static build's Py_GetVersion cannot be replaced")
-    fake = os.path.join(b.build, "tests/libfake_version.so")
-    versions = ["3.99.1 (fake)", "3.8.1", "2.7.18"] + (["3.13.0 (fake)"] if b.version < (3, 13) else [])
-    for version in versions:
-        r = b.run(BUSY + "busy(0.15)\nprint('unharmed')\n", preload=fake, FAKE_VERSION=version)
-        assert r.out == "unharmed\n"
-        assert r.err.count("spprof:") == 1 and "cannot be looked into" in r.err, (version, r.err)
-        p = r.profile()
-        assert p.total_ns()[UNKNOWN] + p.block["cpu"]["not_sampled"] > 0.1e9, (version, p.block)
-
-
-@case
-def refused_build(b):
-    """--with-trace-refs puts two pointers before every object's count."""
-    r = b.run(BUSY + "busy(0.15)\nprint('unharmed')\n")
-    assert r.out == "unharmed\n" and r.err.count("spprof:") == 1 and "--with-trace-refs" in r.err, r.err
-    assert r.profile().total_ns()[UNKNOWN] > 0.05e9
-
-
-@case
-def newer_release(b):
-    """A release newer than any that was looked at is taken at its word, and from 3.13 on by its own description."""
-    need_frames(b)
-    if b"libpython" not in open(os.path.realpath(b.python), "rb").read():
-        raise Skip("a static build's Py_GetVersion cannot be replaced")
-    r = b.run(BUSY + "busy(0.2)\n", preload=os.path.join(b.build, "tests/libfake_version.so"),
-              FAKE_VERSION="%d.%d.99 (newer)" % b.version)
-    p = r.profile()
-    assert r.err == "" and p.total_ns()["busy"] > 0.1e9 and p.block["python"] == "%d.%d.99" % b.version, (r.err, p.total_ns())
-
-
-@case
-def own_description_differs(b):
-    """From 3.13 on a build describes its layout: what contradicts our table is not looked into."""
-    need_frames(b)
-    if b.version < (3, 13):
-        raise Skip("this version does not describe itself")
-    real = os.path.realpath(b.python)
-    library = subprocess.run([b.python, "-c", "import sysconfig as s; print(s.get_config_var('LIBDIR'), s.get_config_var('INSTSONAME'))"],
-                             capture_output=True, text=True).stdout.split()
-    described = real if b"xdebugpy" in open(real, "rb").read() else os.path.join(*library)
-    data = bytearray(open(described, "rb").read())
-    at = next(m.start() for m in re.finditer(b"xdebugpy", data) if data[m.start() + 11] == 3)  # a version follows
-    word = {13: 33, 14: 36, 15: 44}[b.version[1]]  # interpreter_frame.owner
-    assert struct.unpack_from("<Q", data, at + 8 * word)[0] in (70, 74, 78)
-    struct.pack_into("<Q", data, at + 8 * word, 66)
-    copy = os.path.join(b.fresh(), os.path.basename(described))
-    open(copy, "wb").write(data)
-    shutil.copymode(described, copy)
-    prefix = subprocess.run([b.python, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True).stdout.strip()
-    if described == real:
-        r = b.run(BUSY + "busy(0.15)\nprint('unharmed')\n", python=copy, PYTHONHOME=prefix)
-    else:
-        r = b.run(BUSY + "busy(0.15)\nprint('unharmed')\n", LD_LIBRARY_PATH=os.path.dirname(copy))
-    assert r.out == "unharmed\n" and r.err.count("spprof:") == 1 and "own description" in r.err, r.err
-    p = r.profile()
-    assert p.total_ns()[UNKNOWN] + p.block["cpu"]["not_sampled"] > 0.1e9, p.block
 
 
 @case
@@ -313,86 +229,6 @@ for t in ts: t.join()
             others = {"spin", "digest", "crunch", "python_only"} - {f}
             assert not others & set(stack), (f, stack)
         assert p.total_ns(i)[f] > 0.7 * p.profiles[i]["endValue"], (f, p.stacks(i))
-
-
-@case
-def subinterpreters(b):
-    """On the main thread and on another, a sub-interpreter's own stack is shown."""
-    need_frames(b)
-    p = b.run("""
-import sys, threading
-try: import _interpreters as I
-except ImportError: import _xxsubinterpreters as I
-code = '''
-import time
-def sub_busy():
-    end = time.thread_time() + 0.25
-    while time.thread_time() < end: pass
-def sub_main(): sub_busy()
-sub_main()
-'''
-def caller():
-    i = I.create()
-    (I.exec if hasattr(I, 'exec') else I.run_string)(i, code)
-    I.destroy(i)
-caller()
-def own_busy():
-    import time
-    end = time.thread_time() + 0.12
-    while time.thread_time() < end: pass
-own_busy()
-t = threading.Thread(target=caller, name='other'); t.start(); t.join()
-""").profile()
-    # a thread that runs in two interpreters has a profile for each; one that only passes time in another has one
-    for name in ("MainThread", "other"):
-        own = [i for i, q in enumerate(p.profiles) if q["name"].startswith(name + " [interpreter ")]
-        assert len(own) == 1, [q["name"] for q in p.profiles]
-        assert p.stacks(own[0])[("<module>", "sub_main", "sub_busy")] > 0.18e9, p.stacks(own[0])
-        assert re.fullmatch(name + r" \[interpreter [1-9]\d*\] \(tid \d+\)", p.profiles[own[0]]["name"])
-    main = p.stacks(p.thread("MainThread"))
-    assert not any("sub_busy" in s for s in main) and main[("<module>", "own_busy")] > 0.08e9, main
-    for t in p.block["threads"]:
-        assert ("interpreter" in t) == ("[interpreter" in t["name"]), t
-        if "interpreter" in t:
-            assert 0 < t["samples"] and t["cpu"] > 0.18e9, t
-    assert p.profiles[0]["name"] == "All threads (2)" and sum(t["samples"] for t in p.block["threads"]) == p.block["samples"]
-
-
-@case
-def tasks(b):
-    """SPPROF_TASKS=1: a stack begins with the task it runs in, under its name of that moment."""
-    need_frames(b)
-    r = b.run("""
-import asyncio, time
-class Mine(asyncio.Task): pass
-def burn(s):
-    end = time.thread_time() + s
-    while time.thread_time() < end: pass
-async def inner():
-    for _ in range(10):
-        burn(0.02); await asyncio.sleep(0)
-async def work(): await inner()
-async def main():
-    loop = asyncio.get_running_loop()
-    made = [asyncio.create_task(work(), name="alpha"), asyncio.create_task(work()), Mine(work(), loop=loop, name="caf\u00e9"),
-            asyncio.tasks._PyTask(work(), loop=loop, name="pure")]
-    await asyncio.gather(*made)
-    made[1].get_name()
-asyncio.run(main())
-burn(0.2)
-""", SPPROF_TASKS=1)
-    sums = collections.Counter()
-    p = r.profile()
-    for stack, ns in p.stacks().items():
-        if stack[-1:] == ("burn",):
-            sums[stack[0] if stack[0].startswith("task ") else "inner" in stack] += ns
-    if b.version < (3, 14) or b.free_threaded:
-        assert r.err.count("spprof:") == 1 and "SPPROF_TASKS=1 has no effect" in r.err, r.err
-        assert sums.keys() == {True, False}, sums
-        return
-    assert sums.keys() == {"task alpha", "task Task-2", "task caf\u00e9", True, False}, sums
-    assert all(0.12e9 < ns for ns in sums.values()), sums
-    assert not any(f["name"].startswith("task ") and "file" in f for f in p.frames)
 
 
 @case

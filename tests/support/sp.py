@@ -154,6 +154,11 @@ class Bench:
         return Result(r.returncode, out, err, directory)
 
 
+def need_frames(b):
+    if not b.known:
+        raise Skip("this version's frames are not known")
+
+
 def clean_env():
     drop = ("PYTHON", "SPPROF", "LD_")
     env = {k: v for k, v in os.environ.items() if not k.startswith(drop)}

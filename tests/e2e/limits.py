@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Limits, places and loads that a production host may have: the program's result is the plain one, and the profile is
+somewhere, or one line says why not."""
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import CASES, WORK, Profile, Skip, case, complete, main, spent  # noqa: E402,F401
+
+HEAD = WORK + "import os, sys, time, threading, signal\n"
+
+
+def same(b, program, files=1, lines=0, check_files=True, **kw):
+    """Exit status and stdout as without the library; so many profiles, and so many lines of ours."""
+    plain = b.run(HEAD + program, preload=False, check=False, **kw)
+    ours = b.run(HEAD + program, check=False, SPPROF_VERBOSE=None, **kw)
+    assert (plain.code, plain.out) == (ours.code, ours.out), (plain.code, plain.out, plain.err, ours.code, ours.out, ours.err)
+    said = [line for line in ours.err.splitlines() if line.startswith("spprof:") and "cannot be looked into" not in line]
+    assert len(said) == lines, ours.err
+    if check_files:
+        assert len(ours.files()) == files, (ours.files(), ours.err)
+        for p in ours.profiles():
+            assert p.total() > 0
+    return ours
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+
+
+def limit(what, value):
+    return lambda: resource.setrlimit(what, (value, value))
+
+
+@case
+def small_limits(b):
+    """Stack, core size, descriptors at the end of the run: none of them is ours to use up."""
+    same(b, "print('ok')", preexec=limit(resource.RLIMIT_STACK, 512 << 10))
+    same(b, "print('ok')", preexec=limit(resource.RLIMIT_CORE, 0))
+    same(b, "print('ok')", preexec=limit(resource.RLIMIT_NPROC, 1) if os.geteuid() else None)
+    r = same(b, "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)); print('ok')", files=0, lines=1)
+    assert "too many open files" in r.err and "lost" in r.err, r.err
+
+
+@case
+def small_thread_stacks(b):
+    same(b, """
+threading.stack_size(64 << 10)
+def loop():
+    end = time.thread_time() + 0.05
+    while time.thread_time() < end: pass
+for _ in range(5):
+    ts = [threading.Thread(target=loop) for i in range(8)]
+    for t in ts: t.start()
+    for t in ts: t.join()
+print('ok')
+""", SPPROF_INTERVAL="1ms")
+
+
+@case
+def places_that_change(b):
+    """The working directory removed, the user changed, the mask closed, the root changed before the end."""
+    r = same(b, "d = os.getcwd() + '/sub'; os.mkdir(d); os.chdir(d); os.rmdir(d); print('ok')")
+    r = same(b, "os.umask(0o777); print('ok')", check_files=os.geteuid() == 0)
+    assert [f for f in os.listdir(r.directory) if f.endswith(".json")]
+    elsewhere = tempfile.mkdtemp()
+    try:
+        os.chmod(elsewhere, 0o777)
+        same(b, "print('ok')", files=0, lines=2, SPPROF_OUT=os.path.join(b.fresh(), "gone", "p.json"), TMPDIR=elsewhere)
+        need_root()
+        os.chmod(b.directory, 0o755)
+        r = same(b, "os.setgid(65534); os.setuid(65534); print(os.getuid())", files=0, lines=1, TMPDIR=elsewhere)
+        assert "could not be written" in r.err and elsewhere in r.err, r.err
+        empty = b.fresh()
+        r = same(b, f"os.chroot({empty!r}); os.chdir('/'); print('ok')", files=0, lines=1, TMPDIR=elsewhere)
+        assert "is lost" in r.err, r.err
+    finally:
+        shutil.rmtree(elsewhere)
+
+
+@case
+def no_descriptors_left(b):
+    """closerange over everything, the standard streams included."""
+    r = same(b, "sys.stdout.flush(); os.closerange(0, 65536); work(); os._exit(5)")
+    assert r.code == 5 and r.err == ""
+
+
+@case
+def no_proc(b):
+    need_root()
+    source = b.write(HEAD + "print('ok')")
+    script = f"umount -l /proc && exec {b.python} {source}"
+    probe = subprocess.run(["unshare", "-m", "sh", "-c", "umount -l /proc"], capture_output=True)
+    if probe.returncode:
+        raise Skip("no mount namespaces")
+    r = b.run(None, command=["unshare", "-m", "sh", "-c", script])
+    assert r.out == "ok\n"
+    complete(b, r)
+
+
+@case
+def secure_execution(b):
+    """A set-user-ID program: the loader drops the preload, or the library is inert; nothing at all is to be seen."""
+    need_root()
+    real = os.path.realpath(b.python)
+    if b"libpython" in open(real, "rb").read():
+        raise Skip("a set-user-ID copy would not find its libpython")
+    d = tempfile.mkdtemp()
+    try:
+        os.chmod(d, 0o777)
+        copy = os.path.join(d, "python")
+        shutil.copy(real, copy)
+        os.chown(copy, 65533, 65533)
+        os.chmod(copy, 0o6755)
+        home = subprocess.run([b.python, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True).stdout.strip()
+        try:
+            r = b.run(None, command=["setpriv", "--reuid", "65534", "--clear-groups", copy, "-S", "-c", "print('ok')"], cwd=d, PYTHONHOME=home,
+                      check=False)
+        except PermissionError:
+            raise Skip("the interpreter cannot be entered by others")
+        if r.code != 0 and "spprof" not in r.err:
+            raise Skip("another user cannot run this interpreter")
+        assert (r.out, r.err, r.files()) == ("ok\n", "", []), (r.out, r.err)
+    finally:
+        shutil.rmtree(d)
+
+
+@case
+def planted_link(b):
+    """Somebody else's link in a directory where all may write is not followed."""
+    need_root()
+    d = b.fresh()
+    os.chmod(d, 0o1777)
+    target = os.path.join(b.fresh(), "precious")
+    with open(target, "w") as f:
+        f.write("precious")
+    link = os.path.join(d, "p.json")
+    os.symlink(target, link)
+    os.lchown(link, 65534, 65534)
+    r = same(b, "print('ok')", files=1, lines=1, cwd=d, SPPROF_OUT=link, check_files=False)
+    assert open(target).read() == "precious" and os.path.islink(link)
+    assert len([f for f in os.listdir(d) if f.startswith("spprof-")]) == 1, os.listdir(d)
+
+
+@case
+def full_disk_at_the_end(b):
+    """No space where the profile should go: it goes to TMPDIR, a line says so; nothing half-written stays."""
+    need_root()
+    full, spare = tempfile.mkdtemp(), tempfile.mkdtemp()
+    source = b.write(HEAD + "print('ok')")
+    script = f"""
+mount -t tmpfs -o size=64k none {full} || exit 77
+dd if=/dev/zero of={full}/x bs=1k count=64 2>/dev/null
+LD_PRELOAD={b.library} SPPROF_OUT={full}/p.json TMPDIR={spare} {b.python} {source}; echo $?; ls {full}
+"""
+    try:
+        r = b.run(None, command=["unshare", "-m", "sh", "-c", script], preload=False, check=False)
+        if r.code == 77 or "unshare" in r.err:
+            raise Skip("no mount namespaces")
+        assert r.out == "ok\n0\nx\n", r.out
+        assert "no space left" in r.err and len(os.listdir(spare)) == 1, r.err
+        complete_file = Profile(os.path.join(spare, os.listdir(spare)[0]))
+        assert spent(b, complete_file) > 0.08e9
+    finally:
+        shutil.rmtree(full)
+        shutil.rmtree(spare)
+
+
+@case
+def spawn_storm(b):
+    """vfork, posix_spawn, system, popen, fork and exec, daemons, while threads are sampled: no zombie, no leak."""
+    r = b.run(HEAD + """
+import subprocess
+stop = False
+def busy_thread():
+    while not stop: work()
+threads = [threading.Thread(target=busy_thread) for _ in range(2)]
+for t in threads: t.start()
+for i in range(25):
+    subprocess.run(["/bin/true"])
+    subprocess.run("exit 0", shell=True)
+    os.system("exit 0")
+    with os.popen("echo x") as f: f.read()
+    os.waitpid(os.posix_spawn("/bin/true", ["true"], os.environ), 0)
+    pid = os.fork()
+    if pid == 0: os.execv("/bin/true", ["true"])
+    os.waitpid(pid, 0)
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    if os.fork(): os._exit(0)
+    work(); os._exit(0)
+os.waitpid(pid, 0)
+stop = True
+for t in threads: t.join()
+try: print(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError: print('no zombie')
+time.sleep(0.5)
+print(open('/proc/self/timers').read().count('ClockID:'), len(os.listdir('/proc/self/fd')))
+""", SPPROF_INTERVAL="1ms")
+    assert r.out == "no zombie\n1 4\n", r.out
+    names = [os.path.basename(f) for f in r.files()]
+    assert len(names) >= 3 and not [f for f in os.listdir(r.directory) if "tmp-" in f], names
+
+
+@case
+def libraries_come_and_go(b):
+    """dlopen and dlclose in one thread, exceptions and thread exits by unwinding in others."""
+    lib = os.path.join(b.build, "tests/libspin.so")
+    same(b, f"""
+import ctypes, _ctypes
+def load():
+    for i in range(300):
+        h = _ctypes.dlopen({lib!r}, 1); _ctypes.dlclose(h)
+keep = ctypes.CDLL({lib!r})
+def unwind():
+    for i in range(100): keep.spin_in_thread(1, 2)
+def errors():
+    def deep(n):
+        if n: deep(n - 1)
+        else: raise ValueError
+    for i in range(3000):
+        try: deep(20)
+        except ValueError: pass
+ts = [threading.Thread(target=f) for f in (load, unwind, errors, errors)]
+for t in ts: t.start()
+for t in ts: t.join()
+print('ok')
+""", SPPROF_INTERVAL="1ms")
+
+
+@case
+def cpp_exceptions(b):
+    """C++ exceptions thrown and caught while ticks come."""
+    compiler = shutil.which("c++")
+    if not compiler:
+        raise Skip("no C++ compiler")
+    library = os.path.join(b.directory, "libthrow.so")
+    source = """
+struct E { int v; };
+static int deep(int n) { struct Guard { ~Guard() { asm volatile(""); } } g; if (n == 0) throw E{1}; return deep(n - 1) + 1; }
+extern "C" int throws(int times) { int sum = 0; for (int i = 0; i < times; i++) try { deep(10); } catch (E &e) { sum += e.v; } return sum; }
+"""
+    made = subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-x", "c++", "-", "-o", library], input=source, text=True, capture_output=True)
+    if made.returncode:
+        raise Skip("the C++ compiler has no library")
+    same(b, f"""
+import ctypes
+lib = ctypes.CDLL({library!r})
+out = []
+ts = [threading.Thread(target=lambda: out.append(lib.throws(20000))) for _ in range(3)]
+for t in ts: t.start()
+for t in ts: t.join()
+print(out)
+""", SPPROF_INTERVAL="100us")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

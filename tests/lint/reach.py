@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What fork handlers and the writer of a dying process can reach, by the library's machine code: from each root below
+through every direct call. They may use system calls and the libc functions listed here, all of which are plain code: a
+lock, an allocation or stdio there can hang a child or a crash for ever.
+
+usage: reach.py LIBSPPROF_SO
+"""
+import re
+import subprocess
+import sys
+
+# Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer.
+ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", "standin", "foreign",
+         "sp_lifecycle_finish", "sp_lifecycle_finish_and_exit", "write_file", "sink_fd", "writer_cpu_ns", "_exit", "sigaction", "signal",
+         "execve", "sigprocmask", "pthread_sigmask"]
+# libc functions that touch nothing but their arguments, or are bare system calls
+PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "strnlen", "strcmp", "strncmp", "strchr", "strrchr", "strcspn",
+         "strspn", "sigfillset", "sigemptyset", "sigaddset", "sigdelset", "sigismember", "clock_gettime", "__errno_location",
+         "__stack_chk_fail"}
+# function -> why it may call through a pointer, or what is behind it
+INDIRECT = {
+    "sp_handler": "see sigsafe.py", "sp_walk_python": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
+    "adopt": "engine", "sp_adopt_scan": "engine", "end_gone": "engine", "start_child": "engine", "quieten": "engine",
+    "child_ticks": "engine", "after_fork_in_child": "engine", "sp_hook_mask_thread_started": "engine", "now_blocked": "engine",
+    "will_unblock": "engine", "change_mask": "libc's own sigprocmask, a system call", "write_to": "writer: write_file is a root",
+    "write_somewhere": "writer", "publish_series": "writer", "sp_output_write": "writer", "write_temporary": "writer",
+    "sp_out_mem": "sink: sink_fd is a root", "sp_out_finish": "sink", "flush": "sink", "sp_out_str": "sink", "sp_out_u64": "sink",
+    "sp_out_i64": "sink", "sp_out_char": "sink", "sp_hook_mask_pass_on": "engine",
+    "put_cpu": "writer_cpu_ns is a root", "write_file": "the same", "put_identity": "the same",
+    "join": "emit functions of speedscope.c and view_bound.c", "flush_window": "emit", "flush_run": "emit", "join_thread": "emit",
+    "sp_view_each_entry": "emit", "sp_view_each_stack": "emit", "count_all": "emit", "each": "emit",
+    "foreign": "the program's own handler", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
+    "sp_py_touch": "CPython's load from thread-local storage",
+}
+# function -> why what it reaches beyond is not followed
+STOPS = {
+    "sp_real_find": "looked up at start for all that a handler can call (sp_hook_*_resolve)",
+}
+
+
+def graph(library):
+    calls, libc, indirect, function = {}, {}, set(), None
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", library], check=True, capture_output=True, text=True).stdout
+    for line in text.splitlines():
+        m = re.match(r"[0-9a-f]+ <(.+)>:", line)
+        if m:
+            function = m.group(1).split("@@")[0]
+            calls.setdefault(function, set())
+            continue
+        m = re.search(r"\t(call|jmp|j\w+|lea)\s+(.*)", line)
+        if not m or function is None:
+            continue
+        operation, operand = m.groups()
+        target = re.search(r"<([^>+]+)(\+0x[0-9a-f]+)?>", operand)
+        if operation == "lea" or (operation not in ("call", "jmp") and not target):
+            continue
+        if operand.startswith("*"):
+            got = re.search(r"# [0-9a-f]+ <([^@>]+)@", operand)
+            if got:
+                libc.setdefault(function, set()).add(got.group(1))
+            else:
+                indirect.add(function)
+        elif target:
+            name = target.group(1)
+            if name.endswith("@plt"):
+                libc.setdefault(function, set()).add(name[:-4])
+            elif name.split("@@")[0] != function:
+                calls[function].add(name.split("@@")[0])
+    return calls, libc, indirect
+
+
+def main(library):
+    calls, libc, indirect = graph(library)
+    problems, seen = [], {}
+    roots = [r for r in ROOTS if r in calls]
+    if len(roots) < len(ROOTS) - 6:
+        problems.append(f"only these roots have code of their own: {roots}")
+    todo = [(r, r) for r in roots]
+    while todo:
+        function, path = todo.pop()
+        if function in seen or function in STOPS:
+            continue
+        seen[function] = path
+        for name in sorted(libc.get(function, ())):
+            if name in calls:  # our own, which the program may stand before in turn
+                todo.append((name, f"{path} > {name}"))
+            elif name not in PLAIN:
+                problems.append(f"{path} calls {name}")
+        plain_name = re.sub(r"\.(part|constprop|isra|cold).*", "", function)
+        if function in indirect and plain_name not in INDIRECT:
+            hooks = plain_name in ROOTS or path.split(" > ")[-1] in ROOTS
+            uses_real = any(c in STOPS for c in calls[function])
+            if not (hooks or uses_real):
+                problems.append(f"{path} calls through a pointer")
+        todo += [(c, f"{path} > {c}") for c in calls[function]]
+    for p in problems:
+        print(p)
+    print(f"{len(seen)} functions are reached from {len(roots)} roots, {len(problems)} problems")
+    return 1 if problems or len(seen) < 60 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
