@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""AddressSanitizer and UndefinedBehaviorSanitizer: the unit tests, and the library under real interpreters.
+"""AddressSanitizer and UndefinedBehaviorSanitizer: the unit tests, and the library under real interpreters. ThreadSanitizer:
+the store's tables, which threads fill at once.
 
 usage: sanitizers.py SOURCE_DIR BUILD_DIR PYTHON...
 """
@@ -16,11 +17,17 @@ source, build, *pythons = sys.argv[1:]
 subprocess.run(["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_C_COMPILER=gcc", "-DSPPROF_COMMAND=OFF",
                 "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"],
                check=True, stdout=subprocess.DEVNULL)
-units = ["unit_config", "unit_names", "unit_lines", "unit_store", "unit_writer"]
+units = ["unit_config", "unit_names", "unit_lines", "unit_walk", "unit_store", "unit_salvage", "unit_writer"]
 subprocess.run(["cmake", "--build", build, "--target", "spprof_library", *units], check=True, stdout=subprocess.DEVNULL)
 env = dict(clean_env(), ASAN_OPTIONS="detect_leaks=0", SPPROF_TEST_GOLDEN=os.path.join(source, "tests/golden/speedscope.json"))
 for unit in units:
     subprocess.run([os.path.join(build, "tests/unit", unit)], check=True, env=env)
+
+threads = build + "-threads"
+subprocess.run(["cmake", "-S", source, "-B", threads, "-G", "Ninja", "-DCMAKE_C_COMPILER=gcc", "-DSPPROF_COMMAND=OFF",
+                "-DCMAKE_C_FLAGS=-fsanitize=thread -fno-omit-frame-pointer"], check=True, stdout=subprocess.DEVNULL)
+subprocess.run(["cmake", "--build", threads, "--target", "unit_store"], check=True, stdout=subprocess.DEVNULL)
+subprocess.run([os.path.join(threads, "tests/unit/unit_store")], check=True, env=dict(clean_env(), TSAN_OPTIONS="halt_on_error=1"))
 
 PROGRAM = """
 import threading, time, os, json, asyncio

@@ -181,9 +181,11 @@ def accounting(b):
         assert process <= used * 1.01 and used - process < 0.01 * process + 40e6, (n, ms, interval, process, used)
         if ms >= 2:
             threads = {t["name"]: t["cpu"] for t in p.block["threads"] if "name" in t}
-            for name, ns in own.items():
-                if name in threads:  # beyond 200 they are together
-                    assert abs(threads[name] - ns) <= 0.01 * ns + 400e3, (name, threads[name], ns)
+            # beyond 200 they are together. A virtual machine that was held up in a thread's last microseconds counts as CPU
+            # after that thread's own reading: one in a hundred may be off by that, in the one direction.
+            off = [(name, threads[name], ns) for name, ns in own.items() if name in threads and
+                   abs(threads[name] - ns) > 0.01 * ns + 400e3]
+            assert len(off) <= len(own) / 100 and all(seen > ns for _, seen, ns in off), off
         assert p.block["cpu"]["thread_start_end"] <= 0.08 * used + 5e6, p.block["cpu"]
 
 
