@@ -108,7 +108,10 @@ static void install_sigprof(void)
 bool sp_hook_signal_is_ours(void)
 {
     struct sigaction now;
-    return real_sigaction_call(SIGPROF, NULL, &now) != 0 || now.sa_sigaction == sp_handler;
+    if (real_sigaction_call(SIGPROF, NULL, &now) != 0 || now.sa_sigaction == sp_handler)
+        return true;
+    /* another thread is just spawning a process that is to ignore it */
+    return now.sa_handler == SIG_IGN && wanted[SIGPROF].sa_handler == SIG_IGN;
 }
 
 /* ---- stand-ins */

@@ -61,6 +61,8 @@ def tries():
     finally: plain(1)
 compiled = compile('def f(a):\n return [b for b in (1, 2)]\nf(1)\n', '<c>', 'exec')
 def round(k):
+    if k % 2 == 0: loop.run_until_complete(tasks())
+    deep(400 if k % 4 == 0 else 30)  # across the end of a chunk of the data stack
     plain(8); star(3, **{}); list(gen(4)); list(delegating(3)); drive(co())
     tries()
     s = Sub(3); s.p; s.missing; s + s; s(2); list(s); list(map(plain, [1, 2])); sorted([3, 1, 2], key=lambda x: -x)
@@ -75,8 +77,6 @@ def round(k):
     g = gen(3); next(g); g.close()
     a = []; a.append(a); a.append(Sub(1)); del a
     if k % 8 == 7: gc.collect()
-    if k % 2 == 0: loop.run_until_complete(tasks())
-    deep(400 if k % 4 == 0 else 30)  # across the end of a chunk of the data stack
 def deep(n): return deep(n - 1) if n else plain(1)
 def run():
     for k in range(3): round(k)
