@@ -168,6 +168,19 @@ SP_INLINE bool sp_py_is_base(const struct sp_py_chunks *c, uintptr_t frame, int 
     return c->n == SP_PY_MAX_CHUNKS || (chunk == (int)c->n - 1 && frame - c->at[chunk].from <= 8);
 }
 
+/* 3.11, 3.12: the frame that was current when the innermost evaluation loop began, from the cframe below its own:
+ * {current_frame, previous} lie side by side. The loop's first frame, or its shim, links to that and nothing else; a
+ * chain that skips a running generator does not. False: there is no such cframe. */
+SP_INLINE bool sp_py_outer_frame(const struct sp_py_layout *l, uintptr_t tstate, struct sp_py_walk *w, uintptr_t *frame)
+{
+    uintptr_t below = sp_peek(sp_peek(tstate + l->ts_frame) + l->cframe_frame + 8u);
+    if (below != tstate + l->ts_root_cframe && !sp_py_on_stack(w, below, 24) &&
+        !(sp_py_plausible(below) && sp_py_can_read(w, below, 24)))
+        return false;
+    *frame = sp_peek(below + l->cframe_frame);
+    return true;
+}
+
 /* 3.11 on: the chain of _PyInterpreterFrame that starts at `frame`. */
 SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t tstate, uintptr_t frame,
                                               struct sp_py_walk *w, const struct sp_py_family family)
@@ -181,6 +194,10 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
     uint32_t n_in_chunks = 0;
     bool fresh = false; /* the newest frame has not executed an instruction */
     bool at_bottom = false;
+    bool in_loop = family.links_late; /* still among the frames of the innermost evaluation loop */
+    uintptr_t outer = 0;
+    if (in_loop && !sp_py_outer_frame(l, tstate, w, &outer))
+        return SP_PY_BAD_FRAME;
     uint32_t steps = 2 * w->cap + 64; /* shims and helpers are not pushed: bounded on their own */
 
     while (frame) {
@@ -210,6 +227,9 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
         if (owner >= SP_PY_OWNER_SHIM) {
             if (family.has_is_entry || owner > 8)
                 return SP_PY_BAD_FRAME;
+            if (in_loop && previous != outer)
+                return SP_PY_BAD_FRAME;
+            in_loop = false;
             at_bottom = true;
         } else {
             uintptr_t code = sp_peek(frame + l->fr_code) & (family.tagged ? ~(uintptr_t)7 : ~(uintptr_t)0);
@@ -229,6 +249,9 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
                 last_in_chunk = frame;
             }
             at_bottom = family.has_is_entry && sp_peek_u8(frame + l->fr_is_entry) == 1;
+            if (at_bottom && in_loop && previous != outer)
+                return SP_PY_BAD_FRAME;
+            in_loop = in_loop && !at_bottom;
             /* CO_NO_MONITORING_EVENTS marks _Py_InitCleanup (Objects/codeobject.c, 3.13) */
             bool helper = family.has_init_cleanup && (sp_peek_u32(code + l->co_flags) & 0x2000000);
             if (!helper && !sp_py_push(w, code, offset))

@@ -36,7 +36,7 @@ static void list_places(const struct fake *f, const uintptr_t code[4], uintptr_t
         may_change(l, generator, l->fr_bytes);
     may_change(l, f->tstate + l->ts_frame, 8);
     if (l->ts_root_cframe)
-        may_change(l, f->tstate + l->ts_root_cframe, 24);
+        may_change(l, f->cframe, 24);
     for (int i = 0; i < 4; i++) {
         may_change(l, (code[i] + l->co_flags) & ~7ul, 8);
         if (l->co_frame_words)

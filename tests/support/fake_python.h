@@ -20,6 +20,7 @@ struct fake {
     uintptr_t runtime, interp, tstate, type_type, code_type, frame_type, str_type, int_type;
     uintptr_t chunk, top; /* data stack: the chunk, the next frame's place */
     uintptr_t newest;     /* frame */
+    uintptr_t cframe;     /* 3.11, 3.12 */
 };
 
 static inline uintptr_t fake_alloc(struct fake *f, size_t bytes)
@@ -138,10 +139,12 @@ static inline void fake_frame(struct fake *f, uintptr_t at, uintptr_t code, uint
     if (l->fr_is_entry && !f->newest)
         *(uint8_t *)(at + l->fr_is_entry) = 1;
     f->newest = at;
-    if (l->cframe_frame || l->ts_root_cframe) {
-        uintptr_t cframe = f->tstate + l->ts_root_cframe;
-        fake_put(f->tstate + l->ts_frame, cframe);
-        fake_put(cframe + l->cframe_frame, at);
+    if (l->ts_root_cframe) { /* one evaluation loop: its cframe, and the root's below */
+        if (!f->cframe)
+            f->cframe = fake_alloc(f, 32);
+        fake_put(f->tstate + l->ts_frame, f->cframe);
+        fake_put(f->cframe + l->cframe_frame, at);
+        fake_put(f->cframe + l->cframe_frame + 8u, f->tstate + l->ts_root_cframe);
     } else {
         fake_put(f->tstate + l->ts_frame, at);
     }

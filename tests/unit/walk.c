@@ -62,6 +62,40 @@ static void a_generator_runs(void)
     }
 }
 
+/* 3.11, 3.12: a generator that runs calls a function. The new frame lies behind the generator's caller, and until its link
+ * is stored it may point there: a chain that looks whole and lacks the generator. */
+static void a_running_generator_is_not_skipped(void)
+{
+    CHECK(sp_os_probe_init());
+    uint32_t layouts = 0;
+    EACH_LAYOUT(l) {
+        if (!l->ts_root_cframe)
+            continue;
+        layouts++;
+        struct fake f = fake_new(l);
+        uintptr_t caller = fake_code(&f, "caller", "/m.py", 30, 3), gen = fake_code(&f, "gen", "/m.py", 8, 5),
+                  callee = fake_code(&f, "callee", "/m.py", 8, 5);
+        fake_shim(&f);
+        fake_call(&f, caller, 2);
+        uintptr_t caller_frame = f.newest, outer = f.cframe, gen_frame = fake_alloc(&f, 512);
+        f.cframe = fake_alloc(&f, 32); /* the generator's own evaluation loop */
+        if (l->minor == 12)
+            fake_shim(&f);
+        fake_frame(&f, gen_frame, gen, 4, 1);
+        if (l->fr_is_entry)
+            *(uint8_t *)(gen_frame + l->fr_is_entry) = 1;
+        fake_call(&f, callee, 0);
+        uintptr_t leaf = f.newest;
+        fake_put(leaf + l->fr_instr, callee + l->co_code - 2u); /* it has not begun */
+        fake_put(f.cframe + l->cframe_frame + 8u, outer);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_OK);
+        CHECK(w.n == 3 && w.frames[1].code == gen);
+        fake_put(leaf + l->fr_previous, caller_frame);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_BAD_FRAME);
+    }
+    CHECK_EQ(layouts, 2);
+}
+
 /* 3.13 on: C() leaves a frame that is nobody's function. */
 static void the_helper_of_a_constructor_is_skipped(void)
 {
@@ -188,6 +222,7 @@ static void which_builds_are_accepted(void)
 const struct unit_case unit_cases[] = {
     {"a_stack", a_stack},
     {"a_generator_runs", a_generator_runs},
+    {"a_running_generator_is_not_skipped", a_running_generator_is_not_skipped},
     {"the_helper_of_a_constructor_is_skipped", the_helper_of_a_constructor_is_skipped},
     {"copies_of_the_bytecode", copies_of_the_bytecode},
     {"strings_of_every_kind", strings_of_every_kind},
