@@ -85,7 +85,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def serve(run, command, port, requests=200, clients=4, stop=signal.SIGTERM, codes=(0,)):
+def serve(run, command, port, requests=200, clients=4, stop=signal.SIGTERM, codes=(0,), meanwhile=lambda: None):
     """Starts a server, asks it `requests` times, stops it: the answers, sorted."""
     server = subprocess.Popen(command, cwd=run.directory, env=run.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     answers, failed = [], []
@@ -108,6 +108,7 @@ def serve(run, command, port, requests=200, clients=4, stop=signal.SIGTERM, code
         threads = [threading.Thread(target=client, args=(k,)) for k in range(clients)]
         [t.start() for t in threads]
         [t.join() for t in threads]
+        meanwhile()
         server.send_signal(stop)
         output = server.communicate(timeout=60)[0].decode(errors="replace")
     finally:
@@ -128,6 +129,8 @@ def check(name, python, library):
             print(f"  {name}: {'preloaded' if preload else 'plain'} {time.time() - started:.1f} s" + (f", {n} profiles" if preload else ""))
         finally:
             run.close()
+    if isinstance(results[0], dict):
+        results = [{k: r.get(k) for k in {**results[0], **results[1]} if results[0].get(k) != results[1].get(k)} for r in results]
     assert results[0] == results[1], f"{name}: plain {str(results[0])[:800]}\npreloaded {str(results[1])[:800]}"
 
 

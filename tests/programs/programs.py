@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 from harness import BUSY, Skip, free_port, main, program, serve
 
@@ -60,7 +61,8 @@ def only_whole_chains(run):
             assert [s.split("_")[1] for s in mine] == ["root", "middle", "leaf"][:len(mine)], stack
             chains += ns
         lost = sum(n for why, n in p.block["losses"]["unwalkable"].items() if why != "finalizing")
-        assert lost <= 0.02 * p.block["samples"] + 2, p.block["losses"]
+        # Between two greenlets no stack is whole: about one tick in a hundred here, of some hundred.
+        assert lost <= 0.03 * p.block["samples"] + 6, p.block["losses"]
     assert chains > 0.1e9, run.functions()
 
 
@@ -248,6 +250,39 @@ async def app(scope, receive, send):
     return got
 
 
+# Sampled: both ends. Many short requests over kept connections, each with time limits.
+@program
+def httpx(run):
+    run.write(WSGI + """
+async def app(scope, receive, send):
+    if scope["type"] != "http": return
+    body = b"%d" % len(scope["query_string"])
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+""", "asgi.py")
+    port = free_port()
+    client = run.write("""
+import anyio, httpx, sys
+url = "http://127.0.0.1:%s/?n=" % sys.argv[1]
+async def ask(client, k, got):
+    for n in range(k, 1200, 4): got.append((n, (await client.get(url + str(n))).text))
+async def main():
+    got = []
+    async with httpx.AsyncClient(timeout=20) as client, anyio.create_task_group() as group:
+        for k in range(4): group.start_soon(ask, client, k, got)
+    return sorted(got)
+with httpx.Client(timeout=20) as client:
+    print([client.get(url + str(n)).text for n in range(400)] == [str(len("n=%d" % n)) for n in range(400)])
+for backend in ("asyncio", "trio"):
+    print(backend, anyio.run(main, backend=backend) == [(n, str(len("n=%d" % n))) for n in range(1200)])
+""", "client.py")
+    asked = []
+    serve(run, ["uvicorn", "asgi:app", "--port", str(port), "--log-level", "warning"], port, requests=4, codes=(0, -15),
+          meanwhile=lambda: asked.append(run.do(run.python, client, str(port), timeout=120)))
+    run.seen("ask", "app", least=0.05e9)
+    return asked[0]
+
+
 @program
 def uwsgi(run):
     run.write(WSGI, "wsgi.py")
@@ -375,30 +410,49 @@ print(sorted(done))
 
 
 # ---- other people's tests
-def passed(out):
-    return re.findall(r"\d+ (?:passed|failed|error\w*|skipped|xfailed)", out.splitlines()[-1] if out else "")
+def outcomes(run, *arguments, least):
+    """pytest's result of each test, by its id; at least `least` of them pass."""
+    xml = os.path.join(run.directory, "outcomes.xml")
+    out = run.do("pytest", "-q", "-p", "no:cacheprovider", "--junit-xml", xml, *arguments, code=None)
+    cases = {f"{c.get('classname')}::{c.get('name')}": sorted(e.tag for e in c if e.tag in ("failure", "error", "skipped"))
+             for c in ElementTree.parse(xml).iter("testcase")}
+    assert sum(not o for o in cases.values()) >= least, out[-2000:]
+    return cases
+
+
+def source(run, name, version):
+    run.tool("pip", "download", "-q", "--no-deps", "--no-binary", ":all:", f"{name}=={version}")
+    run.tool("tar", "-xf", f"{name}-{version}.tar.gz")
+    return f"{name}-{version}"
 
 
 @program
 def trio_tests(run):
-    return passed(run.do("pytest", "-q", "-p", "no:cacheprovider", "-p", "trio._tests.pytest_plugin", "--pyargs", "trio._core"))
+    return outcomes(run, "-p", "trio._tests.pytest_plugin", "--pyargs", "trio._core", least=250)
+
+
+# Those that fail plainly (no IPv6, no name service) are to fail alike.
+@program
+def anyio_tests(run):
+    tests = source(run, "anyio", "4.16.0")
+    return outcomes(run, "--rootdir", tests, "-c", f"{tests}/pyproject.toml", "-W", "ignore", "-k", "not ipv6", f"{tests}/tests", least=4000)
+
+
+@program
+def httpcore_tests(run):
+    tests = source(run, "httpcore", "1.0.9")
+    return outcomes(run, "--rootdir", tests, "-c", f"{tests}/pyproject.toml", "-o", "markers=trio", "-W", "ignore", f"{tests}/tests", least=200)
 
 
 @program
 def attrs_tests(run):
-    run.tool("pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "attrs==26.1.0")
-    run.tool("tar", "-xf", "attrs-26.1.0.tar.gz")
-    out = run.do("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=1", "attrs-26.1.0/tests",
-                 "--rootdir", "attrs-26.1.0", "--ignore", "attrs-26.1.0/tests/test_mypy.yml", code=None)
-    assert re.search(r"1[34]\d\d passed", out), out[-2000:]
-    return passed(out)
+    tests = source(run, "attrs", "26.1.0")
+    return outcomes(run, "--hypothesis-seed=1", f"{tests}/tests", "--rootdir", tests, "--ignore", f"{tests}/tests/test_mypy.yml", least=1300)
 
 
 @program
 def django_tests(run):
-    run.tool("pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "django==6.1.3")
-    run.tool("tar", "-xf", "django-6.1.3.tar.gz")
-    run.do(run.python, "django-6.1.3/tests/runtests.py", "--parallel", "2", "template_tests.syntax_tests", "utils_tests", "basic",
+    run.do(run.python, source(run, "django", "6.1.3") + "/tests/runtests.py", "--parallel", "2", "template_tests.syntax_tests", "utils_tests", "basic",
            "queries", "signals", "dispatch", "handlers", "model_forms")
     assert not run.preload or len(run.profiles()) >= 3
     return "OK"
