@@ -77,8 +77,9 @@ bool sp_lifecycle_is_own_process(void)
 static void code_dies(void *code)
 {
     struct sp_region *r = region_memory;
-    /* A fork child's region is empty until its first sample; a vfork child runs no Python. */
-    if (sp_store_ready(r) && !sp_load_relaxed(&r->frozen) && (region_wipes || sp_os_getpid() == pid))
+    /* A fork child's region is empty until its first sample, or still its parent's; a vfork child runs no Python. */
+    if (sp_load_relaxed(&state) == RUNNING && sp_store_ready(r) && !sp_load_relaxed(&r->frozen) &&
+        (region_wipes || sp_os_getpid() == pid))
         sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
     original_dealloc(code);
 }
@@ -187,8 +188,8 @@ static void after_fork_in_child(void)
         bool empty = sp_spool_path()[0] ? sp_spool_forget(region_memory, region_bytes, &region_wipes)
                                         : region_wipes || sp_os_forget(region_memory, region_bytes);
         if (!empty)
-            state = OFF;
-        if (!config.children)
+            sp_diag_join("no memory for the profile of this fork child; it runs unprofiled", NULL, NULL, NULL, NULL);
+        if (!empty || !config.children)
             state = OFF;
         child_pending = state == RUNNING;
         if (child_pending &&

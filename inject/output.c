@@ -68,13 +68,12 @@ void sp_output_init(struct sp_output *o, const char *out)
 {
     static char cwd[SP_PATH_BYTES];
     struct sp_os_stat st;
-    if (sp_os_cwd(cwd, sizeof cwd) != 0)
-        memcpy(cwd, "/", 2);
+    const char *base = sp_os_cwd(cwd, sizeof cwd) != 0 ? "." : cwd[1] ? cwd : "";
     struct sp_buf dir = {o->directory, sizeof o->directory, 0, false}, b = {o->out, sizeof o->out, 0, false};
-    sp_buf_str(&dir, cwd[1] ? cwd : "");
+    sp_buf_str(&dir, base);
     if (out && *out) {
         if (*out != '/') {
-            sp_buf_str(&b, cwd[1] ? cwd : "");
+            sp_buf_str(&b, base);
             sp_buf_char(&b, '/');
         }
         sp_buf_str(&b, out);

@@ -94,8 +94,10 @@ SP_SIGSAFE static const char *reason(int rc)
     case EMFILE:
     case ENFILE:
         return "too many open files";
+    case ENOMEM:
+        return "no memory";
     default:
-        return "the file cannot be made or mapped";
+        return "the system refuses it";
     }
 }
 
@@ -123,8 +125,9 @@ void sp_spool_enter(struct sp_region *r, uint64_t bytes)
 
 void sp_spool_leave(void)
 {
-    if (path[0])
-        sp_os_unlink(path);
+    int rc = path[0] ? sp_os_unlink(path) : 0;
+    if (rc != 0 && rc != -ENOENT)
+        sp_diag_join(path, " could not be removed; ", reason(rc), "; its profile is written and it can be deleted", "");
     path[0] = '\0';
 }
 

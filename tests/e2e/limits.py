@@ -85,6 +85,17 @@ def places_that_change(b):
 
 
 @case
+def no_working_directory(b):
+    """Started in a directory that is gone: a relative name means nothing, and is not taken for one under /."""
+    elsewhere, source = b.fresh(), b.write(WORK)
+    r = b.run(None, command=["sh", "-c", f"mkdir gone && cd gone && rmdir ../gone && exec {b.python} {source}"], TMPDIR=elsewhere,
+              SPPROF_OUT="p.json")
+    assert not os.path.exists("/p.json") and r.err.count("\n") == 1 and elsewhere in r.err, r.err
+    (name,) = os.listdir(elsewhere)
+    assert spent(b, Profile(os.path.join(elsewhere, name))) >= 0.1e9
+
+
+@case
 def no_descriptors_left(b):
     """closerange over everything, the standard streams included."""
     r = same(b, "sys.stdout.flush(); os.closerange(0, 65536); work(); os._exit(5)")
