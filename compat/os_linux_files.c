@@ -53,13 +53,22 @@ int sp_os_create_spool(const char *path)
     return (int)SYS(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-int sp_os_reserve_blocks(int fd, uint64_t bytes)
+int sp_os_set_size(int fd, uint64_t bytes, bool blocks)
 {
     long r;
     do
-        r = SYS(SYS_fallocate, fd, 0, 0, bytes);
+        r = blocks ? SYS(SYS_fallocate, fd, 0, 0, bytes) : SYS(SYS_ftruncate, fd, bytes, 0, 0);
     while (r == -EINTR);
     return (int)r;
+}
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+int sp_os_populate(void *p, size_t bytes)
+{
+    return (int)SYS(SYS_madvise, p, bytes, MADV_POPULATE_WRITE, 0);
 }
 
 int sp_os_map_file(int fd, void *p, size_t bytes)

@@ -64,12 +64,20 @@ SP_SIGSAFE static int create(const struct sp_region *r)
 
 SP_SIGSAFE static int fill_and_map(int fd, struct sp_region *r, uint64_t bytes)
 {
-    /* Without blocks of its own a page that is touched on a full disk is a SIGBUS. */
-    int rc = sp_os_reserve_blocks(fd, bytes);
+    /* Without blocks of its own a page that is touched on a full disk is a SIGBUS. They are reserved for what there
+     * is, and later with each step; where the kernel cannot do that, for the whole at once. */
+    bool grows = sp_os_populate(r, 1) == 0;
+    uint64_t used = sp_min_u64(sp_load_relaxed(&r->next), bytes);
+    uint64_t backed = grows ? sp_min_u64(sp_store_step_up(used), bytes) : bytes;
+    int rc = sp_os_set_size(fd, backed, true);
+    if (rc == 0 && grows)
+        rc = sp_os_set_size(fd, bytes, false);
     if (rc == 0)
-        rc = sp_os_write_all(fd, r, sp_min_u64(sp_load_relaxed(&r->next), bytes));
+        rc = sp_os_write_all(fd, r, used);
     if (rc == 0)
         rc = sp_os_map_file(fd, r, bytes);
+    if (rc == 0)
+        r->backed = backed;
     return rc;
 }
 
@@ -86,7 +94,7 @@ SP_SIGSAFE static const char *reason(int rc)
         return "read-only file system";
     case ENOSPC:
     case EDQUOT:
-        return "no space for SPPROF_MEMORY";
+        return "no space left";
     case EFBIG:
         return "SPPROF_MEMORY is over the file size limit";
     case EOPNOTSUPP:

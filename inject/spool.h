@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * SPPROF_SPOOL: the region in a file, so that a process that is killed leaves its profile, and others can read it
- * while it runs. The file exists while the process does; its blocks are reserved beforehand, no descriptor stays
- * open. `spprof recover` and `spprof snapshot` read it. */
+ * while it runs. The file exists while the process does; its blocks are reserved before they are used, no descriptor
+ * stays open. `spprof recover` and `spprof snapshot` read it. */
 #ifndef SP_INJECT_SPOOL_H
 #define SP_INJECT_SPOOL_H
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SP_REGION_MAGIC 0x3166726770707073ull /* "sppgrf1" as seen in a hex dump, low byte first */
-#define SP_REGION_LAYOUT 1
+#define SP_REGION_LAYOUT 2
 
 /* Where CPU time can go when it is not in a Python stack: also the pseudo-frame's number. */
 enum sp_cpu {
@@ -208,6 +208,7 @@ struct sp_region {
     uint32_t header_bytes;
     uint64_t bytes; /* of the whole region */
     uint64_t next, end; /* bump area: next free offset (grows), first offset behind it */
+    uint64_t backed;    /* what lies behind it must be populated before it is touched (a spool file); else `end` */
     uint64_t scratch, scratch_bytes;
     uint64_t log_bytes, log_limit;
     uint64_t stacks_bytes; /* for the threads' stacks so far */

@@ -2,19 +2,36 @@
  * See store.h. Everything that hands out memory may run in the handler: an atomic add, a CAS, no waiting. */
 #include "sampler/store.h"
 
+#include "compat/os.h"
 #include "compat/py_lines.h"
 
 #define HEADER_BYTES ((sizeof(struct sp_region) + 63) & ~63ull)
+
+/* The disk has no more room: the region ends here, and what follows is (overflow). */
+SP_SIGSAFE static bool is_backed(struct sp_region *r, uint64_t until)
+{
+    uint64_t backed = sp_load_acquire(&r->backed);
+    if (SP_LIKELY(until <= backed))
+        return true;
+    uint64_t wanted = sp_min_u64(sp_store_step_up(until), r->scratch);
+    if (sp_os_populate((char *)r + backed, wanted - backed) != 0) {
+        sp_store_relaxed(&r->end, backed);
+        return false;
+    }
+    while (backed < wanted && !sp_cas(&r->backed, &backed, wanted))
+        ;
+    return true;
+}
 
 uint64_t sp_store_alloc(struct sp_region *r, uint64_t bytes, uint64_t align)
 {
     uint64_t take = (bytes + 7) & ~7ull;
     if (align > 8)
         take += align - 8; /* room to align inside: offsets are always multiples of 8 */
-    if (sp_load_relaxed(&r->next) + take > r->end)
+    if (sp_load_relaxed(&r->next) + take > sp_load_relaxed(&r->end))
         return 0;
     uint64_t at = sp_add_relaxed(&r->next, take);
-    if (at + take > r->end)
+    if (at + take > sp_load_relaxed(&r->end) || !is_backed(r, at + take))
         return 0;
     return (at + align - 1) & ~(align - 1);
 }
@@ -63,7 +80,7 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     r->bytes = bytes;
     r->scratch_bytes = (bytes / 8 * 3) & ~4095ull;
     r->scratch = bytes - r->scratch_bytes;
-    r->end = r->scratch;
+    r->end = r->backed = r->scratch;
     r->next = HEADER_BYTES;
     r->log_limit = bytes / 4;
 

@@ -8,6 +8,12 @@
 
 #define SP_REGION_MIN (1ull << 20)
 #define SP_REGION_MAX (4ull << 30)
+#define SP_STORE_STEP (128u << 10) /* by which a region in a spool file grows */
+
+SP_INLINE uint64_t sp_store_step_up(uint64_t bytes)
+{
+    return (bytes + SP_STORE_STEP - 1) & ~(uint64_t)(SP_STORE_STEP - 1);
+}
 
 struct sp_store_options {
     uint64_t interval_ns;

@@ -4,6 +4,7 @@
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, WORK, Profile, Skip, case, complete, main, spent  # noqa: E402,F401
+from sp import (BUSY, CASES, WORK, Profile, Skip, case, complete, enter_cgroup, main, memory_cgroup,  # noqa: E402,F401
+                memory_peak, spent)  # noqa: E402,F401
 
 CHURN = BUSY + """
 import os, threading, sys
@@ -170,21 +172,52 @@ def full_disk(b):
     if os.geteuid() != 0:
         raise Skip("needs root to mount a file system")
     directory = tempfile.mkdtemp()
+    filled = b.write(BUSY + f"""
+import os
+try: open('{directory}/x', 'wb').write(bytes(20 << 20))
+except OSError as e: print(e.errno)
+for i in range(400):
+    exec('def f%d(n): return f%d(n - 1) if n else busy(0.002)' % (i, i))
+    exec('f%d(40)' % i)
+""", "filled.py")
     script = f"""
 mount -t tmpfs -o size=12m none {directory} || exit 77
-export SPPROF_SPOOL={directory} SPPROF_OUT=$PWD/full.json LD_PRELOAD={b.library}
-SPPROF_MEMORY=100M {b.python} {b.write(WORK, "full.py")} || exit 1
-export SPPROF_OUT=$PWD/filled.json SPPROF_INTERVAL=1ms
-SPPROF_MEMORY=8M {b.python} {b.write(BUSY + "import os" + chr(10) + f"try: open('{directory}/x', 'wb').write(bytes(20 << 20))" + chr(10)
-                                     + "except OSError as e: print(e.errno)" + chr(10) + "for i in range(200): exec('def f%d(): busy(0.002)' % i); exec('f%d()' % i)" + chr(10), "filled.py")} || exit 1
+export SPPROF_SPOOL={directory} SPPROF_OUT=$PWD/filled.json SPPROF_INTERVAL=1ms LD_PRELOAD={b.library}
+{b.python} {filled} || exit 1
+LD_PRELOAD= head -c 20M /dev/zero >{directory}/y
+export SPPROF_OUT=$PWD/full.json
+{b.python} {b.write(WORK, "full.py")} || exit 1
 """
     r = b.run(None, command=["unshare", "-m", "bash", "-c", script], preload=False, check=False)
     os.rmdir(directory)
     if r.code == 77 or "unshare" in r.err:
         raise Skip("no mount namespace")
     assert r.code == 0 and r.out == "28\n", (r.code, r.out, r.err)
-    assert "no space for SPPROF_MEMORY" in r.err, r.err
-    assert len(r.files()) == 2 and all(p.total() > 0.05e9 for p in r.profiles())
+    assert sum("no space left; the profile is kept in memory" in line for line in r.err.splitlines()) == 1, r.err
+    filled, full = r.profiles()
+    assert full.total() > 0.1e9 and not full.block["losses"]["overflow"], full.block["losses"]
+    assert filled.total() > 0.8e9 and (not b.known or filled.block["losses"]["overflow"] > 50), filled.block["losses"]
+
+
+@case
+def out_of_memory(b):
+    """The OOM killer comes in a memory cgroup; on a memory file system too the file takes only what it needs."""
+    eat = BUSY + "def eat():\n    kept = []\n    while True:\n        kept.append(bytes(1 << 20)); busy(0.005)\nprint('go', flush=True)\neat()\n"
+    shm = tempfile.mkdtemp(dir="/dev/shm")
+    try:
+        for directory in (b.fresh(), shm):
+            with memory_cgroup(64 << 20) as group:
+                r = b.run(eat, check=False, preexec=enter_cgroup(group), SPPROF_SPOOL=directory)
+            assert (r.code, r.out) == (-9, "go\n"), r
+            p = recovered(b, spools(directory)[0])
+            assert spent(b, p, "eat") > 0.1e9, (p.total_ns(), p.block)
+            os.unlink(spools(directory)[0])
+        limit = memory_peak(b, WORK, preload=False) + (3 << 20)
+        for directory in (None, shm):
+            with memory_cgroup(limit) as group:
+                complete(b, b.run(WORK, preexec=enter_cgroup(group), SPPROF_SPOOL=directory))
+    finally:
+        shutil.rmtree(shm)
 
 
 @case

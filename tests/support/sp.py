@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the end-to-end tests share: running a program under the library, and reading what it wrote."""
 import collections
+import contextlib
 import glob
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 SKIP = 77
 
@@ -152,6 +154,52 @@ class Bench:
         if check and r.returncode != 0:
             raise AssertionError(f"exit {r.returncode}\n{out}\n{err}")
         return Result(r.returncode, out, err, directory)
+
+
+@contextlib.contextmanager
+def memory_cgroup(limit):
+    """Makes a cgroup of so many bytes, without swap; -> its directory, the files' names differ between v1 and v2."""
+    root = "/sys/fs/cgroup/memory"
+    v1 = os.path.exists(os.path.join(root, "memory.limit_in_bytes"))
+    if not v1:
+        root = "/sys/fs/cgroup"
+    group = os.path.join(root, f"spprof-test-{os.getpid()}")
+    try:
+        os.mkdir(group)
+        for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes") if v1 else ("memory.max", "memory.swap.max"):
+            if os.path.exists(os.path.join(group, name)) or "sw" not in name:
+                with open(os.path.join(group, name), "w") as f:
+                    f.write("0" if name == "memory.swap.max" else str(limit))
+    except OSError as e:
+        if os.path.exists(group):
+            os.rmdir(group)
+        raise Skip(f"no memory cgroup can be made: {e}")
+    try:
+        yield group
+    finally:
+        for _ in range(50):  # the dead leave it a little later
+            try:
+                os.rmdir(group)
+                break
+            except OSError:
+                time.sleep(0.1)
+
+
+def enter_cgroup(group):
+    def enter():
+        with open(os.path.join(group, "cgroup.procs"), "w") as f:
+            f.write(str(os.getpid()))
+    return enter
+
+
+def memory_peak(b, program, **kw):
+    with memory_cgroup(4 << 30) as group:
+        b.run(program, preexec=enter_cgroup(group), **kw)
+        for name in ("memory.max_usage_in_bytes", "memory.peak"):
+            if os.path.exists(os.path.join(group, name)):
+                with open(os.path.join(group, name)) as f:
+                    return int(f.read())
+    raise Skip("the kernel does not tell a cgroup's peak")
 
 
 def need_frames(b):
