@@ -70,7 +70,7 @@ with tempfile.TemporaryDirectory() as tmp:
     for spool in (False, True):
         calls = int(re.search(r"calls: (\d+)", "\n".join(run(app, tmp, 0, 0, spool)[1]))[1])
         for n in range(1, calls + 10):  # more or fewer ticks are some calls more or fewer
-            for code in (errno.EAGAIN, errno.ENOSPC) if n % 3 else (errno.ENOMEM, errno.EINTR):
+            for code in (errno.EINVAL, *((errno.EAGAIN, errno.ENOSPC) if n % 3 else (errno.ENOMEM, errno.EINTR))):
                 result = one(app, tmp, n, code, spool)
                 clean += result
                 complained += not result
