@@ -202,7 +202,7 @@ export SPPROF_OUT=$PWD/full.json
 @case
 def out_of_memory(b):
     """The OOM killer comes in a memory cgroup; on a memory file system too the file takes only what it needs."""
-    eat = BUSY + "def eat():\n    kept = []\n    while True:\n        kept.append(bytes(1 << 20)); busy(0.005)\nprint('go', flush=True)\neat()\n"
+    eat = BUSY + "def eat():\n    kept = []\n    while True:\n        kept.append(b'x' * (1 << 20)); busy(0.005)\nprint('go', flush=True)\neat()\n"
     shm = tempfile.mkdtemp(dir="/dev/shm")
     try:
         for directory in (b.fresh(), shm):
