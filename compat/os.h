@@ -81,8 +81,8 @@ SP_SIGSAFE int sp_os_create(const char *path);   /* O_EXCL, write only, close-on
 SP_SIGSAFE int sp_os_create_spool(const char *path); /* O_EXCL, read and write, close-on-exec, 0600: descriptor */
 /* Gives the file `bytes`, and with `blocks` their room on the disk at once. -EOPNOTSUPP: the file system cannot. */
 SP_SIGSAFE int sp_os_set_size(int fd, uint64_t bytes, bool blocks);
-/* Makes pages of a mapping that can be written: what a full disk or a memory limit refuses comes back as -EFAULT or
- * -ENOMEM and not as a signal at the first write. -EINVAL: Linux before 5.14 cannot. */
+/* Makes pages of a mapping that can be written: what a full disk refuses comes back as -EFAULT, and not as a SIGBUS at
+ * the first write. -EINVAL: Linux before 5.14 cannot. */
 SP_SIGSAFE int sp_os_populate(void *p, size_t bytes);
 /* Shares the file's first bytes at p, in the place of what is mapped there; out of core dumps. */
 SP_SIGSAFE int sp_os_map_file(int fd, void *p, size_t bytes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * See store.h. Everything that hands out memory may run in the handler: an atomic add, a CAS, no waiting. */
+ * See store.h. Everything that hands out memory may run in the handler: an atomic add, a CAS, no lock. A spool file
+ * costs a system call for each step that it grows. */
 #include "sampler/store.h"
 
 #include "compat/os.h"
