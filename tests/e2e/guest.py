@@ -29,7 +29,7 @@ n = 0
 def h(s, f):
     global n; n += 1
 signal.signal(signal.SIGPROF, h); signal.setitimer(signal.ITIMER_PROF, 0.02, 0.02)
-busy(0.4); signal.setitimer(signal.ITIMER_PROF, 0); print(15 <= n <= 21 or n)
+busy(0.4); signal.setitimer(signal.ITIMER_PROF, 0); print(15 <= n <= 30 or n)
 """,
     "itimer_prof_kills": "signal.setitimer(signal.ITIMER_PROF, 0.05); busy(1); print('alive')",
     "itimer_virtual_kills": "signal.setitimer(signal.ITIMER_VIRTUAL, 0.05); busy(1); print('alive')",

@@ -116,23 +116,25 @@ threading.Thread(target=other, daemon=True).start()
 @case
 def fork_children(b):
     r = b.run(BUSY + """
-import os, sys
+import os, sys, time
 busy(0.05)
 for i in range(20):
     pid = os.fork()
     if pid == 0:
         busy(0.15)
+        os.write(1, b"%d %d\\n" % (os.getpid(), time.process_time() * 1e9))
         os._exit(0) if i % 2 else sys.exit(0)
     assert os.waitpid(pid, 0)[1] == 0
 """, SPPROF_OUT="p.json")
     names = [os.path.basename(f) for f in r.files()]
     assert len(names) == 21 and "p.json" in names, names
     assert all(re.fullmatch(r"p(\.\d+)?(-\d+)?\.json", n) for n in names), names
+    used = dict(map(int, line.split()) for line in r.out.splitlines())
     for p in r.profiles():
         if p.path.endswith("/p.json"):
             continue
-        want = 0.15e9
-        assert 0.9 * want <= p.total() <= 1.1 * want + 20e6, p.total()
+        want = used[p.block["pid"]]
+        assert 0.15e9 <= want and 0.9 * want <= p.total() <= 1.1 * want + 20e6, (want, p.total())
         assert spent(b, p, "busy") > 0.9 * want, p.stacks()
 
 
