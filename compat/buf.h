@@ -12,7 +12,14 @@ struct sp_buf {
     bool cut;    /* something did not fit */
 };
 
-#define SP_BUF(name, array) struct sp_buf name = {(array), sizeof(array), 0, false}
+/* An empty string in `data`, which has room for `cap` bytes (at least 1). */
+SP_INLINE struct sp_buf sp_buf_at(char *data, size_t cap)
+{
+    data[0] = '\0';
+    return (struct sp_buf){data, cap, 0, false};
+}
+
+#define SP_BUF(name, array) struct sp_buf name = sp_buf_at((array), sizeof(array))
 
 SP_INLINE void sp_buf_char(struct sp_buf *b, char c)
 {

@@ -74,7 +74,7 @@ static bool debug_offsets_agree(const struct sp_py_layout *l, uintptr_t runtime)
 
 static void refuse(const char *why)
 {
-    struct sp_buf b = {sp_py.why, sizeof sp_py.why, 0, false};
+    struct sp_buf b = sp_buf_at(sp_py.why, sizeof sp_py.why);
     sp_buf_str(&b, why);
     sp_py.layout = NULL;
     sp_py.ops = &sp_py_ops_unknown;
@@ -126,7 +126,7 @@ bool sp_py_probe(sp_py_lookup *lookup, void *handle)
     bool is_static = sp_real_same_library((void *)sp_py.entry, (void *)getauxval(AT_ENTRY));
     memcpy(sp_py.build, is_static ? "static" : "shared", 7);
     const char *text = get_version(); /* "3.12.1 (main, ...": safe before initialisation */
-    struct sp_buf b = {sp_py.version, sizeof sp_py.version, 0, false};
+    struct sp_buf b = sp_buf_at(sp_py.version, sizeof sp_py.version);
     for (const char *s = text; *s && *s != ' ' && b.len + 1 < b.cap; s++)
         sp_buf_char(&b, *s);
     uint32_t major = parse_number(&text);

@@ -17,7 +17,7 @@ static const char *base_name(const char *path)
 
 static void set_script(struct sp_identity *i, const char *path)
 {
-    struct sp_buf b = {i->script, sizeof i->script, 0, false};
+    struct sp_buf b = sp_buf_at(i->script, sizeof i->script);
     const char *base = base_name(path);
     size_t n = strlen(base);
     if (n > 3 && strcmp(base + n - 3, ".py") == 0)
@@ -33,7 +33,7 @@ static bool takes_argument(const char *option)
 
 void sp_identity_cut_command(struct sp_identity *i, const char *line, size_t n)
 {
-    struct sp_buf b = {i->argv, sizeof i->argv - 1, 0, false};
+    struct sp_buf b = sp_buf_at(i->argv, sizeof i->argv - 1);
     memset(i->argv, 0, sizeof i->argv);
     i->script[0] = '\0';
     bool python = n && strncmp(base_name(line), "python", 6) == 0;

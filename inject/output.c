@@ -20,7 +20,7 @@ static const char our_head[] =
 
 static void parent_of(char *directory, const char *path)
 {
-    struct sp_buf b = {directory, SP_PATH_BYTES, 0, false};
+    struct sp_buf b = sp_buf_at(directory, SP_PATH_BYTES);
     const char *slash = strrchr(path, '/');
     if (slash == path)
         sp_buf_char(&b, '/');
@@ -38,7 +38,7 @@ static bool is_writable_directory(const char *path)
 
 static bool fallback_directory(const struct sp_output *o, int attempt, char *directory)
 {
-    struct sp_buf b = {directory, SP_PATH_BYTES, 0, false};
+    struct sp_buf b = sp_buf_at(directory, SP_PATH_BYTES);
     const char *tmp = sp_config_env(o->environment, "TMPDIR");
     sp_buf_str(&b, attempt == 0 && tmp && *tmp == '/' ? tmp : "/tmp");
     return attempt < 2;
@@ -69,7 +69,7 @@ void sp_output_init(struct sp_output *o, const char *out)
     static char cwd[SP_PATH_BYTES];
     struct sp_os_stat st;
     const char *base = sp_os_cwd(cwd, sizeof cwd) != 0 ? "." : cwd[1] ? cwd : "";
-    struct sp_buf dir = {o->directory, sizeof o->directory, 0, false}, b = {o->out, sizeof o->out, 0, false};
+    struct sp_buf dir = sp_buf_at(o->directory, sizeof o->directory), b = sp_buf_at(o->out, sizeof o->out);
     sp_buf_str(&dir, base);
     if (out && *out) {
         if (*out != '/') {
@@ -222,7 +222,7 @@ static int replace(const struct sp_output *o, const char *tmp, const char *path)
 
 static void temporary_name(char *tmp, const char *path, uint32_t pid)
 {
-    struct sp_buf b = {tmp, SP_PATH_BYTES, 0, false};
+    struct sp_buf b = sp_buf_at(tmp, SP_PATH_BYTES);
     sp_buf_str(&b, path);
     b.len -= b.len > SP_PATH_BYTES - 32 ? 32 : 0;
     sp_buf_str(&b, ".tmp-");

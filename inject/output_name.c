@@ -103,7 +103,7 @@ static void put_extra(struct sp_buf *b, bool with_pid, bool number, const struct
 
 bool sp_name_default(char *path, const char *directory, const struct sp_name_values *v)
 {
-    struct sp_buf b = {path, SP_PATH_BYTES, 0, false};
+    struct sp_buf b = sp_buf_at(path, SP_PATH_BYTES);
     sp_buf_str(&b, directory);
     sp_buf_str(&b, "/spprof-");
     sp_buf_u64(&b, v->pid);
@@ -114,7 +114,7 @@ bool sp_name_default(char *path, const char *directory, const struct sp_name_val
 
 bool sp_name_expand(char *path, const char *out, bool with_pid, const struct sp_name_values *v)
 {
-    struct sp_buf b = {path, SP_PATH_BYTES, 0, false};
+    struct sp_buf b = sp_buf_at(path, SP_PATH_BYTES);
     bool numbered = false;
     for (const char *p = out; *p;) {
         if (*p == '%') {

@@ -38,7 +38,7 @@ bool sp_spool_is_wanted(void)
 
 SP_SIGSAFE static bool name_file(const struct sp_region *r, uint32_t number)
 {
-    struct sp_buf b = {path, sizeof path, 0, false};
+    struct sp_buf b = sp_buf_at(path, sizeof path);
     sp_buf_str(&b, directory);
     sp_buf_str(&b, "/spprof-");
     sp_buf_u64(&b, r->pid);

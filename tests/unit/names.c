@@ -76,6 +76,15 @@ static void too_long(void)
     CHECK(!sp_name_expand(path, name, false, &v));
 }
 
+/* What `path` held before must not be taken for a suffix. */
+static void expands_to_nothing(void)
+{
+    strcpy(path, ".speedscope.json");
+    CHECK_STR(expand("%{NOT_SET}", false, 1), "");
+    strcpy(path, ".speedscope.json");
+    CHECK_STR(expand("%{NOT_SET}", true, 2), ".4711-2");
+}
+
 static void calendar(void)
 {
     struct sp_utc u = sp_utc_from_seconds(951782400); /* 2000-02-29 */
@@ -119,6 +128,7 @@ const struct unit_case unit_cases[] = {
     {"pid_and_number_go_before_the_suffix", pid_and_number_go_before_the_suffix},
     {"defaults", defaults},
     {"too_long", too_long},
+    {"expands_to_nothing", expands_to_nothing},
     {"calendar", calendar},
     {"secrets_are_cut_off", secrets_are_cut_off},
     {NULL, NULL},
