@@ -321,7 +321,7 @@ static const char *error_text(int rc)
     case ENAMETOOLONG:
         return "the name is too long";
     case EPERM:
-        return "it is a device, FIFO, socket, or somebody else's link";
+        return "it is a directory, device, FIFO, socket, or somebody else's link";
     case EISDIR:
         return "it is a directory";
     case ENOMEM:
