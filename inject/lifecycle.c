@@ -20,6 +20,7 @@
 #include "inject/output.h"
 #include "inject/run.h"
 #include "inject/spool.h"
+#include "sampler/adopt.h"
 #include "sampler/engine.h"
 #include "sampler/intern.h"
 #include "sampler/threads.h"
@@ -116,6 +117,7 @@ static void thread_ends(void *value)
     if (!t->name[0])
         sp_identity_os_thread_name(t);
     self = NULL;
+    sp_adopt_never(t->tid);
     if (!sp_load_acquire(&r->frozen))
         sp_thread_end(r, t, sp_os_thread_cpu_ns(), sp_os_mono_ns() - r->started_mono_ns);
 }

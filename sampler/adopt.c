@@ -8,6 +8,47 @@
 #include "sampler/log.h"
 #include "sampler/threads.h"
 
+/* Thread ids. A thread is listed for a while after its end was booked: as long as other destructors of its values
+ * run, as a main thread until the process ends. */
+#define LEAVING 256u
+#define UNSEEN 0x80000000u /* by this scan so far */
+static uint32_t leaving[LEAVING], n_leaving;
+
+void sp_adopt_never(int tid)
+{
+    sp_store_release(&leaving[sp_add_relaxed(&n_leaving, 1) % LEAVING], (uint32_t)tid);
+}
+
+SP_SIGSAFE static void leaving_unseen(void)
+{
+    for (uint32_t i = 0; i < LEAVING; i++) {
+        uint32_t tid = sp_load_relaxed(&leaving[i]);
+        if (tid)
+            sp_cas(&leaving[i], &tid, tid | UNSEEN);
+    }
+}
+
+SP_SIGSAFE static bool is_leaving(int tid)
+{
+    for (uint32_t i = 0; i < LEAVING; i++) {
+        uint32_t found = sp_load_acquire(&leaving[i]);
+        if ((found & ~UNSEEN) == (uint32_t)tid) {
+            sp_cas(&leaving[i], &found, (uint32_t)tid);
+            return true;
+        }
+    }
+    return false;
+}
+
+SP_SIGSAFE static void forget_gone(void)
+{
+    for (uint32_t i = 0; i < LEAVING; i++) {
+        uint32_t tid = sp_load_relaxed(&leaving[i]);
+        if (tid & UNSEEN)
+            sp_cas(&leaving[i], &tid, 0);
+    }
+}
+
 /* An adopted thread may have SIGPROF blocked for good, and nobody tells when it ends: what its timer should
  * have shown by now is booked here. */
 SP_SIGSAFE static void book_unseen(struct sp_region *r, struct sp_thread *t)
@@ -33,7 +74,7 @@ SP_SIGSAFE static void adopt(void *arg, int tid)
         known->adopted &= ~2u; /* seen */
         book_unseen(r, known);
     }
-    if (known || starting)
+    if (known || starting || is_leaving(tid))
         return;
     struct sp_thread *t = sp_thread_claim(r);
     if (!t)
@@ -72,8 +113,11 @@ void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns)
         if (t && sp_load_acquire(&t->state) == SP_THREAD_LIVE && t->adopted)
             t->adopted |= 2; /* not seen yet */
     }
-    if (sp_os_each_thread(adopt, r) == 0)
+    leaving_unseen();
+    if (sp_os_each_thread(adopt, r) == 0) {
         end_gone(r);
+        forget_gone();
+    }
     sp_store_release(&r->scanning, 0);
 }
 

@@ -11,6 +11,9 @@
  * are gone. One caller at a time; the others return at once. */
 SP_SIGSAFE void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns);
 
+/* The thread tid is not to be adopted for as long as it is listed: it gives up its slot next. Any thread. */
+void sp_adopt_never(int tid);
+
 /* [handler] Whether the adopted thread t, which calls this, has a libc thread descriptor of its own. A raw clone
  * without CLONE_SETTLS has its creator's, and in it its creator's Python stack. */
 SP_SIGSAFE bool sp_adopt_has_own_tls(const struct sp_region *r, const struct sp_thread *t);

@@ -173,6 +173,37 @@ for kind in range(8):
 
 
 @case
+def threads_that_linger(b):
+    """A thread that has given up its slot and is still listed is not taken for a new one: its time would count twice."""
+    r = b.run(BUSY + """
+import ctypes, sys, threading, time
+lib = ctypes.CDLL(sys.argv[1])
+t = threading.Thread(target=busy, args=(3,)); t.start()
+assert lib.spin_and_linger(400, 2500) == 0
+t.join()
+print(int(time.process_time() * 1e9))
+""", os.path.join(b.build, "tests/libspin.so"))
+    p, used = r.profile(), int(r.out)
+    assert len(p.block["threads"]) == 3, p.block["threads"]
+    assert p.block["cpu"]["not_sampled"] < 0.1e9 and p.total() < 1.1 * used + 0.05e9, (p.block["cpu"], used)
+
+
+@case
+def main_thread_leaves(b):
+    """pthread_exit in the main thread: the kernel lists it until the process ends."""
+    r = b.run(BUSY + """
+import ctypes, sys, threading, time
+lib = ctypes.CDLL(sys.argv[1])
+threading.Thread(target=busy, args=(2.5,)).start()
+lib.spin_ms(400)
+lib.leave_main_thread()
+""", os.path.join(b.build, "tests/libspin.so"))
+    p = r.profile()
+    assert len(p.block["threads"]) == 2 and p.total() < 3.5e9, p.block
+    assert p.block["cpu"]["not_sampled"] < 0.1e9, p.block["cpu"]
+
+
+@case
 def sigev_thread(b):
     """Callbacks of SIGEV_THREAD timers: glibc starts their threads with every signal blocked."""
     r = b.run("""

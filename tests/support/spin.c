@@ -18,6 +18,9 @@ int spin_in_thread(int kind, long ms);
 int spin_in_sigev_thread(long ms);
 int spin_in_raw_clone(long ms);
 
+int spin_and_linger(long ms, long linger_ms);
+int leave_main_thread(void);
+
 int spin_ms(long ms)
 {
     struct timespec t;
@@ -32,12 +35,40 @@ int spin_ms(long ms)
 }
 
 static atomic_int done;
+static int run(const pthread_attr_t *attr, void *(*f)(void *), long ms, int join);
 
 static void *plain(void *ms)
 {
     spin_ms((long)ms);
     atomic_fetch_add(&done, 1);
     return ms;
+}
+
+static pthread_key_t linger_key;
+
+static void linger(void *ms)
+{
+    usleep((useconds_t)((long)ms * 1000));
+}
+
+static void *plain_with_linger(void *ms)
+{
+    pthread_setspecific(linger_key, (void *)((long *)ms)[1]);
+    plain((void *)((long *)ms)[0]);
+    return ms;
+}
+
+/* A thread that burns `ms`, and is still there for `linger_ms` after the library's own look at its end. */
+int spin_and_linger(long ms, long linger_ms)
+{
+    long times[2] = {ms, linger_ms};
+    return pthread_key_create(&linger_key, linger) ? -1 : run(NULL, plain_with_linger, (long)times, 1);
+}
+
+/* The main thread ends, the process goes on. */
+int leave_main_thread(void)
+{
+    pthread_exit(NULL);
 }
 
 static void *leaves_by_exit(void *ms)
