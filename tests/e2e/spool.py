@@ -12,7 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import (BUSY, CASES, WORK, Profile, Skip, case, complete, enter_cgroup, main, memory_cgroup,  # noqa: E402,F401
+from sp import (BUSY, CASES, WORK, Profile, Skip, case, complete, enter_cgroup, main, memory_cgroup, need_frames,  # noqa: E402,F401
                 memory_peak, spent)  # noqa: E402,F401
 
 CHURN = BUSY + """
@@ -112,6 +112,39 @@ time.sleep(60)
             assert spent(b, p, "busy") > 0.08e9, (p.stacks(), p.block)
     command(b, "recover", "--remove", *files)
     assert not spools(directory) and len([f for f in os.listdir(directory) if f.endswith(".speedscope.json")]) == 4
+
+
+@case
+def refused_child_leaves_the_file_alone(b):
+    """A fork child that got no memory of its own still has its parent's file mapped: code that dies in it is not its to forget."""
+    need_frames(b)
+    spool = b.fresh()
+    r = b.run(BUSY + """
+import gc, os, resource, sys
+hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+def make(i):
+    ns = {"busy": busy}
+    exec("def f%d(): busy(0.1)" % i, ns)
+    return ns
+made = [make(i) for i in range(6)]
+for i, ns in enumerate(made): ns["f%d" % i]()
+file, = os.listdir(sys.argv[1])
+def content():
+    with open(os.path.join(sys.argv[1], file), "rb") as f: return f.read()
+unchanged = 0
+for ns in made:
+    before = content()
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 20, hard))
+    pid = os.fork()
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    if pid == 0:
+        ns.clear(); gc.collect(); os._exit(0)
+    os.waitpid(pid, 0)
+    unchanged += content() == before
+print(unchanged)
+""", spool, SPPROF_SPOOL=spool, SPPROF_INTERVAL="40ms", SPPROF_MEMORY="1M", SPPROF_VERBOSE=1)
+    assert r.err.count("no memory for the profile of this fork child") == 6, r.err
+    assert int(r.out) >= 3, r.out  # a tick may come between two readings
 
 
 @case
