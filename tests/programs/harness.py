@@ -118,20 +118,35 @@ def serve(run, command, port, requests=200, clients=4, stop=signal.SIGTERM, code
     return sorted(answers)
 
 
-def check(name, python, library):
+def pair(name, python, library):
+    """-> the program's results plain and preloaded, by test id if it is a test suite."""
     results = []
     for preload in (False, True):
         run = Run(python, library, preload)
         try:
             started = time.time()
-            results.append(PROGRAMS[name](run))
+            r = PROGRAMS[name](run)
+            results.append(r if isinstance(r, dict) else {name: r})
             n = len(run.profiles())
             print(f"  {name}: {'preloaded' if preload else 'plain'} {time.time() - started:.1f} s" + (f", {n} profiles" if preload else ""))
         finally:
             run.close()
-    if isinstance(results[0], dict):
-        results = [{k: r.get(k) for k in {**results[0], **results[1]} if results[0].get(k) != results[1].get(k)} for r in results]
-    assert results[0] == results[1], f"{name}: plain {str(results[0])[:800]}\npreloaded {str(results[1])[:800]}"
+    return results
+
+
+def differences(plain, ours):
+    return {k: (plain.get(k), ours.get(k)) for k in {**plain, **ours} if plain.get(k) != ours.get(k)}
+
+
+def check(name, python, library):
+    """Single tests of a suite that differ get a second run of both: a test may be unsteady by itself."""
+    found = differences(*pair(name, python, library))
+    if found and list(found) != [name]:
+        again = differences(*pair(name, python, library))
+        for k in found.keys() - again.keys():
+            print(f"  {k}: plain {found[k][0]}, preloaded {found[k][1]}; unsteady: no difference when run again")
+        found = {k: v for k, v in found.items() if k in again}
+    assert not found, f"{name}: " + "; ".join(f"{k}: plain {str(p)[:800]}, preloaded {str(o)[:800]}" for k, (p, o) in found.items())
 
 
 def main():
