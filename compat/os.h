@@ -31,6 +31,10 @@ SP_SIGSAFE int sp_os_timer_create(int tid, uint64_t value, int *timer);
 SP_SIGSAFE int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns); /* 0, 0 disarms */
 SP_SIGSAFE void sp_os_timer_delete(int timer);
 
+/* [handler] Threads of this process, those that the kernel has not buried yet included: the links of /proc/self/task
+ * less two (fs/proc/base.c, proc_task_getattr). Negative errno if that cannot be told. About 1 us. */
+SP_SIGSAFE int sp_os_thread_count(void);
+
 /* [handler] Calls `found(arg, tid)` for each thread of this process. Negative errno if they cannot be listed. */
 SP_SIGSAFE int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg);
 

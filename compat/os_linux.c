@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -168,6 +169,13 @@ SP_SIGSAFE static int parse_tid(const char *s)
     for (; *s >= '0' && *s <= '9'; s++)
         v = v * 10 + (*s - '0');
     return *s == '\0' ? v : 0;
+}
+
+int sp_os_thread_count(void)
+{
+    struct stat s;
+    long rc = SYS(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &s, 0);
+    return rc == 0 ? (int)s.st_nlink - 2 : (int)rc;
 }
 
 int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg)

@@ -63,13 +63,19 @@ SP_SIGSAFE static void book_unseen(struct sp_region *r, struct sp_thread *t)
     sp_store_release(&t->in_handler, 0);
 }
 
+struct scan {
+    struct sp_region *region;
+    uint32_t near;
+};
+
 SP_SIGSAFE static void adopt(void *arg, int tid)
 {
-    struct sp_region *r = arg;
+    struct scan *scan = arg;
+    struct sp_region *r = scan->region;
     /* A thread between its creation and its first instruction has a slot, but no tid in it yet: read before
      * the look-up, or one that begins between the two would get a second slot. */
     bool starting = sp_load_acquire(&r->n_starting) != 0;
-    struct sp_thread *known = sp_thread_by_tid(r, tid);
+    struct sp_thread *known = sp_thread_by_tid(r, tid, &scan->near);
     if (known) {
         known->adopted &= ~2u; /* seen */
         book_unseen(r, known);
@@ -102,21 +108,50 @@ SP_SIGSAFE static void end_gone(struct sp_region *r)
     }
 }
 
+/* Living slots; adopted ones are marked as not seen yet. */
+SP_SIGSAFE static int count_living(struct sp_region *r, bool *has_adopted)
+{
+    int n = 0;
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
+        struct sp_thread *t = sp_thread_at(r, i);
+        if (!t || sp_load_acquire(&t->state) != SP_THREAD_LIVE)
+            continue;
+        n++;
+        if (t->adopted) {
+            t->adopted |= 2;
+            *has_adopted = true;
+        }
+    }
+    return n;
+}
+
+/* As a rule each thread has a slot and each slot a thread: then the list, whose reading takes a descriptor and a
+ * microsecond a thread, has nothing new. A slot outlives its thread that ended by a raw system call, so the list is
+ * read now and then all the same. */
+SP_SIGSAFE static bool list_is_due(struct sp_region *r)
+{
+    static uint32_t looks;
+    bool has_adopted = false;
+    int living = count_living(r, &has_adopted);
+    return has_adopted || living != sp_os_thread_count() || looks++ % 16 == 15;
+}
+
 void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns)
 {
     uint32_t idle = 0;
     if (!sp_cas(&r->scanning, &idle, 1))
         return;
     sp_store_relaxed(&r->next_scan_ns, now_mono_ns + SP_ADOPT_EVERY_NS);
-    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
-        struct sp_thread *t = sp_thread_at(r, i);
-        if (t && sp_load_acquire(&t->state) == SP_THREAD_LIVE && t->adopted)
-            t->adopted |= 2; /* not seen yet */
-    }
-    leaving_unseen();
-    if (sp_os_each_thread(adopt, r) == 0) {
-        end_gone(r);
-        forget_gone();
+    if (!list_is_due(r)) {
+        forget_gone(); /* marked by an earlier look: those of this moment may be on their way */
+        leaving_unseen();
+    } else {
+        struct scan scan = {r, 1};
+        leaving_unseen();
+        if (sp_os_each_thread(adopt, &scan) == 0) {
+            end_gone(r);
+            forget_gone();
+        }
     }
     sp_store_release(&r->scanning, 0);
 }

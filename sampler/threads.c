@@ -188,12 +188,17 @@ void sp_thread_end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, ui
         fold_one(r);
 }
 
-struct sp_thread *sp_thread_by_tid(struct sp_region *r, int tid)
+struct sp_thread *sp_thread_by_tid(struct sp_region *r, int tid, uint32_t *near)
 {
-    for (uint32_t i = 1; i <= r->n_threads; i++) {
-        struct sp_thread *t = sp_thread_at(r, i);
-        if (t && sp_load_acquire(&t->state) == SP_THREAD_LIVE && t->tid == tid)
+    uint32_t n = (uint32_t)sp_min_u64(sp_load_acquire(&r->n_threads), r->max_threads);
+    for (uint32_t i = 0, number = *near; i < n; i++, number++) {
+        if (number < 1 || number > n)
+            number = 1;
+        struct sp_thread *t = sp_thread_at(r, number);
+        if (t && sp_load_acquire(&t->state) == SP_THREAD_LIVE && t->tid == tid) {
+            *near = number + 1;
             return t;
+        }
     }
     return NULL;
 }

@@ -22,7 +22,8 @@ void sp_thread_end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, ui
 /* [any] Where CPU since the last sample belongs, at reading `cpu_ns` of the thread's clock: by category. */
 void sp_thread_rest(const struct sp_region *r, const struct sp_thread *t, uint64_t cpu_ns, uint64_t rest[SP_CPU_N]);
 
-/* [handler] Slot of a living thread by its tid; NULL: none. */
-SP_SIGSAFE struct sp_thread *sp_thread_by_tid(struct sp_region *r, int tid);
+/* [handler] Slot of a living thread by its tid; NULL: none. The search begins at slot *near and leaves there the number
+ * behind the one found: threads are listed, and have their slots, in about the order in which they began. */
+SP_SIGSAFE struct sp_thread *sp_thread_by_tid(struct sp_region *r, int tid, uint32_t *near);
 
 #endif

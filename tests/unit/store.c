@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "compat/os.h"
 #include "tests/support/region.h"
 #include "tests/support/unit.h"
 
@@ -203,10 +204,34 @@ static void rest_is_classified(void)
     CHECK(rest[SP_CPU_NOT_SAMPLED] == 0);
 }
 
+static void *stay(void *arg)
+{
+    (void)arg;
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    return NULL;
+}
+
+static void threads_are_counted(void)
+{
+    pthread_t t[2];
+    int alone = sp_os_thread_count(); /* a sanitizer has threads of its own */
+    CHECK(alone >= 1);
+    pthread_barrier_init(&barrier, NULL, 3);
+    for (int i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, stay, NULL);
+    pthread_barrier_wait(&barrier);
+    CHECK_EQ(sp_os_thread_count(), alone + 2);
+    pthread_barrier_wait(&barrier);
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+}
+
 const struct unit_case unit_cases[] = {
     {"strings", strings},
     {"growth", growth},
     {"races", races},
+    {"threads_are_counted", threads_are_counted},
     {"log_joins_equal_neighbours", log_joins_equal_neighbours},
     {"full_log_goes_to_totals", full_log_goes_to_totals},
     {"full_tree", full_tree},
