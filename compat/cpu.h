@@ -8,12 +8,6 @@
 
 #include "compat/base.h"
 
-/* The signals that the interrupted code had blocked: 64 in a word, as the kernel has them. */
-SP_INLINE uint64_t sp_cpu_context_mask(const void *uc)
-{
-    return *(const uint64_t *)(const void *)&((const ucontext_t *)uc)->uc_sigmask;
-}
-
 #if defined(__x86_64__)
 
 SP_INLINE long sp_syscall6(long nr, long a, long b, long c, long d, long e, long f)

@@ -53,9 +53,10 @@ SP_SIGSAFE void sp_os_mask_set(uint64_t mask);
 SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
 SP_SIGSAFE void sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread */
 SP_SIGSAFE void sp_os_requeue_to_process(int sig, siginfo_t *info);
-
-/* [handler] Everything blocked: whether one of the signals in `mask` waits, for this thread or the process. */
-SP_SIGSAFE bool sp_os_is_pending(uint64_t mask);
+int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* of this process; si_code below 0. Negative errno */
+/* Whether the main thread lives and has the signal unblocked; false too if /proc/self/status does not tell. 30 us.
+ * Async-signal-safe. */
+bool sp_os_main_thread_wants(int sig);
 
 /* --- [start] memory --- */
 /* Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -273,11 +274,44 @@ int sp_os_take_pending(uint64_t mask, siginfo_t *info)
     return r > 0 ? (int)r : 0;
 }
 
-bool sp_os_is_pending(uint64_t mask)
+int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info)
 {
-    uint64_t pending = 0;
-    sp_syscall6(SYS_rt_sigpending, (long)&pending, KERNEL_SIGSET_BYTES, 0, 0, 0, 0);
-    return (pending & mask) != 0;
+    return (int)SYS(SYS_rt_tgsigqueueinfo, sp_os_getpid(), tid, sig, info);
+}
+
+static uint64_t parse_hex(const char *s)
+{
+    uint64_t v = 0;
+    for (; (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'f'); s++)
+        v = v << 4 | (uint64_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
+    return v;
+}
+
+bool sp_os_main_thread_wants(int sig)
+{
+    int fd = sp_os_open_read("/proc/self/status"); /* the main thread's, whoever reads it */
+    if (fd < 0)
+        return false;
+    char chunk[256], line[32] = "";
+    bool lives = false, is_unblocked = false;
+    size_t used = 0;
+    long n;
+    while ((n = sp_os_read(fd, chunk, sizeof chunk)) > 0)
+        for (long i = 0; i < n; i++) {
+            if (chunk[i] != '\n') {
+                if (used < sizeof line - 1)
+                    line[used++] = chunk[i];
+                continue;
+            }
+            line[used] = '\0';
+            used = 0;
+            if (memcmp(line, "State:\t", 7) == 0)
+                lives = line[7] != 'Z' && line[7] != 'X';
+            else if (memcmp(line, "SigBlk:\t", 8) == 0)
+                is_unblocked = !(parse_hex(line + 8) & SP_OS_MASK(sig));
+        }
+    sp_os_close(fd);
+    return lives && is_unblocked;
 }
 
 void sp_os_requeue(int sig, siginfo_t *info)

@@ -11,6 +11,7 @@
 #include "compat/real.h"
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
+#include "inject/relay.h"
 
 #define N_SIGNALS 65
 
@@ -81,6 +82,10 @@ static void foreign(int sig, siginfo_t *info, void *context)
     if (act.sa_handler == SIG_DFL) {
         sp_lifecycle_finish(SP_FINISH_END);
         die_of(sig);
+        return;
+    }
+    if (!sp_relay_is_here(sig, info)) {
+        errno = saved;
         return;
     }
     if ((unsigned)act.sa_flags & SA_RESETHAND)
@@ -195,7 +200,7 @@ void sp_hook_signal_start(void)
 /* In a vfork child (own dispositions, our parent's memory) and before the start the kernel's word is all. */
 static bool is_managed(int sig)
 {
-    if (!started || sig <= 0 || sig >= N_SIGNALS || (sig != SIGPROF && !kills_by_default(sig)))
+    if (!started || (sig != SIGPROF && !kills_by_default(sig) && !sp_relay_can(sig)))
         return false;
     return sp_lifecycle_is_own_process();
 }
@@ -211,14 +216,14 @@ static int set_sigprof(const struct sigaction *act)
     return 0;
 }
 
-static int set_fatal(int sig, const struct sigaction *act)
+static int set_other(int sig, const struct sigaction *act)
 {
-    bool is_default = act->sa_handler == SIG_DFL;
+    bool is_default = act->sa_handler == SIG_DFL && kills_by_default(sig);
     bool was = stood_in[sig];
-    struct sigaction before = wanted[sig];
+    struct sigaction before = wanted[sig], relayed;
     wanted[sig] = *act;
     stood_in[sig] = is_default;
-    int rc = is_default ? install_standin(sig) : real_sigaction_call(sig, act, NULL);
+    int rc = is_default ? install_standin(sig) : real_sigaction_call(sig, sp_relay_install(sig, act, &relayed), NULL);
     if (rc != 0) {
         wanted[sig] = before;
         stood_in[sig] = was;
@@ -235,10 +240,11 @@ SP_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *
         /* the kernel knows: SA_RESETHAND may have fired */
         if (real_sigaction_call(sig, NULL, &before) != 0)
             return -1;
+        sp_relay_reveal(sig, &before);
     }
     if (act) {
         struct sigaction copy = *act; /* old may be the same memory */
-        int rc = sig == SIGPROF ? set_sigprof(&copy) : set_fatal(sig, &copy);
+        int rc = sig == SIGPROF ? set_sigprof(&copy) : set_other(sig, &copy);
         if (rc != 0)
             return rc;
     }

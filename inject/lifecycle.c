@@ -18,6 +18,7 @@
 #include "inject/hooks.h"
 #include "inject/identity.h"
 #include "inject/output.h"
+#include "inject/relay.h"
 #include "inject/run.h"
 #include "inject/spool.h"
 #include "sampler/adopt.h"
@@ -183,6 +184,7 @@ static void after_fork_in_child(void)
     is_child = true;
     self = NULL;
     writer_state = IDLE;
+    sp_relay_forked();
     output.is_owner = false;
     output.written_inode = 0;
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);

@@ -45,16 +45,6 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, con
         sp_adopt_scan(r, mono);
 }
 
-/* On return from the handler the kernel gives this thread what waits for the whole process, even if it has woken
- * another thread for it. CPython wants its signals in the main thread: interrupted in a system call, it runs the
- * program's handlers. So a tick elsewhere waits until the signal is taken, 10 ms at most. */
-SP_SIGSAFE static void let_main_thread_take_signals(const struct sp_thread *t, const void *context)
-{
-    uint64_t unblocked = ~sp_cpu_context_mask(context) & ~SP_OS_MASK(SIGPROF);
-    for (int i = 0; t->serial != 1 && i < 100 && sp_os_is_pending(unblocked); i++)
-        sp_os_sleep_ns(100000);
-}
-
 void sp_handler(int sig, siginfo_t *info, void *context)
 {
     if (!sp_handler_is_tick(info)) {
@@ -84,7 +74,6 @@ void sp_handler(int sig, siginfo_t *info, void *context)
     else
         take_sample(r, t, info, sp_cpu_context_sp(context));
     sp_store_release(&t->in_handler, 0);
-    let_main_thread_take_signals(t, context);
 }
 
 void sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)

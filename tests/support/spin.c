@@ -299,6 +299,11 @@ int spin_with_siglongjmp(long ms)
 }
 
 /* ---- a SIGPROF handler that libc knows nothing of */
+int count_handlers(void);
+int handler_ran_in_main(void);
+int handler_ran_elsewhere(void);
+int handler_said_who(int pid);
+int raise_in_this_thread(void);
 int raw_sigprof_handler(void);
 int raw_sigprof_hits(void);
 static atomic_int raw_hits;
@@ -327,4 +332,46 @@ int raw_sigprof_handler(void)
 int raw_sigprof_hits(void)
 {
     return atomic_load(&raw_hits);
+}
+
+static volatile int in_main, elsewhere, sender;
+
+static void note_where(int sig, siginfo_t *info, void *context)
+{
+    (void)sig;
+    (void)context;
+    sender = info->si_pid;
+    if (syscall(SYS_gettid) == getpid())
+        in_main++;
+    else
+        elsewhere++;
+}
+
+/* SIGUSR1 is counted, by the thread in which its handler runs. */
+int count_handlers(void)
+{
+    struct sigaction act = {.sa_sigaction = note_where, .sa_flags = SA_SIGINFO | SA_RESTART}, seen;
+    if (sigaction(SIGUSR1, &act, NULL) || sigaction(SIGUSR1, NULL, &seen))
+        return -1;
+    return seen.sa_sigaction == note_where && seen.sa_flags & SA_SIGINFO ? 0 : -2;
+}
+
+int handler_ran_in_main(void)
+{
+    return in_main;
+}
+
+int handler_ran_elsewhere(void)
+{
+    return elsewhere;
+}
+
+int handler_said_who(int pid)
+{
+    return sender == pid;
+}
+
+int raise_in_this_thread(void)
+{
+    return raise(SIGUSR1);
 }

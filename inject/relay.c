@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ * See relay.h. */
+#include "inject/relay.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "compat/os.h"
+
+#define N_SIGNALS 65
+
+typedef void relayed_fn(int, siginfo_t *, void *);
+
+/* The program's handlers. Called with three arguments whatever they take: so does the kernel. */
+static relayed_fn *handlers[N_SIGNALS];
+static bool takes_info[N_SIGNALS];
+
+/* What the signal said before it was handed over; one a signal, the next is handled where it arrives. */
+static siginfo_t handed[N_SIGNALS];
+static uint32_t is_on_its_way[N_SIGNALS];
+
+bool sp_relay_can(int sig)
+{
+    switch (sig) {
+    case SIGKILL:
+    case SIGSTOP:
+    case SIGPROF: /* has a handler of ours that asks sp_relay_is_here() */
+    case SIGCHLD: /* for the thread that forked */
+    case SIGPIPE: /* these two for the thread that wrote, and they do not say so */
+    case SIGXFSZ:
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+    case SIGSYS:
+    case SIGABRT:
+    case 32: /* libc's own */
+    case 33:
+        return false;
+    default:
+        return sig > 0 && sig < N_SIGNALS;
+    }
+}
+
+/* Sent to the process as such: by kill(), a terminal, alarm(). Other timers, and what sigqueue() sends, may be for the
+ * thread in which they arrive. */
+static bool is_for_process(int sig, const siginfo_t *info)
+{
+    bool from_kernel = info->si_code == SI_KERNEL && (sig == SIGALRM || sig == SIGINT || sig == SIGQUIT || sig == SIGHUP ||
+                                                      sig == SIGTSTP || sig == SIGCONT || sig == SIGWINCH);
+    return info->si_code == SI_USER || from_kernel;
+}
+
+/* A signal of this kind that waits for the main thread swallows the marker, as it would swallow any other; whichever of
+ * them arrives there ends the way of both. */
+static bool hand_over(int sig, const siginfo_t *info)
+{
+    uint32_t idle = 0;
+    if (!is_for_process(sig, info) || !sp_os_main_thread_wants(sig) || !sp_cas(&is_on_its_way[sig], &idle, 1))
+        return false;
+    handed[sig] = *info;
+    siginfo_t marker;
+    memset(&marker, 0, sizeof marker);
+    marker.si_signo = sig;
+    marker.si_code = SI_QUEUE;
+    marker.si_pid = sp_os_getpid();
+    marker.si_value.sival_ptr = &handed[sig];
+    if (sp_os_queue_to_thread(marker.si_pid, sig, &marker) == 0)
+        return true;
+    sp_store_release(&is_on_its_way[sig], 0);
+    return false;
+}
+
+bool sp_relay_is_here(int sig, siginfo_t *info)
+{
+    bool was_handed = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &handed[sig];
+    if (was_handed)
+        *info = handed[sig];
+    if (was_handed || sp_os_gettid() == sp_os_getpid()) {
+        sp_store_release(&is_on_its_way[sig], 0);
+        return true;
+    }
+    return !hand_over(sig, info);
+}
+
+static void relay(int sig, siginfo_t *info, void *context)
+{
+    relayed_fn *handler = sp_load_acquire(&handlers[sig]);
+    int saved = errno;
+    bool is_here = sp_relay_is_here(sig, info);
+    errno = saved;
+    if (is_here)
+        handler(sig, info, context);
+}
+
+const struct sigaction *sp_relay_install(int sig, const struct sigaction *act, struct sigaction *ours)
+{
+    /* SA_RESETHAND: the disposition is gone when the signal is handed over. The relay itself: from who asked the kernel. */
+    if (!sp_relay_can(sig) || act->sa_sigaction == relay || act->sa_handler == SIG_DFL || act->sa_handler == SIG_IGN || act->sa_handler == SIG_ERR ||
+        (unsigned)act->sa_flags & SA_RESETHAND)
+        return act;
+    *ours = *act;
+    takes_info[sig] = act->sa_flags & SA_SIGINFO;
+    sp_store_release(&handlers[sig], act->sa_sigaction);
+    ours->sa_flags |= SA_SIGINFO;
+    ours->sa_sigaction = relay;
+    return ours;
+}
+
+void sp_relay_reveal(int sig, struct sigaction *act)
+{
+    if (act->sa_sigaction != relay)
+        return;
+    act->sa_sigaction = sp_load_acquire(&handlers[sig]);
+    if (!takes_info[sig])
+        act->sa_flags &= ~SA_SIGINFO;
+}
+
+void sp_relay_forked(void)
+{
+    memset(is_on_its_way, 0, sizeof is_on_its_way);
+}
