@@ -108,8 +108,10 @@ def virtual_environment(b):
         venv = os.path.join(d, kind.strip("-"))
         subprocess.run([b.python, "-m", "venv", "--without-pip", kind, venv], check=True, env=b.env(False), capture_output=True)
         python = os.path.join(venv, "bin", "python")
-        site = subprocess.run([python, "-c", "import site; print(site.getsitepackages()[0])"], capture_output=True, text=True,
-                              env=b.env(False), check=True).stdout.strip()
+        asked = subprocess.run([python, "-c", "import site; print(site.getsitepackages()[0])"], capture_output=True, text=True, env=b.env(False))
+        if asked.returncode != 0:
+            raise Skip(f"{kind}: this interpreter does not start there, without a preload")
+        site = asked.stdout.strip()
         with open(os.path.join(site, "worker.py"), "w") as f:
             f.write(WORK)
         script = os.path.join(venv, "bin", "work")

@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, WORK, Profile, Result, Skip, case, complete, main, spent  # noqa: E402,F401
+from sp import BUSY, CASES, WORK, Profile, Result, Skip, case, complaints, complete, main, spent  # noqa: E402,F401
 
 
 def both(b, tail, head=WORK, **kw):
@@ -19,7 +19,7 @@ def both(b, tail, head=WORK, **kw):
     ours = b.run(head + tail, check=False, SPPROF_VERBOSE="0" if b.known else None, **kw)
     assert plain.code == ours.code, (plain.code, ours.code, ours.err)
     assert plain.out == ours.out, (plain.out, ours.out)
-    err = re.sub(r"spprof: CPython .* cannot be looked into.*\n", "", ours.err)
+    err = complaints(ours.err)
     strip = re.compile(r"app\d+\.py|0x[0-9a-f]+")
     assert strip.sub("", plain.err) == strip.sub("", err), (plain.err, ours.err)
     return ours
