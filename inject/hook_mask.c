@@ -11,6 +11,7 @@
 #include "compat/real.h"
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
+#include "inject/relay.h"
 
 SP_REAL_SLOT(pthread_sigmask);
 SP_REAL_SLOT(sigprocmask);
@@ -195,16 +196,23 @@ SP_EXPORT int sigwait(const sigset_t *set, int *sig)
     return SP_REAL(sigwait)(set, sig);
 }
 
+static int arrived(int sig, siginfo_t *info)
+{
+    if (sig > 0 && info)
+        sp_relay_arrived(sig, info);
+    return sig;
+}
+
 SP_EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {
     will_wait_for(set);
-    return SP_REAL(sigwaitinfo)(set, info);
+    return arrived(SP_REAL(sigwaitinfo)(set, info), info);
 }
 
 SP_EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
     will_wait_for(set);
-    return SP_REAL(sigtimedwait)(set, info, timeout);
+    return arrived(SP_REAL(sigtimedwait)(set, info, timeout), info);
 }
 
 SP_EXPORT int signalfd(int fd, const sigset_t *set, int flags)

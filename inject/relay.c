@@ -72,16 +72,19 @@ static bool hand_over(int sig, const siginfo_t *info)
     return false;
 }
 
-bool sp_relay_is_here(int sig, siginfo_t *info)
+bool sp_relay_arrived(int sig, siginfo_t *info)
 {
     bool was_handed = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &handed[sig];
     if (was_handed)
         *info = handed[sig];
-    if (was_handed || sp_os_gettid() == sp_os_getpid()) {
+    if (was_handed || sp_os_gettid() == sp_os_getpid())
         sp_store_release(&is_on_its_way[sig], 0);
-        return true;
-    }
-    return !hand_over(sig, info);
+    return was_handed;
+}
+
+bool sp_relay_is_here(int sig, siginfo_t *info)
+{
+    return sp_relay_arrived(sig, info) || sp_os_gettid() == sp_os_getpid() || !hand_over(sig, info);
 }
 
 static void relay(int sig, siginfo_t *info, void *context)
@@ -102,6 +105,7 @@ const struct sigaction *sp_relay_install(int sig, const struct sigaction *act, s
         return act;
     *ours = *act;
     takes_info[sig] = act->sa_flags & SA_SIGINFO;
+    sp_store_release(&is_on_its_way[sig], 0); /* what was is gone if the signal was ignored for a while */
     sp_store_release(&handlers[sig], act->sa_sigaction);
     ours->sa_flags |= SA_SIGINFO;
     ours->sa_sigaction = relay;

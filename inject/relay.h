@@ -18,6 +18,10 @@
  * here, and *info is what it said when it was sent. Async-signal-safe, as are all here; errno may change. */
 bool sp_relay_is_here(int sig, siginfo_t *info);
 
+/* A signal was taken, by sigwaitinfo() or in a handler: whether it had been handed over; then *info is made what it said
+ * when it was sent. */
+bool sp_relay_arrived(int sig, siginfo_t *info);
+
 /* Whether handlers of this signal are relayed. */
 bool sp_relay_can(int sig);
 

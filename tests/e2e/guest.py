@@ -317,6 +317,39 @@ print(handled, os.waitpid(child, 0)[1] >> 8)
 
 
 @case
+def handlers_in_c_reach_the_main_thread(b):
+    """The same with a handler that asks who sent the signal, and system calls that start again."""
+    r = b.run("""
+import ctypes, os, signal, sys, threading, time
+lib = ctypes.CDLL(sys.argv[1])
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+assert lib.count_handlers() == 0
+r, w = os.pipe()
+parent = os.getpid()
+child = os.fork()
+if child == 0:
+    time.sleep(0.2)
+    for i in range(30):
+        os.kill(parent, signal.SIGUSR1)
+        time.sleep(0.1)
+    os.write(w, b"x")
+    os._exit(0)
+stop = []
+def busy():
+    while not stop: lib.spin_ms(20)
+threads = [threading.Thread(target=busy) for i in range(3)]
+for t in threads: t.start()
+os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+os.read(r, 1)
+stop.append(1)
+for t in threads: t.join()
+# one that comes while the one before has not been taken is handled where it arrives
+print(lib.handler_ran_in_main() > 8 * lib.handler_ran_elsewhere(), lib.handler_said_who(child))
+""", os.path.join(b.build, "tests/libspin.so"), SPPROF_INTERVAL="1ms")
+    assert r.out == "True 1\n", r.out
+
+
+@case
 def signals_stay_where_they_were_sent(b):
     """Sent to a thread, or blocked in the main thread: the handler runs in the thread that the kernel chose."""
     r = b.run("""
