@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 # Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer.
-ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", "standin", "foreign",
+ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", "standin", "foreign", "relay",
          "sp_lifecycle_finish", "sp_lifecycle_finish_and_exit", "write_file", "sink_fd", "writer_cpu_ns", "_exit", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
 # libc functions that touch nothing but their arguments, or are bare system calls
@@ -30,7 +30,7 @@ INDIRECT = {
     "put_cpu": "writer_cpu_ns is a root", "write_file": "the same", "put_identity": "the same",
     "join": "emit functions of speedscope.c and view_bound.c", "flush_window": "emit", "flush_run": "emit", "join_thread": "emit",
     "sp_view_each_entry": "emit", "sp_view_each_stack": "emit", "count_all": "emit", "each": "emit",
-    "foreign": "the program's own handler", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
+    "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
     "sp_py_touch": "CPython's load from thread-local storage",
 }
 # function -> why what it reaches beyond is not followed
