@@ -286,7 +286,7 @@ def handler(sig, frame):
     shared[0] = handled
 signal.signal(int(sys.argv[2]), handler)
 r, w = os.pipe()
-parent, rounds = os.getpid(), 25
+parent, rounds = os.getpid(), 15
 child = os.fork()
 if child == 0:
     late = 0
@@ -313,7 +313,7 @@ print(handled, os.waitpid(child, 0)[1] >> 8)
     import signal
     for sig in (signal.SIGTERM, signal.SIGPROF):
         r = b.run(program, os.path.join(b.build, "tests/libspin.so"), int(sig), SPPROF_INTERVAL="1ms")
-        assert r.out == "25 0\n", (sig, r.out)
+        assert r.out == "15 0\n", (sig, r.out)
 
 
 @case
@@ -329,9 +329,9 @@ parent = os.getpid()
 child = os.fork()
 if child == 0:
     time.sleep(0.2)
-    for i in range(30):
+    for i in range(20):
         os.kill(parent, signal.SIGUSR1)
-        time.sleep(0.1)
+        time.sleep(0.07)
     os.write(w, b"x")
     os._exit(0)
 stop = []
