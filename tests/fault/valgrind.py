@@ -19,7 +19,7 @@ from sp import SKIP, clean_env  # noqa: E402
 
 # Suite -> cases that compare neither stderr, which has valgrind's warnings about the probe, nor a child's time, nor want speed
 CASES = {"sampling": "threads names c_threads recursion thread_churn native_code", "process": "subprocess_children two_ends_at_once",
-         "spool": "clean_ends_leave_no_file killed", "versions": "tasks subinterpreters"}
+         "spool": "clean_ends_leave_no_file", "versions": "tasks subinterpreters"}
 # The probe asks the kernel whether an address can be read, by a call that must fail: that is its purpose.
 PROBE = ("SyscallParam", "probe_sigprocmask")
 OPTIONS = "-q --xml=yes --leak-check=full --show-leak-kinds=definite"
