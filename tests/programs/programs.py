@@ -317,7 +317,8 @@ def black(run):
 @program
 def pylint(run):
     root = tree(run, "json", "email")
-    out = run.do("pylint", "-j2", "--exit-zero", "--score=n", root).replace(run.directory, "")
+    # duplicate-code shows a pair by chance: plain runs with -j2 differ among themselves
+    out = run.do("pylint", "-j2", "--exit-zero", "--score=n", "--disable=duplicate-code", root).replace(run.directory, "")
     assert not run.preload or len(run.profiles()) >= 3
     return sorted(out.splitlines())
 
