@@ -299,10 +299,10 @@ int spin_with_siglongjmp(long ms)
 }
 
 /* ---- a SIGPROF handler that libc knows nothing of */
-int count_handlers(void);
-int handler_ran_in_main(void);
-int handler_ran_elsewhere(void);
-int handler_said_who(int pid);
+struct counts {
+    volatile int in_main, elsewhere, sender;
+};
+int count_handlers(struct counts *where);
 int raise_in_this_thread(void);
 int raw_sigprof_handler(void);
 int raw_sigprof_hits(void);
@@ -334,41 +334,27 @@ int raw_sigprof_hits(void)
     return atomic_load(&raw_hits);
 }
 
-static volatile int in_main, elsewhere, sender;
+static struct counts *counts;
 
 static void note_where(int sig, siginfo_t *info, void *context)
 {
     (void)sig;
     (void)context;
-    sender = info->si_pid;
+    counts->sender = info->si_pid;
     if (syscall(SYS_gettid) == getpid())
-        in_main++;
+        counts->in_main++;
     else
-        elsewhere++;
+        counts->elsewhere++;
 }
 
 /* SIGUSR1 is counted, by the thread in which its handler runs. */
-int count_handlers(void)
+int count_handlers(struct counts *where)
 {
     struct sigaction act = {.sa_sigaction = note_where, .sa_flags = SA_SIGINFO | SA_RESTART}, seen;
+    counts = where;
     if (sigaction(SIGUSR1, &act, NULL) || sigaction(SIGUSR1, NULL, &seen))
         return -1;
     return seen.sa_sigaction == note_where && seen.sa_flags & SA_SIGINFO ? 0 : -2;
-}
-
-int handler_ran_in_main(void)
-{
-    return in_main;
-}
-
-int handler_ran_elsewhere(void)
-{
-    return elsewhere;
-}
-
-int handler_said_who(int pid)
-{
-    return sender == pid;
 }
 
 int raise_in_this_thread(void)
