@@ -46,6 +46,7 @@ bool sp_os_probe_init(void);
 
 /* --- [handler] signal mask of the calling thread, by the kernel: 64 signals in a word --- */
 #define SP_OS_MASK(sig) (1ull << ((sig)-1))
+#define SP_OS_SIGNALS 65 /* signals are numbered 1 ... 64 */
 SP_SIGSAFE uint64_t sp_os_mask_block(uint64_t add);     /* returns the mask before */
 SP_SIGSAFE uint64_t sp_os_mask_unblock(uint64_t sub);   /* returns the mask before */
 SP_SIGSAFE void sp_os_mask_set(uint64_t mask);

@@ -13,8 +13,6 @@
 #include "inject/lifecycle.h"
 #include "inject/relay.h"
 
-#define N_SIGNALS 65
-
 SP_REAL_SLOT(sigaction);
 SP_REAL_SLOT(signal);
 SP_REAL_SLOT(siginterrupt);
@@ -37,9 +35,9 @@ SP_REAL_SLOT(sigignore);
 
 /* What the program set, for managed signals. Written by the thread that calls sigaction; two threads that set
  * the same signal at once race as they would in the kernel. */
-static struct sigaction wanted[N_SIGNALS];
-static bool stood_in[N_SIGNALS]; /* the real disposition is our stand-in */
-static bool interrupts[N_SIGNALS]; /* siginterrupt(sig, 1) */
+static struct sigaction wanted[SP_OS_SIGNALS];
+static bool stood_in[SP_OS_SIGNALS]; /* the real disposition is our stand-in */
+static bool interrupts[SP_OS_SIGNALS]; /* siginterrupt(sig, 1) */
 static bool started;
 
 static int real_sigaction_call(int sig, const struct sigaction *act, struct sigaction *old)
@@ -137,7 +135,7 @@ static bool kills_by_default(int sig)
     case 33:
         return false;
     default:
-        return sig > 0 && sig < N_SIGNALS;
+        return sig > 0 && sig < SP_OS_SIGNALS;
     }
 }
 
@@ -178,7 +176,7 @@ static int install_standin(int sig)
 
 void sp_hook_signal_start(void)
 {
-    for (int sig = 1; sig < N_SIGNALS; sig++) {
+    for (int sig = 1; sig < SP_OS_SIGNALS; sig++) {
         if (!kills_by_default(sig) && sig != SIGPROF)
             continue;
         struct sigaction now;

@@ -7,17 +7,15 @@
 
 #include "compat/os.h"
 
-#define N_SIGNALS 65
-
 typedef void relayed_fn(int, siginfo_t *, void *);
 
 /* The program's handlers. Called with three arguments whatever they take: so does the kernel. */
-static relayed_fn *handlers[N_SIGNALS];
-static bool takes_info[N_SIGNALS];
+static relayed_fn *handlers[SP_OS_SIGNALS];
+static bool takes_info[SP_OS_SIGNALS];
 
 /* What the signal said before it was handed over; one a signal, the next is handled where it arrives. */
-static siginfo_t handed[N_SIGNALS];
-static uint32_t is_on_its_way[N_SIGNALS];
+static siginfo_t handed[SP_OS_SIGNALS];
+static uint32_t is_on_its_way[SP_OS_SIGNALS];
 
 bool sp_relay_can(int sig)
 {
@@ -39,7 +37,7 @@ bool sp_relay_can(int sig)
     case 33:
         return false;
     default:
-        return sig > 0 && sig < N_SIGNALS;
+        return sig > 0 && sig < SP_OS_SIGNALS;
     }
 }
 

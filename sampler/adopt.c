@@ -11,7 +11,7 @@
 /* Thread ids. A thread is listed for a while after its end was booked: as long as other destructors of its values
  * run, as a main thread until the process ends. */
 #define LEAVING 256u
-#define UNSEEN 0x80000000u /* by this scan so far */
+#define UNSEEN 0x80000000u /* not seen since a look marked it */
 static uint32_t leaving[LEAVING], n_leaving;
 
 void sp_adopt_never(int tid)

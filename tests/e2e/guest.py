@@ -272,8 +272,8 @@ print(lib.raw_sigprof_hits() > 0)
 
 @case
 def signals_reach_the_main_thread(b):
-    """A signal for the process interrupts the main thread's system call, however busy other threads are with ticks: on one
-    processor, with the main thread last in line, a third of them were taken by another thread, and the read slept on."""
+    """A signal for the process interrupts the main thread's system call, however busy other threads are with ticks. On one
+    processor, with the main thread last in line, every third is taken by another thread if nothing hands it over."""
     program = """
 import ctypes, mmap, os, signal, sys, threading, time
 lib = ctypes.CDLL(sys.argv[1])
@@ -290,14 +290,17 @@ parent, rounds = os.getpid(), 15
 child = os.fork()
 if child == 0:
     late = 0
-    time.sleep(0.2)
     for i in range(rounds):
+        asleep = 0  # in the read: what comes just before it is noted by CPython and handled after it, in a plain run too
+        while asleep < 5:
+            with open("/proc/%d/stat" % parent) as f: state = f.read().rpartition(")")[2].split()[0]
+            asleep = asleep + 1 if state == "S" and shared[2] == i + 1 else 0
+            time.sleep(0.003)
         os.kill(parent, int(sys.argv[2]))
         until = time.time() + 4
         while shared[0] == i and time.time() < until: time.sleep(0.002)
         late += shared[0] == i
         os.write(w, b"x")
-        time.sleep(0.01)
     shared[1] = 1
     os._exit(late)
 stop = False
@@ -306,7 +309,9 @@ def busy():
 threads = [threading.Thread(target=busy) for i in range(3)]
 for t in threads: t.start()
 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-for i in range(rounds): os.read(r, 1)
+for i in range(rounds):
+    shared[2] = i + 1
+    os.read(r, 1)
 for t in threads: t.join()
 print(handled, os.waitpid(child, 0)[1] >> 8)
 """
