@@ -286,18 +286,18 @@ def handler(sig, frame):
     shared[0] = handled
 signal.signal(int(sys.argv[2]), handler)
 r, w = os.pipe()
-parent, rounds = os.getpid(), 15
+parent, rounds = os.getpid(), 8
 child = os.fork()
 if child == 0:
     late = 0
     for i in range(rounds):
         asleep = 0  # in the read: what comes just before it is noted by CPython and handled after it, in a plain run too
-        while asleep < 5:
+        while asleep < 3:
             with open("/proc/%d/stat" % parent) as f: state = f.read().rpartition(")")[2].split()[0]
             asleep = asleep + 1 if state == "S" and shared[2] == i + 1 else 0
             time.sleep(0.003)
         os.kill(parent, int(sys.argv[2]))
-        until = time.time() + 4
+        until = time.time() + 15
         while shared[0] == i and time.time() < until: time.sleep(0.002)
         late += shared[0] == i
         os.write(w, b"x")
@@ -318,7 +318,7 @@ print(handled, os.waitpid(child, 0)[1] >> 8)
     import signal
     for sig in (signal.SIGTERM, signal.SIGPROF):
         r = b.run(program, os.path.join(b.build, "tests/libspin.so"), int(sig), SPPROF_INTERVAL="1ms")
-        assert r.out == "15 0\n", (sig, r.out)
+        assert r.out == "8 0\n", (sig, r.out)
 
 
 @case
@@ -335,7 +335,7 @@ parent = os.getpid()
 child = os.fork()
 if child == 0:
     time.sleep(0.2)
-    for i in range(20):
+    for i in range(10):
         os.kill(parent, signal.SIGUSR1)
         until = time.time() + 10
         while counts[0] + counts[1] == i and time.time() < until: time.sleep(0.002)
@@ -351,7 +351,7 @@ os.read(r, 1)
 for t in threads: t.join()
 print(counts[0], counts[1], counts[2] == child)
 """, os.path.join(b.build, "tests/libspin.so"), SPPROF_INTERVAL="1ms")
-    assert r.out == "20 0 True\n", r.out
+    assert r.out == "10 0 True\n", r.out
 
 
 @case
