@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "inject/cli.h"
+#include "inject/command/command.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
  * small profile; or, with a first byte of 0, a whole file. */
 #include <stdlib.h>
 
-#include "sampler/salvage.h"
+#include "inject/command/salvage.h"
 #include "tests/support/region.h"
 #include "writers/writer.h"
 

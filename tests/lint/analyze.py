@@ -20,16 +20,16 @@ EXPLAINED = {
     ("writers/speedscope.c", "dereference of NULL"): "the view lists threads that have a slot only (has_profile)",
     ("writers/view.c", "null pointer dereference"): "the same",
     ("writers/view.c", "repeated branch"): "head and tail of an elided stack",
-    ("sampler/salvage.c", "repeated branch"): "one kind a branch",
+    ("inject/command/salvage.c", "repeated branch"): "one kind a branch",
     ("sampler/intern.c", "Null pointer passed"): "a table's level that was just made is there, or there is no place",
     ("sampler/intern.c", "Dereference of null pointer"): "the same",
     ("inject/hook_process.c", "va_list"): "SP_COLLECT starts it",
     ("inject/hook_process.c", "macro argument"): "arguments are names and a statement",
-    ("inject/cli_report.c", "sizeof"): "an array of pointers",
-    ("inject/cli_report.c", "null pointer"): "rows were counted before",
-    ("inject/cli_report.c", "strcmp"): "different, as it reads",
-    ("inject/cli_report.c", "leak"): "a command that ends",
-    ("inject/cli_report.c", "unknown macro"): "cJSON_ArrayForEach",
+    ("inject/command/report.c", "sizeof"): "an array of pointers",
+    ("inject/command/report.c", "null pointer"): "rows were counted before",
+    ("inject/command/report.c", "strcmp"): "different, as it reads",
+    ("inject/command/report.c", "leak"): "a command that ends",
+    ("inject/command/report.c", "unknown macro"): "cJSON_ArrayForEach",
 }
 CHECKS = ("-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,"
           "-bugprone-assignment-in-if-condition,clang-analyzer-*,-clang-analyzer-security.insecureAPI.*")

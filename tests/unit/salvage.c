@@ -2,7 +2,7 @@
  * A region read back from its bytes is the same profile; damaged bytes give less of it, never nonsense. */
 #include <unistd.h>
 
-#include "sampler/salvage.h"
+#include "inject/command/salvage.h"
 #include "tests/support/region.h"
 #include "tests/support/unit.h"
 #include "writers/writer.h"

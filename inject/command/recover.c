@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "inject/cli.h"
-#include "sampler/salvage.h"
+#include "inject/command/command.h"
+#include "inject/command/salvage.h"
 #include "writers/writer.h"
 
 #define OUT_BUFFER_BYTES 65536

@@ -11,7 +11,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "inject/cli.h"
+#include "inject/command/command.h"
 
 #define LARGEST_FILE (1ull << 30)
 

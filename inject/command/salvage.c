@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * See salvage.h. The profile is built anew through the store's own functions, so that the result is sound whatever the
  * source holds. */
-#include "sampler/salvage.h"
+#include "inject/command/salvage.h"
 
 #include <stdlib.h>
 #include <string.h>
