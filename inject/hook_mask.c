@@ -10,8 +10,9 @@
 #include "compat/os.h"
 #include "compat/real.h"
 #include "inject/hooks.h"
-#include "inject/lifecycle.h"
+#include "inject/session.h"
 #include "inject/relay.h"
+#include "sampler/handler.h"
 
 SP_REAL_SLOT(pthread_sigmask);
 SP_REAL_SLOT(sigprocmask);
@@ -83,11 +84,11 @@ typedef int mask_fn(int how, const sigset_t *set, sigset_t *old);
 
 static int change_mask(mask_fn *real, int how, const sigset_t *set, sigset_t *old)
 {
-    struct sp_thread *t = sp_lifecycle_self();
+    struct sp_thread *t = sp_session_self;
     bool touches = set && (how == SIG_SETMASK || sigismember(set, SIGPROF));
     if (!t || (!touches && !hidden))
         return real(how, set, old);
-    struct sp_region *r = sp_lifecycle_region();
+    struct sp_region *r = sp_session_region();
     if (!r)
         return real(how, set, old);
 
@@ -179,8 +180,8 @@ SP_EXPORT int sigsetmask(int mask)
 /* ---- waiting for SIGPROF: the thread must have it blocked for real, and nobody is unblocked any more */
 static void will_wait_for(const sigset_t *set)
 {
-    struct sp_thread *t = sp_lifecycle_self();
-    if (!set || sigismember(set, SIGPROF) != 1 || !sp_lifecycle_region())
+    struct sp_thread *t = sp_session_self;
+    if (!set || sigismember(set, SIGPROF) != 1 || !sp_session_region())
         return;
     sigprof_named = true;
     if (t && hidden) {
@@ -246,7 +247,7 @@ bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context)
 {
     if (!hidden)
         return false;
-    struct sp_thread *t = sp_lifecycle_self();
+    struct sp_thread *t = sp_session_self;
     uint64_t mask;
     memcpy(&mask, &((ucontext_t *)context)->uc_sigmask, sizeof mask);
     mask |= SP_OS_MASK(sig);

@@ -10,8 +10,9 @@
 #include "compat/os.h"
 #include "compat/real.h"
 #include "inject/hooks.h"
-#include "inject/lifecycle.h"
+#include "inject/session.h"
 #include "inject/relay.h"
+#include "sampler/handler.h"
 
 SP_REAL_SLOT(sigaction);
 SP_REAL_SLOT(signal);
@@ -39,6 +40,7 @@ static struct sigaction wanted[SP_OS_SIGNALS];
 static bool stood_in[SP_OS_SIGNALS]; /* the real disposition is our stand-in */
 static bool interrupts[SP_OS_SIGNALS]; /* siginterrupt(sig, 1) */
 static bool started;
+static void (*finish)(enum sp_finish how); /* writes the profile */
 
 static int real_sigaction_call(int sig, const struct sigaction *act, struct sigaction *old)
 {
@@ -78,7 +80,7 @@ static void foreign(int sig, siginfo_t *info, void *context)
     if (act.sa_handler == SIG_IGN)
         return;
     if (act.sa_handler == SIG_DFL) {
-        sp_lifecycle_finish(SP_FINISH_END);
+        finish(SP_FINISH_END);
         die_of(sig);
         return;
     }
@@ -152,11 +154,11 @@ static void standin(int sig, siginfo_t *info, void *context)
     int saved = errno;
     /* The kernel ignores a default SIGTERM for PID 1: so a snapshot is all that it does. */
     if (sp_os_getpid() == 1 && !is_fault(sig, info)) {
-        sp_lifecycle_finish(SP_FINISH_SNAPSHOT);
+        finish(SP_FINISH_SNAPSHOT);
         errno = saved;
         return;
     }
-    sp_lifecycle_finish(SP_FINISH_END);
+    finish(SP_FINISH_END);
     if (is_fault(sig, info)) { /* back to the instruction, which faults again: same death, same core */
         struct sigaction dfl = {.sa_handler = SIG_DFL};
         real_sigaction_call(sig, &dfl, NULL);
@@ -174,8 +176,9 @@ static int install_standin(int sig)
     return real_sigaction_call(sig, &ours, NULL);
 }
 
-void sp_hook_signal_start(void)
+void sp_hook_signal_start(void (*on_end)(enum sp_finish how))
 {
+    finish = on_end;
     for (int sig = 1; sig < SP_OS_SIGNALS; sig++) {
         if (!kills_by_default(sig) && sig != SIGPROF)
             continue;
@@ -200,7 +203,7 @@ static bool is_managed(int sig)
 {
     if (!started || (sig != SIGPROF && !kills_by_default(sig) && !sp_relay_can(sig)))
         return false;
-    return sp_lifecycle_is_own_process();
+    return sp_session_is_own_process();
 }
 
 static int set_sigprof(const struct sigaction *act)

@@ -18,7 +18,7 @@ SP_REAL_SLOT(timer_create);
 static struct sp_thread *prepare(struct sp_region **r, void *start, void *argument)
 {
     sp_lifecycle_child_runs_python();
-    *r = sp_lifecycle_region();
+    *r = sp_session_region();
     struct sp_thread *t = *r ? sp_thread_claim(*r) : NULL;
     if (!t)
         return NULL;
@@ -32,7 +32,7 @@ static struct sp_thread *prepare(struct sp_region **r, void *start, void *argume
 
 static void begin(struct sp_thread *t, const void *frame)
 {
-    struct sp_region *r = sp_lifecycle_region();
+    struct sp_region *r = sp_session_region();
     if (r)
         sp_lifecycle_thread_begins(r, t, (uintptr_t)frame);
 }
@@ -88,8 +88,8 @@ struct notification { /* lives in the region as long as the process: nothing tel
 static void notify(union sigval v)
 {
     struct notification n = *(struct notification *)v.sival_ptr;
-    struct sp_region *r = sp_lifecycle_region();
-    struct sp_thread *t = r && !sp_lifecycle_self() ? sp_thread_claim(r) : NULL;
+    struct sp_region *r = sp_session_region();
+    struct sp_thread *t = r && !sp_session_self ? sp_thread_claim(r) : NULL;
     if (t)
         sp_lifecycle_thread_begins(r, t, (uintptr_t)__builtin_frame_address(0));
     n.call(n.value);
@@ -97,7 +97,7 @@ static void notify(union sigval v)
 
 SP_EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
 {
-    struct sp_region *r = sp_lifecycle_region();
+    struct sp_region *r = sp_session_region();
     struct sigevent ours;
     if (r && event && event->sigev_notify == SIGEV_THREAD) {
         uint64_t at = sp_store_alloc(r, sizeof(struct notification), 8);

@@ -6,7 +6,7 @@
 
 #include <signal.h>
 
-#include "sampler/store.h"
+#include "inject/session.h"
 
 /* A pointer to the function that a hook stands before, found at the first call. */
 #define SP_REAL(name) \
@@ -29,8 +29,9 @@ void sp_hook_process_resolve(void);
 void sp_hook_exit_resolve(void);
 
 /* hook_signal.c */
-/* [start] Takes SIGPROF over, and the fatal signals that are at their default. */
-void sp_hook_signal_start(void);
+/* [start] Takes SIGPROF over, and the fatal signals that are at their default: before one of them kills, `on_end` writes
+ * the profile. */
+void sp_hook_signal_start(void (*on_end)(enum sp_finish how));
 /* [any] Whether ticks reach us: false once the program has set SIGPROF by a raw system call. Async-signal-safe. */
 bool sp_hook_signal_is_ours(void);
 /* [any] Before and after an exec or spawn: the program's SIG_IGN and mask for SIGPROF are the real ones between. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * See lifecycle.h. Threading: everything here is written before RUNNING by one thread, except writer_state
+ * See lifecycle.h. Threading: everything here is written before SP_SESSION_RUNNING by one thread, except writer_state
  * (CAS), and what the fork child handler resets while it is alone. */
 #include "inject/lifecycle.h"
 
@@ -20,6 +20,7 @@
 #include "inject/output.h"
 #include "inject/relay.h"
 #include "inject/run.h"
+#include "inject/session.h"
 #include "inject/spool.h"
 #include "sampler/adopt.h"
 #include "sampler/engine.h"
@@ -34,11 +35,8 @@
 
 
 
-enum state { OFF, WATCHING /* no CPython yet */, RUNNING };
 enum writer { IDLE, WRITING, DONE };
 
-static int state;
-static int pid; /* of the process that all this belongs to */
 static int writer_state, writer_tid;
 static bool child_pending; /* a fork child that has run no Python yet */
 static bool is_child;
@@ -46,7 +44,6 @@ static bool python_ran;
 static int pending_timer = SP_OS_NO_TIMER;
 static bool region_wipes;
 static uint64_t region_bytes;
-static struct sp_region *region_memory;
 static struct sp_config config;
 static struct sp_output output;
 static struct sp_identity identity;
@@ -55,33 +52,15 @@ static bool has_end_key;
 static int (*set_specific)(pthread_key_t, const void *);
 static sp_py_dealloc *original_dealloc;
 
-static __thread struct sp_thread *self;
 static __thread uintptr_t self_stack_top;
-
-struct sp_thread *sp_lifecycle_self(void)
-{
-    return self;
-}
-
-struct sp_region *sp_lifecycle_region(void)
-{
-    if (sp_load_acquire(&state) != RUNNING || !sp_store_ready(region_memory) || sp_os_getpid() != pid)
-        return NULL;
-    return region_memory;
-}
-
-bool sp_lifecycle_is_own_process(void)
-{
-    return sp_os_getpid() == pid;
-}
 
 /* ---- code objects die */
 static void code_dies(void *code)
 {
-    struct sp_region *r = region_memory;
+    struct sp_region *r = sp_session.region;
     /* A fork child's region is empty until its first sample, or still its parent's; a vfork child runs no Python. */
-    if (sp_load_relaxed(&state) == RUNNING && sp_store_ready(r) && !sp_load_relaxed(&r->frozen) &&
-        (region_wipes || sp_os_getpid() == pid))
+    if (sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_store_ready(r) && !sp_load_relaxed(&r->frozen) &&
+        (region_wipes || sp_os_getpid() == sp_session.pid))
         sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
     original_dealloc(code);
 }
@@ -96,7 +75,7 @@ void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintpt
     sp_thread_begin(r, t, tid, 0, stack_top);
     t->thread_pointer = sp_cpu_thread_pointer();
     sp_hook_mask_thread_begins(t, sp_os_mask_block(0));
-    self = t;
+    sp_session_self = t;
     sp_engine->thread_start(r, t);
     sp_hook_mask_thread_started(t);
     sp_store_release(&t->in_handler, 0);
@@ -108,8 +87,8 @@ void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintpt
 static void thread_ends(void *value)
 {
     struct sp_thread *t = value;
-    struct sp_region *r = sp_lifecycle_region();
-    if (!r || t != self || t->state != SP_THREAD_LIVE || t->tid != sp_os_gettid())
+    struct sp_region *r = sp_session_region();
+    if (!r || t != sp_session_self || t->state != SP_THREAD_LIVE || t->tid != sp_os_gettid())
         return;
     /* Not by blocking SIGPROF: unblocking makes the kernel look for signals that wait for the whole process, and
      * this thread would take one that was on its way to another. */
@@ -117,7 +96,7 @@ static void thread_ends(void *value)
     sp_os_timer_delete(t->timer); /* its number stays: sp_thread_end wants to know whether there was one */
     if (!t->name[0])
         sp_identity_os_thread_name(t);
-    self = NULL;
+    sp_session_self = NULL;
     sp_adopt_never(t->tid);
     if (!sp_load_acquire(&r->frozen))
         sp_thread_end(r, t, sp_os_thread_cpu_ns(), sp_os_mono_ns() - r->started_mono_ns);
@@ -134,11 +113,11 @@ SP_SIGSAFE static void init_region(uint64_t before_start_ns)
         .now_wall_ns = sp_os_wall_ns(),
         .tick_ns = sp_os_tick_ns(),
         .before_start_ns = before_start_ns,
-        .pid = (uint32_t)pid,
+        .pid = (uint32_t)sp_session.pid,
         .ppid = (uint32_t)sp_os_getppid(),
     };
-    sp_store_init(region_memory, region_bytes, &o);
-    sp_identity_copy(region_memory, &identity);
+    sp_store_init(sp_session.region, region_bytes, &o);
+    sp_identity_copy(sp_session.region, &identity);
 }
 
 static bool reserve_region(void)
@@ -147,8 +126,8 @@ static bool reserve_region(void)
     if (limit != UINT64_MAX && bytes > limit / 16)
         bytes = sp_max_u64(limit / 16, SP_REGION_MIN) & ~4095ull;
     for (; bytes >= SP_REGION_MIN; bytes = bytes / 2 & ~4095ull) {
-        region_memory = sp_os_reserve(bytes, &region_wipes);
-        if (region_memory) {
+        sp_session.region = sp_os_reserve(bytes, &region_wipes);
+        if (sp_session.region) {
             region_bytes = bytes;
             return true;
         }
@@ -161,7 +140,7 @@ SP_SIGSAFE static void enter_spool(void)
 {
     if (!sp_spool_is_wanted())
         return;
-    sp_spool_enter(region_memory, region_bytes);
+    sp_spool_enter(sp_session.region, region_bytes);
     region_wipes = region_wipes && !sp_spool_path()[0];
 }
 
@@ -180,22 +159,22 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
-    pid = sp_os_getpid();
+    sp_session.pid = sp_os_getpid();
     is_child = true;
-    self = NULL;
+    sp_session_self = NULL;
     writer_state = IDLE;
     sp_relay_forked();
     output.is_owner = false;
     output.written_inode = 0;
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
-    if (state == RUNNING) {
-        bool empty = sp_spool_path()[0] ? sp_spool_forget(region_memory, region_bytes, &region_wipes)
-                                        : region_wipes || sp_os_forget(region_memory, region_bytes);
+    if (sp_session.state == SP_SESSION_RUNNING) {
+        bool empty = sp_spool_path()[0] ? sp_spool_forget(sp_session.region, region_bytes, &region_wipes)
+                                        : region_wipes || sp_os_forget(sp_session.region, region_bytes);
         if (!empty)
             sp_diag_join("no memory for the profile of this fork child; it runs unprofiled", NULL, NULL, NULL, NULL);
         if (!empty || !config.children)
-            state = OFF;
-        child_pending = state == RUNNING;
+            sp_session.state = SP_SESSION_OFF;
+        child_pending = sp_session.state == SP_SESSION_RUNNING;
         if (child_pending &&
             sp_os_timer_create(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0)
             sp_os_timer_arm(pending_timer, config.interval_ns, config.interval_ns);
@@ -208,7 +187,7 @@ SP_SIGSAFE static void start_child(uint64_t mask)
 {
     child_pending = false;
     init_region(0);
-    struct sp_region *r = region_memory;
+    struct sp_region *r = sp_session.region;
     struct sp_thread *t = sp_thread_claim(r);
     if (!t)
         return;
@@ -221,20 +200,20 @@ SP_SIGSAFE static void start_child(uint64_t mask)
     if (pending_timer == SP_OS_NO_TIMER)
         sp_engine->thread_start(r, t);
     sp_hook_mask_thread_started(t);
-    self = t;
+    sp_session_self = t;
     enter_spool();
     sp_store_release(&t->in_handler, 0);
 }
 
 SP_SIGSAFE static void child_ticks(void)
 {
-    if (child_pending && sp_load_relaxed(&state) == RUNNING && sp_os_getpid() == pid)
+    if (child_pending && sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_os_getpid() == sp_session.pid)
         start_child(0); /* a tick came: SIGPROF is not blocked */
 }
 
 void sp_lifecycle_child_runs_python(void)
 {
-    if (!child_pending || sp_os_getpid() != pid)
+    if (!child_pending || sp_os_getpid() != sp_session.pid)
         return;
     uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF));
     if (child_pending)
@@ -293,19 +272,19 @@ static void start(uint64_t cpu_before)
     set_specific = (int (*)(pthread_key_t, const void *))sp_real_find("pthread_setspecific");
     has_end_key = create && set_specific && create(&end_key, thread_ends) == 0;
     register_fork_handlers();
-    sp_hook_signal_start();
+    sp_hook_signal_start(sp_lifecycle_finish);
 
-    struct sp_region *r = region_memory;
+    struct sp_region *r = sp_session.region;
     struct sp_thread *t = sp_thread_claim(r);
     self_stack_top = getauxval(AT_RANDOM); /* lies above the main thread's frames */
     sp_region = r;
-    sp_store_release(&state, RUNNING);
+    sp_store_release(&sp_session.state, SP_SESSION_RUNNING);
     if (t) {
         t->in_handler = 1;
         sp_thread_begin(r, t, sp_os_gettid(), sp_os_thread_cpu_ns(), self_stack_top);
         t->thread_pointer = sp_cpu_thread_pointer();
         sp_hook_mask_thread_begins(t, sp_os_mask_block(0));
-        self = t;
+        sp_session_self = t;
         if (sp_engine->thread_start(r, t) == -EAGAIN)
             sp_diag("timer_create refused; RLIMIT_SIGPENDING is used up; threads show as (not sampled)");
         sp_hook_mask_thread_started(t);
@@ -320,11 +299,7 @@ static void say_option(const char *line)
 
 void sp_lifecycle_load(void)
 {
-    pid = sp_os_getpid();
-    sp_hook_signal_resolve();
-    sp_hook_mask_resolve();
-    sp_hook_process_resolve();
-    sp_hook_exit_resolve();
+    sp_session.pid = sp_os_getpid();
     if (getauxval(AT_SECURE))
         return;
     const char *off = sp_config_env(environ, "SPPROF");
@@ -334,7 +309,7 @@ void sp_lifecycle_load(void)
     if (!sp_run_is_first() && sp_config_env(environ, "SPPROF_CHILDREN") &&
         strcmp(sp_config_env(environ, "SPPROF_CHILDREN"), "0") == 0)
         return;
-    sp_store_release(&state, WATCHING);
+    sp_store_release(&sp_session.state, SP_SESSION_WATCHING);
     if (sp_py_probe((sp_py_lookup *)sp_real_find_in, sp_real_global_handle()))
         sp_lifecycle_python_starts(NULL);
 }
@@ -345,7 +320,7 @@ void sp_lifecycle_python_starts(const void *address)
         python_ran |= sp_real_same_library(address, (const void *)sp_py.entry);
         return;
     }
-    if (sp_load_acquire(&state) != WATCHING || sp_os_getpid() != pid)
+    if (sp_load_acquire(&sp_session.state) != SP_SESSION_WATCHING || sp_os_getpid() != sp_session.pid)
         return;
     if (address) {
         const char *path;
@@ -437,7 +412,7 @@ static bool wait_for_writer(void)
 void sp_lifecycle_finish_and_exit(void)
 {
     /* A signal that comes while we write would have come too late without us: it stays blocked. */
-    if (sp_lifecycle_region())
+    if (sp_session_region())
         sp_os_mask_block(~FAULTS);
     sp_lifecycle_finish(SP_FINISH_END);
 }
@@ -448,7 +423,7 @@ void sp_lifecycle_finish(enum sp_finish how)
      * exec did. */
     if (child_pending && how == SP_FINISH_END && sp_py_needs_touch())
         sp_lifecycle_child_runs_python();
-    struct sp_region *r = sp_lifecycle_region();
+    struct sp_region *r = sp_session_region();
     if (!r)
         return;
     if (!python_ran && !is_child && !sp_py_running() && sp_py.layout) {
@@ -479,7 +454,7 @@ void sp_lifecycle_finish(enum sp_finish how)
 
 void sp_lifecycle_exec_failed(void)
 {
-    struct sp_region *r = sp_spool_is_wanted() ? sp_lifecycle_region() : NULL;
+    struct sp_region *r = sp_spool_is_wanted() ? sp_session_region() : NULL;
     int idle = IDLE;
     if (!r || !sp_cas(&writer_state, &idle, WRITING))
         return;

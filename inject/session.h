@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ * What there is to know of this process's profile, for all that runs in it. lifecycle.c writes it. */
+#ifndef SP_INJECT_SESSION_H
+#define SP_INJECT_SESSION_H
+
+#include "sampler/store.h"
+
+enum sp_session_state { SP_SESSION_OFF, SP_SESSION_WATCHING /* no CPython yet */, SP_SESSION_RUNNING };
+
+struct sp_session {
+    int state; /* enum sp_session_state */
+    int pid;   /* of the process that all this belongs to */
+    struct sp_region *region;
+};
+
+enum sp_finish {
+    SP_FINISH_END,
+    SP_FINISH_EXEC,    /* the program is about to be replaced */
+    SP_FINISH_SNAPSHOT /* it goes on for sure */
+};
+
+extern struct sp_session sp_session;
+
+/* The slot of the calling thread; NULL: none. */
+extern __thread struct sp_thread *sp_session_self;
+
+/* [any] Whether this process is being profiled: the region if so, else NULL. False in a vfork child, which runs on its
+ * parent's memory. Async-signal-safe. */
+struct sp_region *sp_session_region(void);
+
+/* [any] Whether this is the process that our state belongs to: false in a vfork child. Async-signal-safe. */
+bool sp_session_is_own_process(void);
+
+#endif
