@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
-#include "compat/os_linux.h"
+#include "compat/os_linux_call.h"
 
 /* The kernel's struct stat is glibc's and musl's on x86-64 and aarch64. */
 SP_SIGSAFE static int fill_stat(struct sp_os_stat *st, const struct stat *s, long rc)

@@ -9,7 +9,7 @@
 #include "compat/version.h"
 #include "writers/json.h"
 #include "writers/lines.h"
-#include "writers/view.h"
+#include "writers/view_bound.h"
 
 #define HEAD_BYTES 65536ull /* room kept for what is not stacks when a file size limit is to be held */
 
@@ -348,7 +348,7 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
     uint64_t most = SP_VIEW_BYTES_MAX;
     if (p->most_bytes != UINT64_MAX)
         most = sp_min_u64(most, p->most_bytes > HEAD_BYTES ? p->most_bytes - HEAD_BYTES : p->most_bytes / 2);
-    if (!sp_view_init(v, p, most))
+    if (!sp_view_init(v, p) || !sp_view_bound(v, most))
         return -12; /* ENOMEM: the scratch area */
 
     sp_out_str(o, "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spprof@"

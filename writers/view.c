@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "writers/view_bound.h"
-
 void *sp_view_alloc(struct sp_view *v, uint64_t bytes)
 {
     bytes = (bytes + 63) & ~63ull;
@@ -306,7 +304,7 @@ static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
     list_thread(v, p, &recorded, most_listed);
 }
 
-static uint64_t folded_ns(const struct sp_view *v)
+static uint64_t recorded_of_others(const struct sp_view *v)
 {
     uint64_t sum = 0;
     for (uint32_t id = v->total_head[0]; id; id = v->total_next[id])
@@ -319,7 +317,7 @@ static void join_others(struct sp_view *v)
 {
     const struct sp_region *r = v->region;
     struct sp_view_profile *others = &v->others;
-    uint64_t folded = sum_of(r->folded_cpu_ns), recorded = folded_ns(v);
+    uint64_t folded = sum_of(r->folded_cpu_ns), recorded = recorded_of_others(v);
     *others = (struct sp_view_profile){
         .thread = 0,
         .cpu_ns = folded,
@@ -364,7 +362,7 @@ static void sum_up(struct sp_view *v)
     v->cpu_ns[SP_CPU_THREAD_START_END] += v->used_ns - threads;
 }
 
-bool sp_view_init(struct sp_view *v, const struct sp_profile *p, uint64_t most_bytes)
+bool sp_view_init(struct sp_view *v, const struct sp_profile *p)
 {
     memset(v, 0, sizeof *v);
     v->profile = p;
@@ -377,12 +375,21 @@ bool sp_view_init(struct sp_view *v, const struct sp_profile *p, uint64_t most_b
     if (!v->sum || !v->touched || !find_threads(v))
         return false;
     sum_up(v);
-    return sp_view_bound(v, most_bytes);
+    return true;
 }
 
 static uint32_t function_at(const struct sp_view *v, uint32_t node)
 {
     return v->function_of_frame[sp_node_at(v->region, node)->frame];
+}
+
+/* Index of the function that stands for `n` elided frames. */
+static uint32_t elided_function(const struct sp_view *v, uint32_t n)
+{
+    for (uint32_t i = 0; i < v->n_elided_functions; i++)
+        if (v->functions[v->n_functions + i].pseudo == n)
+            return v->n_functions + i;
+    return 0;
 }
 
 uint32_t sp_view_stack(struct sp_view *v, uint32_t node)
@@ -399,6 +406,6 @@ uint32_t sp_view_stack(struct sp_view *v, uint32_t node)
             v->stack[n - (depth - i)] = function_at(v, node);
     }
     if (elide)
-        v->stack[SP_VIEW_DEPTH_KEPT] = sp_view_elided_function(v, depth - 2 * SP_VIEW_DEPTH_KEPT);
+        v->stack[SP_VIEW_DEPTH_KEPT] = elided_function(v, depth - 2 * SP_VIEW_DEPTH_KEPT);
     return n;
 }

@@ -78,8 +78,8 @@ SP_INLINE const struct sp_view_profile *sp_view_profile_at(const struct sp_view 
     return i < v->n_own ? &v->threads[i] : &v->others;
 }
 
-/* Prepares a view whose text stays within `most_bytes`. False: the scratch area is too small for any. */
-bool sp_view_init(struct sp_view *v, const struct sp_profile *p, uint64_t most_bytes);
+/* Prepares a view; sp_view_bound() comes next. False: the scratch area is too small for any. */
+bool sp_view_init(struct sp_view *v, const struct sp_profile *p);
 
 /* Calls emit(arg, node, weight) for each entry of a profile: runs of equal stacks, within windows if the view
  * is bounded. The sequence is the same at every call. */

@@ -197,14 +197,6 @@ static bool is_shown(const struct sp_view *v, uint32_t n)
     return v->self[n] && v->canon[n] == n;
 }
 
-uint32_t sp_view_elided_function(const struct sp_view *v, uint32_t n)
-{
-    for (uint32_t i = 0; i < v->n_elided_functions; i++)
-        if (v->functions[v->n_functions + i].pseudo == n)
-            return v->n_functions + i;
-    return 0;
-}
-
 static bool find_elided(struct sp_view *v)
 {
     uint32_t room = 0, most = 0;

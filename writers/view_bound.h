@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Inside of the view: runs, windows, folding. Not for writers. */
+ * What keeps a view small: windows of time, folded subtrees, elided frames. */
 #ifndef SP_WRITERS_VIEW_BOUND_H
 #define SP_WRITERS_VIEW_BOUND_H
 
 #include "writers/view.h"
 
-/* Sums up every stack, then widens windows and folds light subtrees until all fits. */
+/* After sp_view_init: sums up every stack, then widens windows and folds light subtrees until the text stays within
+ * `most_bytes`. False: the scratch area is too small. */
 bool sp_view_bound(struct sp_view *v, uint64_t most_bytes);
-
-/* Index of the function that stands for `n` elided frames. */
-uint32_t sp_view_elided_function(const struct sp_view *v, uint32_t n);
 
 #endif

@@ -7,7 +7,7 @@
 #include "tests/support/region.h"
 #include "tests/support/unit.h"
 #include "writers/json.h"
-#include "writers/view.h"
+#include "writers/view_bound.h"
 
 static char *text;
 static size_t text_bytes, text_cap;
@@ -229,7 +229,7 @@ static void many_threads(void)
     }
     struct sp_profile p = {.region = r, .process_cpu_ns = sum, .wall_ns = 1, .most_bytes = UINT64_MAX};
     struct sp_view v;
-    CHECK(sp_view_init(&v, &p, 20000000));
+    CHECK(sp_view_init(&v, &p) && sp_view_bound(&v, 20000000));
     CHECK_EQ(v.n_own, 200);
     CHECK_EQ(v.n_threads, 700);
     CHECK_EQ(v.n_others, 500);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * System calls of os_linux*.c that can fail: test builds make the n-th fail. */
-#ifndef SP_COMPAT_OS_LINUX_H
-#define SP_COMPAT_OS_LINUX_H
+#ifndef SP_COMPAT_OS_LINUX_CALL_H
+#define SP_COMPAT_OS_LINUX_CALL_H
 
 #include "compat/cpu.h"
 #include "compat/os.h"
