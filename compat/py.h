@@ -46,6 +46,14 @@ struct sp_py_walk {
     uint32_t n_probed;
 };
 
+/* 3.13 on: where the head of _PyRuntime, struct _Py_DebugOffsets, says what: index of its 8-byte words. Source: 3.13
+ * Include/internal/pycore_runtime.h, later Include/internal/pycore_debug_offsets.h. */
+struct sp_py_debug_words {
+    uint8_t finalizing, interp_head, interp_next, ts_interp, ts_frame, ts_thread_id, ts_chunk, fr_previous, fr_code,
+        fr_instr, fr_locals, fr_owner, co_filename, co_name, co_lines, co_first_line, co_code, ob_type;
+    uint8_t fr_tlbc, co_tlbc; /* 0: the version has none */
+};
+
 /* Offsets of the fields that are read; a field that a version lacks is 0. Sources: the version's headers,
  * held by tests/layout. */
 struct sp_py_layout {
@@ -71,6 +79,7 @@ struct sp_py_layout {
     uint16_t rt_tss_key; /* 0: thread states are in thread-local storage */
     /* _PyThreadStateImpl, TaskObj of _asyncio; 0: the running task cannot be seen */
     uint16_t ts_task, task_bytes, task_name;
+    struct sp_py_debug_words debug;
 };
 
 struct sp_py;

@@ -65,6 +65,12 @@ const struct sp_py_layout sp_py_layouts[] = {
         .lines = SP_PY_LINES_LOCATIONS_311,
         .rt_tss_key = 2160, .rt_interp_head = 632, .rt_interp_main = 640, .rt_finalizing = 608,
         .interp_next = 7264, .interp_id = 7272,
+        .debug = {
+            .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 22, .ts_frame = 23,
+            .ts_thread_id = 24, .ts_chunk = 26, .fr_previous = 29, .fr_code = 30, .fr_instr = 31,
+            .fr_locals = 32, .fr_owner = 33, .co_filename = 35, .co_name = 37, .co_lines = 38,
+            .co_first_line = 39, .co_code = 43, .ob_type = 45,
+        },
     },
     {
         .minor = 13, .free_threaded = true,
@@ -77,6 +83,12 @@ const struct sp_py_layout sp_py_layouts[] = {
         .lines = SP_PY_LINES_LOCATIONS_311,
         .rt_tss_key = 2160, .rt_interp_head = 632, .rt_interp_main = 640, .rt_finalizing = 608,
         .interp_next = 7264, .interp_id = 7272,
+        .debug = {
+            .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 22, .ts_frame = 23,
+            .ts_thread_id = 24, .ts_chunk = 26, .fr_previous = 29, .fr_code = 30, .fr_instr = 31,
+            .fr_locals = 32, .fr_owner = 33, .co_filename = 35, .co_name = 37, .co_lines = 38,
+            .co_first_line = 39, .co_code = 43, .ob_type = 45,
+        },
     },
     {
         .minor = 14,
@@ -90,6 +102,12 @@ const struct sp_py_layout sp_py_layouts[] = {
         .rt_tss_key = 2336, .rt_interp_head = 808, .rt_interp_main = 816, .rt_finalizing = 784,
         .interp_next = 7272, .interp_id = 7280,
         .ts_task = 872, .task_bytes = 168, .task_name = 136,
+        .debug = {
+            .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
+            .ts_thread_id = 27, .ts_chunk = 29, .fr_previous = 32, .fr_code = 33, .fr_instr = 34,
+            .fr_locals = 35, .fr_owner = 36, .co_filename = 40, .co_name = 42, .co_lines = 43,
+            .co_first_line = 44, .co_code = 48, .ob_type = 51, .fr_tlbc = 38, .co_tlbc = 49,
+        },
     },
     {
         .minor = 14, .free_threaded = true,
@@ -102,6 +120,12 @@ const struct sp_py_layout sp_py_layouts[] = {
         .lines = SP_PY_LINES_LOCATIONS_311,
         .rt_tss_key = 2336, .rt_interp_head = 808, .rt_interp_main = 816, .rt_finalizing = 784,
         .interp_next = 7272, .interp_id = 7280,
+        .debug = {
+            .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
+            .ts_thread_id = 27, .ts_chunk = 29, .fr_previous = 32, .fr_code = 33, .fr_instr = 34,
+            .fr_locals = 35, .fr_owner = 36, .co_filename = 40, .co_name = 42, .co_lines = 43,
+            .co_first_line = 44, .co_code = 48, .ob_type = 51, .fr_tlbc = 38, .co_tlbc = 49,
+        },
     },
     {
         .minor = 15,
@@ -114,6 +138,12 @@ const struct sp_py_layout sp_py_layouts[] = {
         .lines = SP_PY_LINES_LOCATIONS_311,
         .rt_interp_head = 936, .rt_interp_main = 944, .rt_finalizing = 912, .interp_next = 7264, .interp_id = 7272,
         .ts_task = 1032, .task_bytes = 168, .task_name = 136,
+        .debug = {
+            .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
+            .ts_thread_id = 30, .ts_chunk = 32, .fr_previous = 40, .fr_code = 41, .fr_instr = 42,
+            .fr_locals = 43, .fr_owner = 44, .co_filename = 48, .co_name = 50, .co_lines = 51,
+            .co_first_line = 52, .co_code = 56, .ob_type = 59, .fr_tlbc = 46, .co_tlbc = 57,
+        },
     },
     {
         .minor = 15, .free_threaded = true,
@@ -125,6 +155,12 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_frame_words = 92, .co_tlbc = 224,
         .lines = SP_PY_LINES_LOCATIONS_311,
         .rt_interp_head = 936, .rt_interp_main = 944, .rt_finalizing = 912, .interp_next = 7264, .interp_id = 7272,
+        .debug = {
+            .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
+            .ts_thread_id = 30, .ts_chunk = 32, .fr_previous = 40, .fr_code = 41, .fr_instr = 42,
+            .fr_locals = 43, .fr_owner = 44, .co_filename = 48, .co_name = 50, .co_lines = 51,
+            .co_first_line = 52, .co_code = 56, .ob_type = 59, .fr_tlbc = 46, .co_tlbc = 57,
+        },
     },
 };
 

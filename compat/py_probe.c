@@ -34,42 +34,22 @@ static uint32_t parse_number(const char **s)
     return v;
 }
 
-/* Where the head of _PyRuntime, struct _Py_DebugOffsets, says what: index of its 8-byte words. Source: 3.13
- * Include/internal/pycore_runtime.h, later Include/internal/pycore_debug_offsets.h. */
-struct debug_words {
-    uint32_t minor;
-    uint8_t finalizing, interp_head, interp_next, ts_interp, ts_frame, ts_thread_id, ts_chunk, fr_previous, fr_code,
-        fr_instr, fr_locals, fr_owner, co_filename, co_name, co_lines, co_first_line, co_code, ob_type,
-        fr_tlbc, co_tlbc; /* 0: the version has none */
-};
-
-static const struct debug_words debug_words[] = {
-    {13, 4, 5, 8, 22, 23, 24, 26, 29, 30, 31, 32, 33, 35, 37, 38, 39, 43, 45, 0, 0},
-    {14, 4, 5, 8, 25, 26, 27, 29, 32, 33, 34, 35, 36, 40, 42, 43, 44, 48, 51, 38, 49},
-    {15, 4, 5, 8, 25, 26, 30, 32, 40, 41, 42, 43, 44, 48, 50, 51, 52, 56, 59, 46, 57},
-};
-
 /* What the interpreter says of itself must be what the table says, or the build is not the one we know. */
 static bool debug_offsets_agree(const struct sp_py_layout *l, uintptr_t runtime)
 {
     const uint64_t *w = (const uint64_t *)runtime;
     if (memcmp(w, "xdebugpy", 8) != 0)
         return false;
-    for (size_t i = 0; i < SP_ARRAY_LEN(debug_words); i++) {
-        const struct debug_words *d = &debug_words[i];
-        if (d->minor != l->minor)
-            continue;
-        return w[2] == l->free_threaded && w[d->finalizing] == l->rt_finalizing &&
-               w[d->interp_head] == l->rt_interp_head && w[d->interp_next] == l->interp_next &&
-               w[d->ts_interp] == l->ts_interp && w[d->ts_frame] == l->ts_frame &&
-               w[d->ts_thread_id] == l->ts_thread_id && w[d->ts_chunk] == l->ts_chunk &&
-               w[d->fr_previous] == l->fr_previous && w[d->fr_code] == l->fr_code && w[d->fr_instr] == l->fr_instr &&
-               w[d->fr_locals] == l->fr_locals && w[d->fr_owner] == l->fr_owner &&
-               w[d->co_filename] == l->co_filename && w[d->co_name] == l->co_name && w[d->co_lines] == l->co_lines &&
-               w[d->co_first_line] == l->co_first_line && w[d->co_code] == l->co_code && w[d->ob_type] == l->ob_type &&
-               (!l->co_tlbc || (w[d->fr_tlbc] == l->fr_tlbc && w[d->co_tlbc] == l->co_tlbc));
-    }
-    return false;
+    const struct sp_py_debug_words *d = &l->debug;
+    return w[2] == l->free_threaded && w[d->finalizing] == l->rt_finalizing &&
+           w[d->interp_head] == l->rt_interp_head && w[d->interp_next] == l->interp_next &&
+           w[d->ts_interp] == l->ts_interp && w[d->ts_frame] == l->ts_frame &&
+           w[d->ts_thread_id] == l->ts_thread_id && w[d->ts_chunk] == l->ts_chunk &&
+           w[d->fr_previous] == l->fr_previous && w[d->fr_code] == l->fr_code && w[d->fr_instr] == l->fr_instr &&
+           w[d->fr_locals] == l->fr_locals && w[d->fr_owner] == l->fr_owner &&
+           w[d->co_filename] == l->co_filename && w[d->co_name] == l->co_name && w[d->co_lines] == l->co_lines &&
+           w[d->co_first_line] == l->co_first_line && w[d->co_code] == l->co_code && w[d->ob_type] == l->ob_type &&
+           (!l->co_tlbc || (w[d->fr_tlbc] == l->fr_tlbc && w[d->co_tlbc] == l->co_tlbc));
 }
 
 static void refuse(const char *why)
@@ -87,6 +67,10 @@ static void choose(sp_py_lookup *lookup, void *handle)
     if (!sp_py.layout) {
         refuse(flavour == 1 ? "its free-threaded layout is not known to this spprof"
                             : "its layout is not known to this spprof");
+        return;
+    }
+    if (sp_py.minor >= 13 && !sp_py.layout->debug.ob_type) {
+        refuse("where it describes its layout is not known to this spprof");
         return;
     }
     if (sp_py.minor >= 13 && !debug_offsets_agree(sp_py.layout, sp_py.runtime)) {
