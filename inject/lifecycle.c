@@ -109,6 +109,7 @@ SP_SIGSAFE static void init_region(uint64_t before_start_ns)
         .interval_ns = config.interval_ns,
         .depth = (uint32_t)config.depth,
         .tasks = (uint32_t)config.tasks,
+        .lines = (uint32_t)config.lines,
         .now_mono_ns = sp_os_mono_ns(),
         .now_wall_ns = sp_os_wall_ns(),
         .tick_ns = sp_os_tick_ns(),
@@ -377,13 +378,10 @@ static void say_summary(const struct sp_region *r)
 
 static int write_profile(struct sp_region *r, enum sp_finish how)
 {
-    struct sp_profile p = {
-        .region = r,
-        .process_cpu_ns = sp_os_process_cpu_ns(),
-        .lines = config.lines,
-        .complete = how != SP_FINISH_SNAPSHOT,
-        .writer_cpu_ns = writer_cpu_ns,
-    };
+    struct sp_profile p = sp_writer_profile(r);
+    p.complete = how != SP_FINISH_SNAPSHOT;
+    p.writer_cpu_ns = writer_cpu_ns;
+    p.process_cpu_ns = sp_os_process_cpu_ns();
     writer_started_ns = sp_os_thread_cpu_ns();
     if (!sp_hook_signal_is_ours() && r->loss[SP_LOSS_REPLACED] == 0) {
         sp_count_loss(r, SP_LOSS_REPLACED);

@@ -14,10 +14,6 @@
 #define MOST_NUMBERS 10000u
 #define BUFFER_BYTES 65536u
 
-/* What every file of ours begins with. */
-static const char our_head[] =
-    "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spprof@";
-
 static void parent_of(char *directory, const char *path)
 {
     struct sp_buf b = sp_buf_at(directory, SP_PATH_BYTES);
@@ -97,13 +93,13 @@ enum verdict { TAKE_NEW, REPLACE, IN_PLACE, NEXT_NUMBER, REFUSE };
 
 static bool is_ours(const char *path)
 {
-    char head[sizeof our_head - 1];
+    char head[SP_WRITER_HEAD_BYTES];
     int fd = sp_os_open_read(path);
     if (fd < 0)
         return false;
     long n = sp_os_read(fd, head, sizeof head);
     sp_os_close(fd);
-    return n == (long)sizeof head && memcmp(head, our_head, sizeof head) == 0;
+    return n > 0 && sp_writer_is_ours(head, (size_t)n);
 }
 
 /* A symlink of somebody else in a directory where everybody may put one. */

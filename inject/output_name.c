@@ -108,7 +108,7 @@ bool sp_name_default(char *path, const char *directory, const struct sp_name_val
     sp_buf_str(&b, "/spprof-");
     sp_buf_u64(&b, v->pid);
     put_extra(&b, false, v->number > 1, v);
-    sp_buf_str(&b, ".speedscope.json");
+    sp_buf_str(&b, sp_writer_default()->suffixes[0]);
     return !b.cut;
 }
 

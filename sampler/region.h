@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SP_REGION_MAGIC 0x3166726770707073ull /* "sppgrf1" as seen in a hex dump, low byte first */
-#define SP_REGION_LAYOUT 2
+#define SP_REGION_LAYOUT 3
 
 /* Where CPU time can go when it is not in a Python stack: also the pseudo-frame's number. */
 enum sp_cpu {
@@ -220,6 +220,7 @@ struct sp_region {
     uint64_t interval_ns, tick_ns;
     uint32_t depth;
     uint32_t tasks;    /* whether stacks begin with the asyncio task */
+    uint32_t lines;    /* whether frames are shown as lines */
     uint32_t frozen;   /* the writer is at work: handlers only count */
     uint32_t epoch;    /* grows when a sampled code object dies */
     uint32_t n_serial; /* threads so far */

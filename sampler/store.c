@@ -93,6 +93,7 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     r->interval_ns = o->interval_ns;
     r->tick_ns = o->tick_ns;
     r->tasks = o->tasks;
+    r->lines = o->lines;
     /* Two stacks a thread: with a small region they are what runs out first. */
     r->depth = (uint32_t)sp_min_u64(o->depth, bytes / 2048);
 

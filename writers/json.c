@@ -4,37 +4,15 @@
 
 #include <string.h>
 
-/* Length of the valid UTF-8 sequence at s (1 ... 4), 0 if there is none. */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t want = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || want > n)
-        return 0;
-    for (size_t i = 1; i < want; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool beyond = (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f);
-    return overlong || beyond ? 0 : want;
-}
-
-static void put_escape(struct sp_out *o, const char *intro, unsigned v)
-{
-    static const char hex[] = "0123456789abcdef";
-    sp_out_str(o, intro);
-    sp_out_char(o, hex[v >> 4]);
-    sp_out_char(o, hex[v & 15]);
-}
+#include "writers/text.h"
 
 static void put_escaped(struct sp_out *o, const char *text, size_t n)
 {
     const unsigned char *s = (const unsigned char *)text;
     for (size_t i = 0, len; i < n; i += len) {
-        len = utf8_length(s + i, n - i);
+        len = sp_text_utf8_length(s + i, n - i);
         if (len == 0) {
-            put_escape(o, "\\\\x", s[i]);
+            sp_text_escape(o, "\\\\x", s[i]);
             len = 1;
         } else if (len > 1) {
             sp_out_mem(o, s + i, len);
@@ -44,7 +22,7 @@ static void put_escaped(struct sp_out *o, const char *text, size_t n)
         } else if (s[i] == 0) {
             sp_out_str(o, "\xe2\x90\x80");
         } else if (s[i] < 0x20 || s[i] == 0x7f) {
-            put_escape(o, "\\u00", s[i]);
+            sp_text_escape(o, "\\u00", s[i]);
         } else {
             sp_out_char(o, (char)s[i]);
         }

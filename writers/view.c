@@ -54,7 +54,7 @@ static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
     return (struct sp_function){
         .name = c->name,
         .file = c->file,
-        .line = v->profile->lines ? sp_store_frame_line(r, frame) : c->first_line,
+        .line = v->region->lines ? sp_store_frame_line(r, frame) : c->first_line,
     };
 }
 

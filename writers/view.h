@@ -7,8 +7,6 @@
 #include "writers/writer.h"
 
 #define SP_VIEW_PROFILES_MAX 200   /* threads with a profile of their own */
-#define SP_VIEW_ENTRIES_MAX 200000 /* of all profiles together */
-#define SP_VIEW_BYTES_MAX 20000000 /* of all stacks as text */
 #define SP_VIEW_DEPTH_MAX 1024     /* longer stacks are shown with their middle elided */
 #define SP_VIEW_DEPTH_KEPT 512     /* at each end */
 
@@ -59,7 +57,6 @@ struct sp_view {
     /* what bounding did */
     uint64_t window_ns, folded_ns;
     uint32_t elided_stacks;
-    uint64_t n_entries;
 
     uint32_t *stack; /* scratch for one stack of function indices */
     /* joiner */
@@ -85,6 +82,9 @@ bool sp_view_init(struct sp_view *v, const struct sp_profile *p);
  * is bounded. The sequence is the same at every call. */
 typedef void sp_view_emit(void *arg, uint32_t node, uint64_t weight);
 void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg);
+
+/* The same for all threads together, in no order that means anything. */
+void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg);
 
 /* Calls emit for each distinct stack of all threads together, depth first, heavy subtrees first. */
 void sp_view_each_stack(struct sp_view *v, sp_view_emit *emit, void *arg);

@@ -105,36 +105,6 @@ void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_v
     flush_window(&j);
 }
 
-/* ---- counting */
-struct count {
-    const struct sp_view *v;
-    uint64_t entries, bytes;
-};
-
-static void count_entry(void *arg, uint32_t node, uint64_t weight)
-{
-    (void)weight;
-    struct count *c = arg;
-    uint64_t depth = sp_node_at(c->v->region, node)->depth, digits = 1;
-    for (uint32_t n = c->v->n_functions; n >= 10; n /= 10)
-        digits++;
-    c->entries++;
-    c->bytes += sp_min_u64(depth, SP_VIEW_DEPTH_MAX + 1) * (digits + 1) + 16;
-}
-
-static struct count count_all(struct sp_view *v)
-{
-    struct count c = {.v = v};
-    uint32_t n_profiles = sp_view_n_profiles(v);
-    for (uint32_t i = 0; i < n_profiles; i++)
-        sp_view_each_entry(v, sp_view_profile_at(v, i), count_entry, &c);
-    if (n_profiles != 1)
-        for (uint32_t n = 1; n < v->n_nodes; n++)
-            if (v->self[n] && (!v->folded || v->folded[n] == n))
-                count_entry(&c, n, v->self[n]);
-    return c;
-}
-
 static void add_self(void *arg, uint32_t node, uint64_t weight)
 {
     ((struct sp_view *)arg)->self[node] += weight;
@@ -182,13 +152,6 @@ static void move_self_of_folded(struct sp_view *v)
             v->self[v->folded[n]] += v->self[n];
             v->self[n] = 0;
         }
-}
-
-static bool fits(struct sp_view *v, uint64_t most_bytes)
-{
-    struct count c = count_all(v);
-    v->n_entries = c.entries;
-    return c.entries <= SP_VIEW_ENTRIES_MAX && c.bytes <= most_bytes;
 }
 
 /* ---- elided frames: one function for each number of frames left out */
@@ -251,12 +214,13 @@ static bool drop_unused_functions(struct sp_view *v)
     return true;
 }
 
-bool sp_view_bound(struct sp_view *v, uint64_t most_bytes)
+bool sp_view_bound(struct sp_view *v, enum sp_view_order order, sp_view_fits *fits, void *arg)
 {
     sum_stacks(v);
-    bool fit = fits(v, most_bytes);
-    for (v->window_ns = fit ? 0 : SP_NS_PER_S; !fit; v->window_ns *= 2) {
-        fit = fits(v, most_bytes);
+    v->window_ns = order == SP_VIEW_BY_TIME ? 0 : WHOLE_RUN;
+    bool fit = fits(v, arg);
+    for (v->window_ns = fit || v->window_ns ? v->window_ns : SP_NS_PER_S; !fit && v->window_ns != WHOLE_RUN; v->window_ns *= 2) {
+        fit = fits(v, arg);
         if (fit)
             break;
         if (v->window_ns > v->profile->wall_ns || v->window_ns > UINT64_MAX / 4) {
@@ -267,10 +231,17 @@ bool sp_view_bound(struct sp_view *v, uint64_t most_bytes)
     for (uint64_t least = v->used_ns / 100000 + 1; !fit; least *= 2) {
         if (!fold_below(v, least))
             return false;
-        fit = fits(v, most_bytes) || least > v->used_ns;
+        fit = fits(v, arg) || least > v->used_ns;
     }
     move_self_of_folded(v);
     return drop_unused_functions(v) && find_elided(v);
+}
+
+void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg)
+{
+    for (uint32_t n = 1; n < v->n_nodes; n++)
+        if (is_shown(v, n) && (!v->folded || v->folded[n] == n))
+            emit(arg, n, v->self[n]);
 }
 
 /* ---- distinct stacks, depth first */
@@ -340,9 +311,7 @@ void sp_view_each_stack(struct sp_view *v, sp_view_emit *emit, void *arg)
     uint64_t mark = v->used_bytes;
     struct tree t;
     if (!build_tree(v, &t)) { /* no room to sort: in order of appearance */
-        for (uint32_t n = 1; n < v->n_nodes; n++)
-            if (is_shown(v, n))
-                emit(arg, n, v->self[n]);
+        sp_view_each_sum(v, emit, arg);
     } else {
         for (uint32_t n = t.child[0]; n;) {
             if (v->self[n])

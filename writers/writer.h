@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * One profile, many formats: an ops struct for each, chosen by the suffix of the file's name. Writers read a
+ * One profile, many formats: an ops struct and a file for each, a row in writer.c, chosen by the suffix of the file's name. Writers read a
  * frozen region, allocate nothing, call no libc but memcpy and friends, and may run in a fatal signal's handler. */
 #ifndef SP_WRITERS_WRITER_H
 #define SP_WRITERS_WRITER_H
@@ -7,31 +7,44 @@
 #include "sampler/store.h"
 #include "writers/out.h"
 
+#define SP_WRITER_SUFFIXES 3
+#define SP_WRITER_HEAD_BYTES 128u
+
 /* What a writer gets. The region must be frozen; its scratch area is the writer's. */
 struct sp_profile {
     const struct sp_region *region;
     uint64_t process_cpu_ns; /* used by the process since the profile began */
     uint64_t wall_ns;        /* passed since then */
-    bool lines;              /* frames are lines */
     bool complete;           /* up to the end of the process, or of its program */
     uint64_t most_bytes;     /* the file must not become longer; UINT64_MAX: no limit but the format's own */
     uint64_t (*writer_cpu_ns)(void); /* CPU of the writer so far; NULL: unknown */
 };
 
+/* A format, whole: what is not said here nobody else knows of it. */
 struct sp_writer_ops {
-    const char *name;
-    const char *suffix; /* with the dot; the longest that fits the file's name wins */
-    /* Writes the whole file. 0, or the first error. */
+    const char *name;                             /* as messages call it */
+    const char *suffixes[SP_WRITER_SUFFIXES + 1]; /* with their dots; the first is that of names that we make; NULL ends */
+    const char *head;                             /* what every file of ours begins with, SP_WRITER_HEAD_BYTES at most */
+    /* [any] Writes the whole file. 0, or the first error. */
     int (*write)(const struct sp_profile *p, struct sp_out *out);
 };
 
-extern const struct sp_writer_ops sp_writer_speedscope;
+extern const struct sp_writer_ops sp_writer_speedscope, sp_writer_collapsed;
 
-/* The writer for a file name; Speedscope for unknown suffixes. */
+/* [any] The profile of a region as far as the region itself tells: up to its last sample, not complete. */
+struct sp_profile sp_writer_profile(const struct sp_region *r);
+
+/* [any] The format for a file name: that with the longest suffix that fits; the default's for unknown ones. */
 const struct sp_writer_ops *sp_writer_for(const char *file_name);
 
-/* Bytes of the compound suffix that names a format at the end of `file_name` (".speedscope.json"), or of the
- * plain extension, or 0. */
+/* [any] The format of names that we make. */
+const struct sp_writer_ops *sp_writer_default(void);
+
+/* [any] Whether a file that begins with these bytes was written by one of the formats. */
+bool sp_writer_is_ours(const char *head, size_t bytes);
+
+/* [any] Bytes of the suffix that stays together when something is put before it: one of a format's, else one that is
+ * made of two (".tar.gz"), else the plain extension; 0: there is none. */
 size_t sp_writer_suffix_bytes(const char *file_name);
 
 #endif

@@ -87,7 +87,7 @@ static int write_out(struct sp_region *r, const char *name)
     if (fd < 0)
         return fail(name, errno == EEXIST ? "it exists, and stays; give another name with -o" : strerror(errno));
     struct sp_out out = {.sink = sink, .arg = &fd, .buffer = buffer, .cap = sizeof buffer, .most = UINT64_MAX};
-    struct sp_profile p = {.region = r, .wall_ns = r->last_ns, .most_bytes = UINT64_MAX};
+    struct sp_profile p = sp_writer_profile(r);
     int rc = sp_writer_for(name)->write(&p, &out);
     if (!standard && close(fd) != 0 && rc == 0)
         rc = -errno;
@@ -150,7 +150,7 @@ static void name_for(char out[PATH_MAX], const char *spool)
     size_t n = strlen(spool);
     if (n > 6 && strcmp(spool + n - 6, ".spool") == 0)
         n -= 6;
-    snprintf(out, PATH_MAX, "%.*s.speedscope.json", (int)(n < PATH_MAX - 32 ? n : PATH_MAX - 32), spool);
+    snprintf(out, PATH_MAX, "%.*s%s", (int)(n < PATH_MAX - 32 ? n : PATH_MAX - 32), spool, sp_writer_default()->suffixes[0]);
 }
 
 /* Whether the process that a spool file belongs to still has it. */
@@ -195,7 +195,7 @@ static int from_process(pid_t pid, const char *out)
     size_t cap = 0;
     snprintf(maps, sizeof maps, "/proc/%d/maps", (int)pid);
     snprintf(name, sizeof name, "process %d", (int)pid);
-    snprintf(made, sizeof made, "spprof-%d.speedscope.json", (int)pid);
+    snprintf(made, sizeof made, "spprof-%d%s", (int)pid, sp_writer_default()->suffixes[0]);
     FILE *f = fopen(maps, "r");
     if (!f)
         return fail(name, errno == ENOENT ? "there is no such process" : strerror(errno));

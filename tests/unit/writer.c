@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The bytes of a hand-built profile (tests/golden/speedscope.json), bounds, no allocation, nothing changed.
+ * The bytes of a hand-built profile in every format (tests/golden), bounds, no allocation, nothing changed.
  * SPPROF_TEST_WRITE=DIR writes the files of every case there, for the viewers' tests. */
 #include <fcntl.h>
 #include <unistd.h>
@@ -32,21 +32,21 @@ void *malloc(size_t n)
     return __libc_malloc(n);
 }
 
-static void keep(const char *name)
+static void keep(const char *name, const char *suffix)
 {
     const char *directory = getenv("SPPROF_TEST_WRITE");
     char path[512];
     if (!directory)
         return;
-    snprintf(path, sizeof path, "%s/%s.json", directory, name);
+    snprintf(path, sizeof path, "%s/%s%s", directory, name, suffix);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     CHECK(fd >= 0 && write(fd, text, text_bytes) == (ssize_t)text_bytes);
     close(fd);
 }
 
-static int write_it(const struct sp_region *r, const char *name, bool lines, uint64_t most)
+static int write_as(const struct sp_writer_ops *format, const struct sp_region *r, const char *name, uint64_t most)
 {
-    struct sp_profile p = {.region = r, .process_cpu_ns = 0, .wall_ns = 2100000000, .lines = lines, .complete = true, .most_bytes = most};
+    struct sp_profile p = {.region = r, .process_cpu_ns = 0, .wall_ns = 2100000000, .complete = true, .most_bytes = most};
     char buffer[4096];
     struct sp_out out = {.sink = sink, .buffer = buffer, .cap = sizeof buffer, .most = most};
     if (!text) {
@@ -60,12 +60,19 @@ static int write_it(const struct sp_region *r, const char *name, bool lines, uin
     }
     p.process_cpu_ns += 1234;
     counting = true;
-    int rc = sp_writer_speedscope.write(&p, &out);
+    int rc = format->write(&p, &out);
     counting = false;
     CHECK_EQ(n_allocations, 0);
-    if (rc == 0)
-        keep(name);
+    if (rc == 0) {
+        CHECK(sp_writer_is_ours(text, text_bytes < SP_WRITER_HEAD_BYTES ? text_bytes : SP_WRITER_HEAD_BYTES));
+        keep(name, format->suffixes[0]);
+    }
     return rc;
+}
+
+static int write_it(const struct sp_region *r, const char *name, uint64_t most)
+{
+    return write_as(&sp_writer_speedscope, r, name, most);
 }
 
 static struct sp_region *small(void)
@@ -93,12 +100,12 @@ static struct sp_region *small(void)
     return r;
 }
 
-static void golden(void)
+static void is_golden(const char *name)
 {
-    CHECK_EQ(write_it(small(), "golden", false, UINT64_MAX), 0);
-    const char *path = getenv("SPPROF_TEST_GOLDEN");
-    CHECK(path);
-    static char want[1 << 16];
+    const char *directory = getenv("SPPROF_TEST_GOLDEN");
+    CHECK(directory);
+    static char want[1 << 16], path[512];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
     int fd = open(path, O_RDONLY);
     ssize_t n = fd >= 0 ? read(fd, want, sizeof want) : -1;
     if (n != (ssize_t)text_bytes || memcmp(want, text, text_bytes) != 0) {
@@ -107,21 +114,35 @@ static void golden(void)
     }
 }
 
+static void golden(void)
+{
+    CHECK_EQ(write_it(small(), "golden", UINT64_MAX), 0);
+    is_golden("speedscope.json");
+}
+
+static void golden_collapsed(void)
+{
+    CHECK_EQ(write_as(&sp_writer_collapsed, small(), "golden", UINT64_MAX), 0);
+    is_golden("collapsed.txt");
+}
+
 static void golden_lines(void)
 {
-    CHECK_EQ(write_it(small(), "golden-lines", true, UINT64_MAX), 0);
+    struct sp_region *r = small();
+    r->lines = 1;
+    CHECK_EQ(write_it(r, "golden-lines", UINT64_MAX), 0);
     CHECK(memmem(text, text_bytes, "\"name\":\"A.f:12\"", 15) && memmem(text, text_bytes, "\"name\":\"<module>:1\"", 19));
 }
 
 static void region_unharmed(void)
 {
     struct sp_region *r = small();
-    CHECK_EQ(write_it(r, "first", false, UINT64_MAX), 0);
+    CHECK_EQ(write_it(r, "first", UINT64_MAX), 0);
     size_t n = text_bytes;
     char *first = __libc_malloc(n), *before = __libc_malloc(r->scratch);
     memcpy(first, text, n);
     memcpy(before, r, r->scratch);
-    CHECK_EQ(write_it(r, "second", false, UINT64_MAX), 0);
+    CHECK_EQ(write_it(r, "second", UINT64_MAX), 0);
     CHECK(n == text_bytes && memcmp(first, text, n) == 0);
     CHECK(memcmp(before, r, r->scratch) == 0);
 }
@@ -129,17 +150,17 @@ static void region_unharmed(void)
 static void empty(void)
 {
     struct sp_region *r = region_new(1 << 20, 64);
-    CHECK_EQ(write_it(r, "empty", false, UINT64_MAX), 0);
+    CHECK_EQ(write_it(r, "empty", UINT64_MAX), 0);
     CHECK(memmem(text, text_bytes, "(thread start/end)", 18));
     region_thread(r, 1, "a");
-    CHECK_EQ(write_it(r, "empty-thread", false, UINT64_MAX), 0);
+    CHECK_EQ(write_it(r, "empty-thread", UINT64_MAX), 0);
 }
 
 static void strings(void)
 {
     char buffer[64];
     struct sp_out out = {.sink = sink, .buffer = buffer, .cap = sizeof buffer, .most = UINT64_MAX};
-    write_it(small(), "x", false, UINT64_MAX);
+    write_it(small(), "x", UINT64_MAX);
     text_bytes = 0;
     const char nasty[] = "a\"\\\x00\x01\t\x7f\xc3\xa9\xff\xc0\x80\xed\xa0\x80\xf0\x9f\x90\x8d\xf4\x90\x80\x80\xe2\x80";
     sp_json_string(&out, nasty, sizeof nasty - 1);
@@ -152,10 +173,10 @@ static void strings(void)
 static void sink_errors_are_kept(void)
 {
     struct sp_region *r = small();
-    write_it(r, "x", false, UINT64_MAX);
-    CHECK_EQ(write_it(r, "limited", false, 700), -27);
+    write_it(r, "x", UINT64_MAX);
+    CHECK_EQ(write_it(r, "limited", 700), -27);
     text_cap = 100;
-    CHECK_EQ(write_it(r, "full", false, UINT64_MAX), -28);
+    CHECK_EQ(write_it(r, "full", UINT64_MAX), -28);
 }
 
 /* 5 million records: more than the log holds, and far more than a viewer. */
@@ -173,7 +194,7 @@ static void five_million_records(void)
         nodes[i] = region_node(r, region_node(r, 0, codes[i % 7], 0), codes[i % 50], 2 * (i % 20));
     for (uint32_t i = 0; i < 5000000; i++)
         region_sample(r, t, nodes[(i * 7919u) % 500], 1000000, i * 1000000ull);
-    CHECK_EQ(write_it(r, "five-million", false, UINT64_MAX), 0);
+    CHECK_EQ(write_it(r, "five-million", UINT64_MAX), 0);
     CHECK(text_bytes < 25000000);
     CHECK(memmem(text, text_bytes, "\"endValue\":5000000001234", 23)); /* with (thread start/end) */
 }
@@ -203,14 +224,20 @@ static void deep_stacks(void)
         region_sample(r, i & 1 ? t : u, node ? node : r->pseudo_node[SP_PSEUDO_OVERFLOW], w, i * 1000000ull);
         sum += w;
     }
-    CHECK_EQ(write_it(r, "deep-stacks", false, UINT64_MAX), 0);
+    CHECK_EQ(write_it(r, "deep-stacks", UINT64_MAX), 0);
     char want[64];
     snprintf(want, sizeof want, "\"endValue\":%llu", (unsigned long long)sum + 1234);
     CHECK(memmem(text, text_bytes, want, strlen(want)));
     CHECK(text_bytes < 25000000);
-    CHECK_EQ(write_it(r, "deep-stacks-1m", false, 1000000), 0);
+    CHECK_EQ(write_it(r, "deep-stacks-1m", 1000000), 0);
     CHECK(text_bytes < 1000000);
     CHECK(memmem(text, text_bytes, want, strlen(want)));
+}
+
+static bool fits(struct sp_view *v, void *arg)
+{
+    (void)v, (void)arg;
+    return true;
 }
 
 static void many_threads(void)
@@ -229,13 +256,81 @@ static void many_threads(void)
     }
     struct sp_profile p = {.region = r, .process_cpu_ns = sum, .wall_ns = 1, .most_bytes = UINT64_MAX};
     struct sp_view v;
-    CHECK(sp_view_init(&v, &p) && sp_view_bound(&v, 20000000));
+    CHECK(sp_view_init(&v, &p) && sp_view_bound(&v, SP_VIEW_BY_TIME, fits, NULL));
     CHECK_EQ(v.n_own, 200);
     CHECK_EQ(v.n_threads, 700);
     CHECK_EQ(v.n_others, 500);
     CHECK_EQ(v.used_ns, sum);
     CHECK_EQ(sp_view_n_profiles(&v), 201);
-    CHECK_EQ(write_it(r, "many-threads", false, UINT64_MAX), 0);
+    CHECK_EQ(write_it(r, "many-threads", UINT64_MAX), 0);
+}
+
+/* The last number of every line, added up; names may hold anything. */
+static uint64_t collapsed_sum(void)
+{
+    uint64_t sum = 0;
+    for (size_t at = 0; at < text_bytes;) {
+        const char *end = memchr(text + at, '\n', text_bytes - at), *digits = end;
+        CHECK(end);
+        while (digits > text + at && digits[-1] >= '0' && digits[-1] <= '9')
+            digits--;
+        CHECK(at == 0 || (digits < end && digits[-1] == ' '));
+        sum += at ? strtoull(digits, NULL, 10) : 0;
+        at = (size_t)(end - text) + 1;
+    }
+    return sum;
+}
+
+static void collapsed_holds_the_same(void)
+{
+    struct sp_region *r = region_new(8 << 20, 4096);
+    uint32_t f = region_code(r, "f;g\n 12", "a.py", 1), node = region_node(r, 0, f, 0);
+    for (int i = 0; i < 300; i++) {
+        struct sp_thread *t = region_thread(r, 100 + i, i % 3 ? "" : "pool;1");
+        region_sample(r, t, node, 1000000 + (uint64_t)i, 5);
+        region_sample(r, t, r->pseudo_node[SP_CPU_UNWALKABLE], 7, 6);
+        region_sample(r, t, node, 1, 7);
+    }
+    CHECK_EQ(write_as(&sp_writer_collapsed, r, "threads", UINT64_MAX), 0);
+    CHECK_EQ(collapsed_sum(), 300 * 1000008ull + 299 * 300 / 2 + 1234);
+    CHECK(memmem(text, text_bytes, "\npool\\x3b1;f\\x3bg\\x0a 12 10002", 29));
+    CHECK(memmem(text, text_bytes, "\n(100 other threads);f", 22));
+    CHECK(memmem(text, text_bytes, "\n(thread start/end) 1234\n", 25));
+}
+
+/* Folded to fit: small, the total unchanged. */
+static void collapsed_is_bounded(void)
+{
+    struct sp_region *r = region_new(32 << 20, 1024);
+    struct sp_thread *t = region_thread(r, 1, "");
+    uint32_t codes[64];
+    char name[900];
+    memset(name, 'x', sizeof name - 1);
+    for (uint32_t i = 0; i < SP_ARRAY_LEN(codes); i++) {
+        snprintf(name + sizeof name - 8, 8, "%u", i);
+        codes[i] = region_code(r, name, "a.py", 1);
+    }
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < 20000; i++) {
+        uint32_t node = 0;
+        for (uint32_t k = i, depth = 0; depth < 4; depth++, k /= 16)
+            node = region_node(r, node, codes[(k + depth * 7) % SP_ARRAY_LEN(codes)], 0);
+        region_sample(r, t, node, 1000 + i, i);
+        sum += 1000 + i;
+    }
+    CHECK_EQ(write_as(&sp_writer_collapsed, r, "bounded", 200000), 0);
+    CHECK(text_bytes < 200000);
+    CHECK_EQ(collapsed_sum(), sum + 1234);
+}
+
+static void formats_by_name(void)
+{
+    CHECK(sp_writer_for("a.json") == &sp_writer_speedscope && sp_writer_for("a") == sp_writer_default());
+    CHECK(sp_writer_for("x/a.folded") == &sp_writer_collapsed && sp_writer_for("a.collapsed") == &sp_writer_collapsed);
+    CHECK(sp_writer_for("a.txt/b") == sp_writer_default());
+    CHECK_EQ(sp_writer_suffix_bytes("a.b.speedscope.json"), 16);
+    CHECK_EQ(sp_writer_suffix_bytes("a.b.collapsed"), 10);
+    CHECK(!sp_writer_is_ours("{\"$schema\":\"https://www.speedscope.app", 37) && !sp_writer_is_ours("# spprof", 8));
 }
 
 static void overflow_is_shown(void)
@@ -249,7 +344,7 @@ static void overflow_is_shown(void)
         region_sample(r, t, node ? node : r->pseudo_node[SP_PSEUDO_OVERFLOW], 1000 + i, i);
         sum += 1000 + i;
     }
-    CHECK_EQ(write_it(r, "overflow", false, UINT64_MAX), 0);
+    CHECK_EQ(write_it(r, "overflow", UINT64_MAX), 0);
     char want[64];
     snprintf(want, sizeof want, "\"endValue\":%llu", (unsigned long long)sum + 1234);
     CHECK(memmem(text, text_bytes, want, strlen(want)));
@@ -258,7 +353,11 @@ static void overflow_is_shown(void)
 
 const struct unit_case unit_cases[] = {
     {"golden", golden},
+    {"golden_collapsed", golden_collapsed},
     {"golden_lines", golden_lines},
+    {"formats_by_name", formats_by_name},
+    {"collapsed_holds_the_same", collapsed_holds_the_same},
+    {"collapsed_is_bounded", collapsed_is_bounded},
     {"region_unharmed", region_unharmed},
     {"empty", empty},
     {"strings", strings},

@@ -30,7 +30,10 @@ writer, golden, library, *pythons = [os.path.abspath(a) for a in sys.argv[1:]]
 tmp = tempfile.mkdtemp(prefix="spprof-viewer-")
 subprocess.run([writer], check=True, env=dict(os.environ, SPPROF_TEST_WRITE=tmp, SPPROF_TEST_GOLDEN=golden),
                stdout=subprocess.DEVNULL)
-files = [os.path.join(tmp, f) for f in sorted(os.listdir(tmp)) if f not in ("first.json", "second.json", "x.json")]
+written = [os.path.join(tmp, f) for f in sorted(os.listdir(tmp)) if f.split(".")[0] not in ("first", "second", "x")]
+files = [f for f in written if f.endswith(".json")]
+collapsed = [f for f in written if f.endswith(".collapsed")]
+assert collapsed
 for number, python in enumerate(pythons):
     b = Bench(python, library, tmp)
     p = b.run(BUSY + "import threading\ndef hot(): busy(.15)\ndef warm(): hot(); busy(0.05)\n"
@@ -99,7 +102,22 @@ for path, seen in zip(files, lines):
         elif as_shown(ns) and not seen["top"][0][1].startswith(as_shown(ns)):
             problems.append(f"{name}: {hottest} has {as_shown(ns)}, shown {seen['top'][0]}")
     print(f"ok   {name} ({os.path.getsize(path)} bytes): {len(data['profiles'])} profiles")
+for path in collapsed:
+    name, sums = os.path.basename(path), collections.Counter()
+    with open(path, encoding="utf-8", newline="\n") as f:
+        for line in f.read().split("\n")[1:-1]:
+            stack, _, ns = line.rpartition(" ")
+            sums[stack.split(";")[-1]] += int(ns)
+    r = subprocess.run(["node", os.path.join(here, "import.mjs"), path], capture_output=True, text=True)
+    seen = json.loads(r.stdout.splitlines()[-1]) if r.stdout else {"ok": False, "message": r.stderr}
+    hottest, ns = sums.most_common(1)[0]
+    share = f"{100 * ns / sums.total():.0f}%"
+    if not seen["ok"]:
+        problems.append(f"{name}: not imported: {seen['message']}")
+    elif not any(row[1].startswith(f"{ns:,} (") and row[2] == hottest for row in seen["top"]):
+        problems.append(f"{name}: {hottest} has {ns:,} ({share}), shown {seen['top'][:1]}")
+    print(f"ok   {name} ({os.path.getsize(path)} bytes): {hottest[-20:]} {share}")
 for p in problems:
     print("FAIL", p)
-print(f"{len(files)} files, {len(problems)} problems")
+print(f"{len(files) + len(collapsed)} files, {len(problems)} problems")
 sys.exit(1 if problems else 0)

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ * Collapsed stacks, a line each: "thread;function;function nanoseconds", root first; equal stacks of a thread are one
+ * line. flamegraph.pl, inferno and Speedscope read the count behind the last space and split at ';'; a line without a
+ * count, such as the first, is ignored by all of them. There is no order of time. */
+#include <errno.h>
+
+#include "compat/version.h"
+#include "writers/names.h"
+#include "writers/text.h"
+#include "writers/view_bound.h"
+
+#define HEAD "# spprof "
+#define BYTES_MAX 50000000 /* names stand in full on every line: larger than other formats */
+
+struct emitter {
+    struct sp_view *v;
+    struct sp_out *o;
+    const char *thread; /* "": the line belongs to the process */
+    size_t thread_bytes;
+    /* counting */
+    uint32_t *path_bytes; /* node -> bytes of its names */
+    uint64_t bytes, most_bytes;
+};
+
+/* A separator, a line's end or a byte that is no UTF-8 becomes a visible escape: no two names become one. */
+static void put_name(struct sp_out *o, const char *text, size_t n)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    for (size_t i = 0, len; i < n; i += len) {
+        len = sp_text_utf8_length(s + i, n - i);
+        if (len > 1 || (len == 1 && s[i] >= 0x20 && s[i] != 0x7f && s[i] != ';')) {
+            sp_out_mem(o, s + i, len);
+        } else {
+            sp_text_escape(o, "\\x", s[i]);
+            len = 1;
+        }
+    }
+}
+
+static void emit_line(void *arg, uint32_t node, uint64_t weight)
+{
+    struct emitter *e = arg;
+    uint32_t n = sp_view_stack(e->v, node);
+    put_name(e->o, e->thread, e->thread_bytes);
+    for (uint32_t i = 0; i < n; i++) {
+        struct sp_names_function name = sp_names_function(e->v, e->v->stack[i]);
+        if (i || e->thread_bytes)
+            sp_out_char(e->o, ';');
+        put_name(e->o, name.text, name.bytes);
+        sp_out_mem(e->o, name.more, name.more_bytes);
+    }
+    sp_out_char(e->o, ' ');
+    sp_out_u64(e->o, weight);
+    sp_out_char(e->o, '\n');
+}
+
+static void each_line(struct sp_view *v, sp_view_emit *emit, struct emitter *e)
+{
+    uint32_t n = sp_view_n_profiles(v);
+    char name[SP_NAMES_PROFILE_BYTES];
+    for (uint32_t i = 0; i < n; i++) {
+        SP_BUF(b, name);
+        sp_names_profile(v, sp_view_profile_at(v, i), false, &b);
+        e->thread = name;
+        e->thread_bytes = b.len;
+        sp_view_each_entry(v, sp_view_profile_at(v, i), emit, e);
+    }
+    e->thread = "";
+    e->thread_bytes = 0;
+    if (n != 1 && v->cpu_ns[SP_CPU_THREAD_START_END])
+        emit(e, v->region->pseudo_node[SP_CPU_THREAD_START_END], v->cpu_ns[SP_CPU_THREAD_START_END]);
+}
+
+/* ---- bounds */
+static bool measure_paths(struct emitter *e)
+{
+    struct sp_view *v = e->v;
+    e->path_bytes = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
+    if (!e->path_bytes)
+        return false;
+    for (uint32_t n = 1; n < v->n_nodes; n++) {
+        const struct sp_node *node = sp_node_at(v->region, n);
+        uint32_t function = v->function_of_frame[node->frame];
+        struct sp_names_function name = sp_names_function(v, function);
+        e->path_bytes[n] = e->path_bytes[node->parent] + (uint32_t)(name.bytes + name.more_bytes) + 1;
+    }
+    return true;
+}
+
+static void count_line(void *arg, uint32_t node, uint64_t weight)
+{
+    (void)weight;
+    struct emitter *e = arg;
+    uint64_t bytes = e->path_bytes[node], depth = sp_node_at(e->v->region, node)->depth;
+    if (depth > SP_VIEW_DEPTH_MAX)
+        bytes = bytes * SP_VIEW_DEPTH_MAX / depth;
+    e->bytes += e->thread_bytes + bytes + 12;
+}
+
+static bool fits(struct sp_view *v, void *arg)
+{
+    struct emitter *e = arg;
+    e->bytes = 0;
+    each_line(v, count_line, e);
+    return e->bytes <= e->most_bytes;
+}
+
+static int write_file(const struct sp_profile *p, struct sp_out *o)
+{
+    struct sp_view v;
+    struct emitter e = {.v = &v, .o = o, .most_bytes = sp_min_u64(BYTES_MAX, p->most_bytes)};
+    if (!sp_view_init(&v, p) || !measure_paths(&e) || !sp_view_bound(&v, SP_VIEW_BY_STACK, fits, &e))
+        return -ENOMEM;
+    sp_out_str(o, HEAD SPPROF_VERSION ", nanoseconds of CPU\n");
+    each_line(&v, emit_line, &e);
+    return sp_out_finish(o);
+}
+
+const struct sp_writer_ops sp_writer_collapsed = {
+    .name = "collapsed stacks",
+    .suffixes = {".collapsed", ".folded", ".txt"},
+    .head = HEAD,
+    .write = write_file,
+};

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ * See meta.h. Keys are added, never given another meaning. */
+#include "writers/meta.h"
+
+#include <string.h>
+
+#include "compat/buf.h"
+#include "compat/utc.h"
+#include "compat/version.h"
+#include "writers/json.h"
+#include "writers/lines.h"
+#include "writers/names.h"
+
+static void put_utc(struct sp_out *o, uint64_t wall_ns)
+{
+    struct sp_utc u = sp_utc_from_seconds(wall_ns / SP_NS_PER_S);
+    char text[32];
+    SP_BUF(b, text);
+    sp_buf_u64_pad(&b, u.year, 4);
+    sp_buf_char(&b, '-');
+    sp_buf_u64_pad(&b, u.month, 2);
+    sp_buf_char(&b, '-');
+    sp_buf_u64_pad(&b, u.day, 2);
+    sp_buf_char(&b, 'T');
+    sp_buf_u64_pad(&b, u.hour, 2);
+    sp_buf_char(&b, ':');
+    sp_buf_u64_pad(&b, u.minute, 2);
+    sp_buf_char(&b, ':');
+    sp_buf_u64_pad(&b, u.second, 2);
+    sp_buf_char(&b, '.');
+    sp_buf_u64_pad(&b, wall_ns / 1000000 % 1000, 3);
+    sp_buf_char(&b, 'Z');
+    sp_json_text(o, text);
+}
+
+static void put_argv(struct sp_out *o, const char *argv, size_t n)
+{
+    sp_json_key(o, "argv", false);
+    sp_out_char(o, '[');
+    for (size_t at = 0; at < n && argv[at];) {
+        size_t len = strnlen(argv + at, n - at);
+        if (at)
+            sp_out_char(o, ',');
+        sp_json_string(o, argv + at, len);
+        at += len + 1;
+    }
+    sp_out_char(o, ']');
+}
+
+static uint64_t sampled_ns(const struct sp_view *v)
+{
+    return v->cpu_ns[SP_CPU_PYTHON] + v->cpu_ns[SP_CPU_STARTUP] + v->cpu_ns[SP_CPU_UNWALKABLE] +
+           v->cpu_ns[SP_CPU_NATIVE_THREAD];
+}
+
+static void put_identity(struct sp_out *o, const struct sp_view *v)
+{
+    const struct sp_region *r = v->region;
+    sp_json_key(o, "version", true);
+    sp_json_text(o, SPPROF_VERSION);
+    sp_json_key_u64(o, "layout", r->layout, false);
+    sp_json_key_u64(o, "pid", r->pid, false);
+    sp_json_key_u64(o, "ppid", r->ppid, false);
+    sp_json_key(o, "host", false);
+    sp_json_text(o, r->host);
+    sp_json_key(o, "started", false);
+    put_utc(o, r->started_wall_ns);
+    sp_json_key_u64(o, "wall_ns", v->profile->wall_ns, false);
+    put_argv(o, r->argv, sizeof r->argv);
+    sp_json_key(o, "python", false);
+    sp_json_text(o, r->python);
+    sp_json_key(o, "build", false);
+    sp_json_text(o, r->build);
+    sp_json_key(o, "engine", false);
+    sp_json_text(o, r->engine);
+    sp_json_key_u64(o, "interval_ns", r->interval_ns, false);
+    sp_json_key_u64(o, "effective_interval_ns", v->samples ? sampled_ns(v) / v->samples : r->interval_ns, false);
+}
+
+static void put_cpu(struct sp_out *o, const struct sp_view *v)
+{
+    sp_json_key(o, "cpu", false);
+    sp_out_char(o, '{');
+    sp_json_key_u64(o, "used", v->used_ns, true);
+    for (int c = 0; c < SP_CPU_N; c++)
+        sp_json_key_u64(o, sp_store_cpu_name((enum sp_cpu)c), v->cpu_ns[c], false);
+    sp_json_key_u64(o, "before_start", v->region->before_start_ns, false);
+    sp_json_key_u64(o, "writer", v->profile->writer_cpu_ns ? v->profile->writer_cpu_ns() : 0, false);
+    sp_out_char(o, '}');
+}
+
+/* Thousandths, rounded down: 1.000 means all of it. */
+static void put_share(struct sp_out *o, const char *key, uint64_t part, uint64_t whole)
+{
+    char text[24];
+    SP_BUF(b, text);
+    uint64_t mille = whole ? (uint64_t)((unsigned __int128)part * 1000 / whole) : 1000;
+    sp_buf_u64(&b, mille / 1000);
+    sp_buf_char(&b, '.');
+    sp_buf_u64_pad(&b, mille % 1000, 3);
+    sp_json_key(o, key, false);
+    sp_out_str(o, text);
+}
+
+static void put_losses(struct sp_out *o, const struct sp_region *r)
+{
+    sp_json_key(o, "losses", false);
+    sp_out_str(o, "{\"unwalkable\":{");
+    bool first = true;
+    for (int i = SP_LOSS_NONE + 1; i < SP_LOSS_WALK_N; i++)
+        if (r->loss[i]) {
+            sp_json_key_u64(o, sp_store_loss_name((enum sp_loss)i), r->loss[i], first);
+            first = false;
+        }
+    sp_out_char(o, '}');
+    for (int i = SP_LOSS_WALK_N; i < SP_LOSS_N; i++)
+        sp_json_key_u64(o, sp_store_loss_name((enum sp_loss)i), r->loss[i], false);
+    sp_out_char(o, '}');
+}
+
+static void put_threads(struct sp_out *o, const struct sp_view *v)
+{
+    uint32_t n = sp_view_n_profiles(v);
+    sp_json_key(o, "threads", false);
+    sp_out_char(o, '[');
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sp_view_profile *p = sp_view_profile_at(v, i);
+        sp_out_str(o, i ? ",\n{" : "{");
+        sp_json_key_u64(o, "profile", i + (n > 1), true);
+        if (p->thread) {
+            char name[SP_NAMES_PROFILE_BYTES];
+            SP_BUF(b, name);
+            sp_names_profile(v, p, false, &b);
+            sp_json_key(o, "name", false);
+            sp_json_string(o, name, b.len);
+            sp_json_key_u64(o, "tid", (uint64_t)sp_thread_at(v->region, p->thread)->tid, false);
+            if (p->interpreter)
+                sp_json_key_u64(o, "interpreter", p->interpreter, false);
+        } else {
+            sp_json_key_u64(o, "others", v->n_others, false);
+        }
+        sp_json_key_u64(o, "cpu", p->cpu_ns, false);
+        sp_json_key_u64(o, "samples", p->samples, false);
+        sp_out_char(o, '}');
+    }
+    sp_out_char(o, ']');
+}
+
+static void put_bounded(struct sp_out *o, const struct sp_view *v)
+{
+    sp_json_key(o, "bounded", false);
+    sp_out_str(o, "{\"time_order_until_ns\":");
+    if (v->region->time_order_until_ns)
+        sp_out_u64(o, v->region->time_order_until_ns);
+    else
+        sp_out_str(o, "null");
+    sp_json_key_u64(o, "window_ms", sp_min_u64(v->window_ns, v->profile->wall_ns + SP_NS_PER_S) / 1000000, false);
+    sp_json_key_u64(o, "folded_ns", v->folded_ns, false);
+    sp_json_key_u64(o, "elided_stacks", v->elided_stacks, false);
+    sp_out_char(o, '}');
+}
+
+void sp_meta_write(struct sp_view *v, struct sp_out *o)
+{
+    sp_out_char(o, '{');
+    put_identity(o, v);
+    put_cpu(o, v);
+    sp_json_key_u64(o, "samples", v->samples, false);
+    sp_json_key(o, "complete", false);
+    sp_out_str(o, v->profile->complete ? "true" : "false");
+    put_share(o, "prompt", v->prompt_ns, sampled_ns(v));
+    put_losses(o, v->region);
+    put_threads(o, v);
+    put_bounded(o, v);
+    sp_lines_write(v, o);
+    sp_out_char(o, '}');
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ * The facts of a run: who, when, how much CPU, what was lost. */
+#ifndef SP_WRITERS_META_H
+#define SP_WRITERS_META_H
+
+#include "writers/view.h"
+
+/* [any] Writes them as one JSON object, the block "spprof" of Speedscope files. To be called last: see lines.h. */
+void sp_meta_write(struct sp_view *v, struct sp_out *o);
+
+#endif

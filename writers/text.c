@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ * See text.h. */
+#include "writers/text.h"
+
+size_t sp_text_utf8_length(const unsigned char *s, size_t n)
+{
+    if (s[0] < 0x80)
+        return 1;
+    size_t want = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || want > n)
+        return 0;
+    for (size_t i = 1; i < want; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+    bool beyond = (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f);
+    return overlong || beyond ? 0 : want;
+}
+
+void sp_text_escape(struct sp_out *o, const char *intro, unsigned byte)
+{
+    static const char hex[] = "0123456789abcdef";
+    sp_out_str(o, intro);
+    sp_out_char(o, hex[byte >> 4]);
+    sp_out_char(o, hex[byte & 15]);
+}
