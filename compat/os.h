@@ -15,6 +15,7 @@
 SP_SIGSAFE int sp_os_getpid(void);
 SP_SIGSAFE int sp_os_getppid(void);
 SP_SIGSAFE int sp_os_gettid(void);
+SP_SIGSAFE uint32_t sp_os_pid_namespace(void);          /* number of the namespace that pids belong to; 0: unknown */
 SP_SIGSAFE uint64_t sp_os_thread_cpu_ns(void);          /* CPU of the calling thread */
 SP_SIGSAFE uint64_t sp_os_thread_cpu_ns_of(int tid);    /* CPU of a thread of this process; 0 if gone */
 SP_SIGSAFE uint64_t sp_os_process_cpu_ns(void);

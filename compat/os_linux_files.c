@@ -43,6 +43,12 @@ int sp_os_stat_fd(int fd, struct sp_os_stat *st)
     return fill_stat(st, &s, rc);
 }
 
+uint32_t sp_os_pid_namespace(void)
+{
+    struct sp_os_stat st; /* the namespace is the inode that the link leads to (man 7 namespaces) */
+    return sp_os_stat("/proc/self/ns/pid", true, &st) == 0 ? (uint32_t)st.inode : 0;
+}
+
 int sp_os_create(const char *path)
 {
     return (int)SYS(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);

@@ -150,11 +150,15 @@ static void read_option(struct sp_config *config, const struct option *o, const 
                         void (*complain)(const char *))
 {
     void *field = (char *)config + o->field;
+    uint64_t v;
     if (o->kind == kind_text) {
-        *(const char **)field = *value ? value : NULL;
+        size_t n = strlen(value);
+        if (n <= o->highest)
+            memcpy(field, value, n + 1);
+        else if (complain)
+            complain_value(o, value, complain);
         return;
     }
-    uint64_t v;
     if (*value == '\0') /* set but empty: as if unset */
         return;
     if (parse(o->kind, value, &v) && v >= o->lowest && v <= o->highest)
@@ -218,7 +222,7 @@ void sp_config_read(struct sp_config *config, char *const *environment, void (*c
     for (size_t i = 0; i < SP_ARRAY_LEN(options); i++) {
         void *field = (char *)config + options[i].field;
         if (options[i].kind == kind_text)
-            *(const char **)field = NULL;
+            *(char *)field = '\0';
         else
             *(uint64_t *)field = options[i].fallback;
     }

@@ -3,20 +3,21 @@
 #ifndef SP_INJECT_CONFIG_H
 #define SP_INJECT_CONFIG_H
 
-#include "compat/base.h"
+#include "inject/output_name.h"
+
+#define SP_RUN_BYTES 96
 
 /* options.def documents every field. */
 struct sp_config {
     uint64_t on, interval_ns, depth, memory_bytes, lines, tasks, children, verbose;
-    const char *out, *spool; /* NULL: not set */
-    const char *run; /* NULL: not set */
+    char out[SP_PATH_BYTES], spool[SP_PATH_BYTES], run[SP_RUN_BYTES]; /* "": not set */
 };
 
 enum { SP_VERBOSE_NEVER, SP_VERBOSE_ALWAYS, SP_VERBOSE_AUTO };
 
 /* [start] Reads options from `environment` (NULL-terminated "NAME=value"). complain(arg, line) gets a message
- * for each value that cannot be used and each unknown SPPROF_ name; NULL: nobody listens. The strings in
- * `config` point into `environment`. */
+ * for each value that cannot be used and each unknown SPPROF_ name; NULL: nobody listens. Everything is copied: a program
+ * may write over its environment. */
 void sp_config_read(struct sp_config *config, char *const *environment, void (*complain)(const char *line));
 
 /* [start] The value of one variable, or NULL. */

@@ -341,11 +341,10 @@ void sp_lifecycle_python_starts(const void *address)
     sp_config_read(&config, environ, say_option);
     output.is_owner = first;
     output.run_started_ns = sp_run_started_ns();
-    output.environment = environ;
     if (!config.on)
         return;
-    sp_output_init(&output, config.out);
-    if (config.spool)
+    sp_output_init(&output, config.out, environ);
+    if (config.spool[0])
         sp_spool_init(config.spool);
     start(cpu_before);
 }

@@ -60,14 +60,39 @@ static void check_place(const struct sp_output *o)
     sp_diag_join("directory ", place, " cannot be written to, nor can /tmp; there will be no profile", NULL, NULL);
 }
 
-void sp_output_init(struct sp_output *o, const char *out)
+/* Programs write over their environment (setproctitle), or change it: the values of the start count. */
+static void keep_variable(struct sp_output *o, struct sp_buf *b, size_t *n, const char *name, char *const *environment)
 {
+    const char *value = sp_config_env(environment, name);
+    if (!value || *n == SP_OUTPUT_VARIABLES || b->len + 1 >= b->cap)
+        return;
+    o->environment[(*n)++] = b->data + b->len;
+    sp_buf_str(b, name);
+    sp_buf_char(b, '=');
+    sp_buf_mem(b, value, strnlen(value, SP_PATH_BYTES)); /* longer fits in no name */
+    b->len += b->len + 1 < b->cap; /* behind its NUL */
+}
+
+static void keep_environment(struct sp_output *o, const char *out, char *const *environment)
+{
+    SP_BUF(b, o->variables);
+    size_t n = 0;
+    char name[SP_NAME_VARIABLE_BYTES];
+    keep_variable(o, &b, &n, "TMPDIR", environment);
+    for (const char *at = out; (at = sp_name_next_variable(at, name));)
+        keep_variable(o, &b, &n, name, environment);
+    o->environment[n] = NULL;
+}
+
+void sp_output_init(struct sp_output *o, const char *out, char *const *environment)
+{
+    keep_environment(o, out, environment);
     static char cwd[SP_PATH_BYTES];
     struct sp_os_stat st;
     const char *base = sp_os_cwd(cwd, sizeof cwd) != 0 ? "." : cwd[1] ? cwd : "";
     struct sp_buf dir = sp_buf_at(o->directory, sizeof o->directory), b = sp_buf_at(o->out, sizeof o->out);
     sp_buf_str(&dir, base);
-    if (out && *out) {
+    if (*out) {
         if (*out != '/') {
             sp_buf_str(&b, base);
             sp_buf_char(&b, '/');

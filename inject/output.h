@@ -7,13 +7,16 @@
 #include "inject/output_name.h"
 #include "writers/writer.h"
 
+#define SP_OUTPUT_VARIABLES 32
+
 struct sp_output {
     char out[SP_PATH_BYTES];       /* SPPROF_OUT, absolute; "": default */
     char directory[SP_PATH_BYTES]; /* of default names */
     bool is_owner;                 /* first CPython process of the run */
     uint64_t run_started_ns;       /* wall clock: what is newer belongs to this run */
     char host[65], script[128];
-    char *const *environment;
+    char *environment[SP_OUTPUT_VARIABLES + 1]; /* what a name may need of it, copied */
+    char variables[4 * SP_PATH_BYTES];
     const char *spool; /* file that holds the profile if it cannot be written; "": none */
     /* what this process wrote last: it may be replaced by the next */
     char written[SP_PATH_BYTES];
@@ -21,8 +24,8 @@ struct sp_output {
 };
 
 /* [start] Resolves names against the working directory, looks whether the place can be written to, and says so
- * if not. */
-void sp_output_init(struct sp_output *o, const char *out);
+ * if not. Keeps nothing of `environment`. */
+void sp_output_init(struct sp_output *o, const char *out, char *const *environment);
 
 /* [any] Writes the profile of a frozen region and publishes it. 0, or negative errno (said in a line). Blocks
  * SIGXFSZ meanwhile; allocates nothing. */

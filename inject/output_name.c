@@ -48,11 +48,32 @@ static void put_value(struct sp_buf *b, const char *s)
         sp_buf_char(b, *s == '/' ? '_' : *s);
 }
 
+/* `p` is behind a %: the VAR of {VAR}, and what follows it; NULL: that is not what is there. */
+static const char *variable_at(const char *p, char name[SP_NAME_VARIABLE_BYTES])
+{
+    const char *end = *p == '{' ? strchr(p, '}') : NULL;
+    if (!end || (size_t)(end - p) >= SP_NAME_VARIABLE_BYTES)
+        return NULL;
+    memcpy(name, p + 1, (size_t)(end - p - 1));
+    name[end - p - 1] = '\0';
+    return end + 1;
+}
+
+const char *sp_name_next_variable(const char *at, char name[SP_NAME_VARIABLE_BYTES])
+{
+    for (const char *p = strchr(at, '%'); p && p[1]; p = strchr(p + (p[1] == '%' ? 2 : 1), '%')) {
+        const char *behind = variable_at(p + 1, name);
+        if (behind)
+            return behind;
+    }
+    return NULL;
+}
+
 /* Puts what `p` (behind a %) stands for; returns what follows it. */
 static const char *put_field(struct sp_buf *b, const char *p, const struct sp_name_values *v, bool *numbered)
 {
     const char *end;
-    char name[128];
+    char name[SP_NAME_VARIABLE_BYTES];
     switch (*p) {
     case 'p':
         sp_buf_u64(b, v->pid);
@@ -74,13 +95,11 @@ static const char *put_field(struct sp_buf *b, const char *p, const struct sp_na
         sp_buf_char(b, '%');
         return p + 1;
     case '{':
-        end = strchr(p, '}');
-        if (end && (size_t)(end - p) < sizeof name) {
-            memcpy(name, p + 1, (size_t)(end - p - 1));
-            name[end - p - 1] = '\0';
+        end = variable_at(p, name);
+        if (end) {
             const char *value = sp_config_env(v->environment, name);
             put_value(b, value ? value : "");
-            return end + 1;
+            return end;
         }
         /* fall through */
     default: /* unknown: as it stands */

@@ -9,32 +9,52 @@
 #include "compat/os.h"
 #include "inject/config.h"
 
+#define NAME "SPPROF_RUN="
+#define OWNER_DIGITS 10
+#define START_DIGITS 20
+#define MARK_BYTES (sizeof NAME - 1 + START_DIGITS + 1 + 2 * OWNER_DIGITS + 1)
 
-
-static char mark[64];
-static uint64_t started_ns, owner;
+static char mark[MARK_BYTES + 1];
+static char *given; /* the variable that this program was started with, where the kernel put it; NULL: none */
+static uint64_t started_ns, owner, owner_namespace;
 
 static uint64_t parse(const char **s)
 {
     uint64_t v = 0;
     for (; **s >= '0' && **s <= '9'; (*s)++)
         v = v * 10 + (uint64_t)(**s - '0');
+    *s += **s == ':';
     return v;
+}
+
+static char **find(size_t *n)
+{
+    for (*n = 0; environ && environ[*n]; ++*n)
+        if (strncmp(environ[*n], NAME, sizeof NAME - 1) == 0)
+            return &environ[*n];
+    return NULL;
 }
 
 static void set_mark(void)
 {
     SP_BUF(b, mark);
-    sp_buf_str(&b, "SPPROF_RUN=");
-    sp_buf_u64(&b, started_ns);
+    sp_buf_str(&b, NAME);
+    sp_buf_u64_pad(&b, started_ns, START_DIGITS);
     sp_buf_char(&b, ':');
-    sp_buf_u64(&b, owner);
-    size_t n = 0;
-    for (; environ && environ[n]; n++)
-        if (strncmp(environ[n], "SPPROF_RUN=", 11) == 0) {
-            environ[n] = mark;
-            return;
-        }
+    sp_buf_u64_pad(&b, owner, OWNER_DIGITS);
+    sp_buf_char(&b, ':');
+    sp_buf_u64_pad(&b, owner_namespace, OWNER_DIGITS);
+    size_t n;
+    char **entry = find(&n);
+    if (entry) {
+        /* In its own bytes: programs that show a title (setproctitle, PostgreSQL's ps_status.c) write it over arguments
+         * and environment, as far as these follow each other. */
+        if (*entry == given && strlen(given) == MARK_BYTES)
+            memcpy(given, mark, MARK_BYTES);
+        else
+            *entry = mark;
+        return;
+    }
     char **bigger = sp_os_pages((n + 2) * sizeof *bigger);
     if (!bigger)
         return;
@@ -46,28 +66,32 @@ static void set_mark(void)
 
 void sp_run_mark(void)
 {
-    const char *given = sp_config_env(environ, "SPPROF_RUN");
-    if (given) {
-        started_ns = parse(&given);
-        given += *given == ':';
-        owner = parse(&given);
+    size_t n;
+    char **entry = find(&n);
+    if (entry) {
+        given = *entry;
+        const char *s = given + sizeof NAME - 1;
+        started_ns = parse(&s);
+        owner = parse(&s);
+        owner_namespace = parse(&s);
     }
     if (started_ns == 0) {
         started_ns = sp_os_wall_ns();
-        owner = 0;
+        owner = owner_namespace = 0;
         set_mark();
     }
 }
 
 bool sp_run_is_first(void)
 {
-    return owner == 0 || owner == (uint64_t)sp_os_getpid();
+    return owner == 0 || (owner == (uint64_t)sp_os_getpid() && owner_namespace == sp_os_pid_namespace());
 }
 
 bool sp_run_take_ownership(void)
 {
     if (owner == 0) {
         owner = (uint64_t)sp_os_getpid();
+        owner_namespace = sp_os_pid_namespace();
         set_mark();
     }
     return sp_run_is_first();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The run: all processes below the first one that loaded the library. SPPROF_RUN=<start>:<owner> in their
- * environment tells when it began (wall clock, ns) and which CPython process was the first (0: none yet). */
+ * The run: all processes below the first one that loaded the library. SPPROF_RUN=<start>:<owner>:<namespace> in their
+ * environment tells when it began (wall clock, ns) and which CPython process was the first (0: none yet), in which
+ * namespace of pids. Its width is fixed: the first CPython changes it where it lies. */
 #ifndef SP_INJECT_RUN_H
 #define SP_INJECT_RUN_H
 

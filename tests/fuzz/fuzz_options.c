@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sp_config_read(&config, environment, complain);
     if (config.interval_ns < 100000 || config.interval_ns > 10000000000ull || config.depth < 16 || config.depth > 65536)
         abort();
-    if (config.out) {
+    if (*config.out) {
         struct sp_name_values v = {.pid = 1, .host = "h/x", .script = "s", .environment = environment, .number = size % 3 + 1};
         if (sp_name_expand(path, config.out, size & 1, &v) && strlen(path) >= sizeof path)
             abort();

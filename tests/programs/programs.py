@@ -130,6 +130,21 @@ print("all")
     return out
 
 
+@program
+def setproctitle(run):
+    """All 600 bytes of a title are shown, however the program was started."""
+    if subprocess.run([run.python, "-c", "import setproctitle"], capture_output=True).returncode:
+        raise Skip("setproctitle is not installed")
+    path = run.write("""
+import setproctitle, sys
+setproctitle.setproctitle("x" * 600)
+print(sys.argv[1], len(open("/proc/self/cmdline", "rb").read().rstrip(b"\\0")))
+""")
+    once = f"{run.python} {path}"
+    return (run.do("bash", "-c", once + " bash; true") + run.do("sh", "-c", once + " sh; true") + run.do("env", run.python, path, "env") +
+            run.do(run.python, path, "direct"))
+
+
 # ---- frozen, compiled, embedded
 APP = BUSY + """
 import threading, sys

@@ -33,7 +33,7 @@ static void defaults(void)
     CHECK_EQ(c.lines, 0);
     CHECK_EQ(c.children, 1);
     CHECK_EQ(c.verbose, SP_VERBOSE_AUTO);
-    CHECK(c.out == NULL && c.run == NULL);
+    CHECK(!*c.out && !*c.run);
     CHECK_STR(said, "");
     c = read_env(NULL);
     CHECK_EQ(c.depth, 4096);
@@ -84,7 +84,7 @@ static void bad_values_keep_the_default(void)
     CHECK_EQ(c.children, 1);
     CHECK_EQ(c.verbose, SP_VERBOSE_AUTO);
     CHECK_EQ(c.on, 1);
-    CHECK(c.out == NULL);
+    CHECK(!*c.out);
     int n = 0;
     for (const char *p = said; (p = strchr(p, '\n')); p++)
         n++;
