@@ -52,6 +52,19 @@ def recovered(b, spool):
     return p
 
 
+def used_ns(pid):
+    """CPU of all its living threads, and of those that ended, by the kernel."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000000000 // os.sysconf("SC_CLK_TCK")
+
+
+def wait_used(child, ns):
+    while used_ns(child.pid) < ns:
+        assert child.poll() is None
+        time.sleep(0.005)
+
+
 def start(b, source, **env):
     directory = b.fresh()
     path = b.write(source)
@@ -66,7 +79,7 @@ def killed(b):
     """At any instant: what the kernel counted up to the kill is in the profile, but for the last ticks."""
     for i in range(int(os.environ.get("SPPROF_TEST_KILLS", "5"))):
         child, directory = start(b, CHURN, SPPROF_INTERVAL="1ms")
-        time.sleep(random.uniform(0, 0.4))
+        wait_used(child, used_ns(child.pid) + random.uniform(0, 0.5e9))
         child.kill()
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = -signal.SIGKILL
@@ -76,9 +89,10 @@ def killed(b):
         assert len(files) == 1, os.listdir(directory)
         p = recovered(b, files[0])
         used, seen = usage.ru_utime + usage.ru_stime, (p.total() + p.block["cpu"]["before_start"]) / 1e9
-        # a thread that lives for less than a tick has no sample; the last tick of the main thread is missing
-        assert seen <= used + 0.01 and seen > 0.4 * used - 0.06, (seen, used, p.block)
-        if b.known and seen > 0.2:
+        # A thread that lives for less than a tick has no sample; what the main thread used since its last tick is missing. On an
+        # overbooked CPU that was up to 0.1 s.
+        assert seen <= used + 0.02 and seen > 0.4 * used - 0.2, (seen, used, p.block)
+        if b.known and p.block["samples"] > 20:
             assert any("churn" in s for s in p.stacks()), p.stacks()
 
 
@@ -89,17 +103,15 @@ import os, signal, time
 print("go", flush=True)
 for i in range(3):
     if os.fork() == 0:
-        busy(0.15)
+        busy(0.3)
         os.kill(os.getpid(), signal.SIGKILL)
     os.wait()
 busy(0.05)
-time.sleep(60)
+print("killed", flush=True)
+time.sleep(600)
 """
     child, directory = start(b, source)
-    until = time.time() + 30
-    while len(spools(directory)) < 4 and time.time() < until:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    assert child.stdout.readline() == b"killed\n"
     child.kill()
     child.communicate()
     files = spools(directory)
@@ -109,7 +121,8 @@ time.sleep(60)
     for p in profiles:
         if p.block["pid"] != child.pid:
             assert p.block["ppid"] == child.pid
-            assert spent(b, p, "busy") > 0.08e9, (p.stacks(), p.block)
+            # but for what came since the last tick
+            assert p.total_ns()["busy" if b.known else "(python)"] > 0.05e9, (p.stacks(), p.block)
     command(b, "recover", "--remove", *files)
     assert not spools(directory) and len([f for f in os.listdir(directory) if f.endswith(".speedscope.json")]) == 4
 
@@ -120,7 +133,7 @@ def refused_child_leaves_the_file_alone(b):
     need_frames(b)
     spool = b.fresh()
     r = b.run(BUSY + """
-import gc, os, resource, sys
+import gc, os, resource, signal, sys
 hard = resource.getrlimit(resource.RLIMIT_AS)[1]
 def make(i):
     ns = {"busy": busy}
@@ -128,6 +141,7 @@ def make(i):
     return ns
 made = [make(i) for i in range(6)]
 for i, ns in enumerate(made): ns["f%d" % i]()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF])  # no tick from here on
 file, = os.listdir(sys.argv[1])
 def content():
     with open(os.path.join(sys.argv[1], file), "rb") as f: return f.read()
@@ -144,7 +158,7 @@ for ns in made:
 print(unchanged)
 """, spool, SPPROF_SPOOL=spool, SPPROF_INTERVAL="40ms", SPPROF_MEMORY="1M", SPPROF_VERBOSE=1)
     assert r.err.count("no memory for the profile of this fork child") == 6, r.err
-    assert int(r.out) >= 3, r.out  # a tick may come between two readings
+    assert int(r.out) == 6, r.out
 
 
 @case
@@ -164,8 +178,8 @@ def clean_ends_leave_no_file(b):
 def failed_exec_and_kill(b):
     """A failed exec leaves and re-enters the spool; what came before and after is in it."""
     tail = """
-def before(): busy(0.1)
-def after(): busy(0.1)
+def before(): busy(0.3)
+def after(): busy(0.3)
 bad = os.path.join(sys.argv[0] + ".bad")
 open(bad, "w").write("no program")
 os.chmod(bad, 0o755)
@@ -181,7 +195,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     p = recovered(b, spools(directory)[0])
     if b.known:
         ns = p.total_ns()
-        assert ns["before"] > 0.05e9 and ns["after"] > 0.05e9 and ns["work"] > 0.05e9, ns
+        assert ns["before"] > 0.05e9 and ns["after"] > 0.05e9 and ns["work"] + p.doubt_ns() > 0.12e9, ns
 
 
 @case
@@ -229,7 +243,7 @@ export SPPROF_OUT=$PWD/full.json
     assert sum("no space left; the profile is kept in memory" in line for line in r.err.splitlines()) == 1, r.err
     filled, full = r.profiles()
     assert full.total() > 0.1e9 and not full.block["losses"]["overflow"], full.block["losses"]
-    assert filled.total() > 0.8e9 and (not b.known or filled.block["losses"]["overflow"] > 50), filled.block["losses"]
+    assert filled.total() > 0.8e9 and (not b.known or filled.block["losses"]["overflow"] > filled.block["samples"] / 2), filled.block
 
 
 @case
@@ -243,7 +257,7 @@ def out_of_memory(b):
                 r = b.run(eat, check=False, preexec=enter_cgroup(group), SPPROF_SPOOL=directory)
             assert (r.code, r.out) == (-9, "go\n"), r
             p = recovered(b, spools(directory)[0])
-            assert spent(b, p, "eat") > 0.1e9, (p.total_ns(), p.block)
+            assert p.total_ns()["eat" if b.known else "(python)"] > 0.05e9, (p.total_ns(), p.block)
             os.unlink(spools(directory)[0])
         limit = memory_peak(b, WORK, preload=False) + (3 << 20)
         for directory in (None, shm):
@@ -258,9 +272,9 @@ def not_written_is_kept(b):
     """The profile cannot be written anywhere: the spool file stays, and a line says so."""
     directory = b.fresh()
     tail = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
-    r = b.run(WORK + tail, SPPROF_SPOOL=directory)
+    r = b.run(WORK + tail, SPPROF_SPOOL=directory, SPPROF_TEST_WORK=0.3)
     assert "spprof recover" in r.err and not r.files(), r.err
-    assert spent(b, recovered(b, spools(directory)[0])) > 0.08e9
+    assert recovered(b, spools(directory)[0]).total_ns()["work" if b.known else "(python)"] > 0.05e9
 
 
 @case
@@ -275,9 +289,9 @@ def snapshots(b):
             env = b.env(SPPROF_OUT=os.path.join(directory, "end.json"))
             child = subprocess.Popen([b.python, b.write(source)], cwd=directory, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             child.stdout.readline()
-        before, seen = os.getpid(), []
+        seen = []
         for i in range(3):
-            time.sleep(0.3)
+            wait_used(child, used_ns(child.pid) + 0.3e9)
             out = os.path.join(b.fresh(), "s.json")
             r = command(b, "snapshot", "-o", out, str(child.pid), check=False)
             if not spooled and "may not be read" in r.stderr:
@@ -294,7 +308,8 @@ def snapshots(b):
             assert "still running" in r.stderr and len(spools(directory)) == 1
         child.terminate()
         child.communicate()
-        assert spent(b, Profile(os.path.join(directory, "end.json")), "forever") >= seen[2] - 0.05e9 and (before == os.getpid())
+        end = Profile(os.path.join(directory, "end.json"))
+        assert end.total() >= seen[2] and spent(b, end, "forever") + end.block["cpu"]["startup"] >= seen[2] - 0.05e9, end.block
 
 
 @case
