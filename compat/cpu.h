@@ -4,6 +4,7 @@
 #ifndef SP_COMPAT_CPU_H
 #define SP_COMPAT_CPU_H
 
+#include <signal.h>
 #include <ucontext.h>
 
 #include "compat/base.h"
@@ -35,6 +36,47 @@ SP_INLINE uintptr_t sp_cpu_context_sp(const void *uc)
     return (uintptr_t)((const ucontext_t *)uc)->uc_mcontext.gregs[REG_RSP];
 }
 
+/* What became of the fault that a signal with a code of the kernel's speaks of. SP_CPU_REPEATS: the interrupted code raises
+ * it again when it goes on; a breakpoint instruction and a system call that a filter refused are wound back for that (the
+ * call's registers are those of before: seccomp(2)). SP_CPU_OVER: it was raised, and will not be again. SP_CPU_SENT: the
+ * process sent itself a signal that looks so; of faults that repeat by themselves this cannot be told. */
+enum sp_cpu_fault { SP_CPU_REPEATS, SP_CPU_OVER, SP_CPU_SENT };
+
+SP_INLINE enum sp_cpu_fault sp_cpu_context_fault(void *uc, const siginfo_t *info)
+{
+    greg_t *regs = ((ucontext_t *)uc)->uc_mcontext.gregs;
+    const uint8_t *code = (const uint8_t *)regs[REG_RIP];
+    greg_t trap = regs[REG_TRAPNO];
+    int back = 0;
+    switch (info->si_signo) {
+    case SIGTRAP:
+        if (trap != 1 && trap != 3) /* debug, breakpoint */
+            return SP_CPU_SENT;
+        back = code[-1] == 0xcc /* int3 */ || code[-1] == 0xf1 /* int1 */;
+        break;
+    case SIGSYS:
+        if (info->si_call_addr != code)
+            return SP_CPU_SENT;
+        back = (code[-2] == 0x0f && code[-1] == 0x05) || (code[-2] == 0xcd && code[-1] == 0x80) ? 2 : 0;
+        break;
+    case SIGSEGV: /* by an instruction: stack, protection, page; else by a signal frame that could not be read or written */
+        return info->si_code != SI_KERNEL || (trap >= 12 && trap <= 14) ? SP_CPU_REPEATS : SP_CPU_OVER;
+    default:
+        return SP_CPU_REPEATS;
+    }
+    regs[REG_RIP] -= back;
+    return back ? SP_CPU_REPEATS : SP_CPU_OVER;
+}
+
+/* Raises a fault here and now, of the signals for which the above may say SP_CPU_OVER. */
+SP_INLINE void sp_cpu_raise(int sig)
+{
+    if (sig == SIGTRAP)
+        __asm__ volatile("int3");
+    else if (sig == SIGSEGV)
+        *(volatile uint8_t *)0xdead000000000000ul = 0; /* not canonical */
+}
+
 #define SP_CPU_DLSYM_VERSION "GLIBC_2.2.5"
 
 #elif defined(__aarch64__)
@@ -63,6 +105,27 @@ SP_INLINE uintptr_t sp_cpu_thread_pointer(void)
 SP_INLINE uintptr_t sp_cpu_context_sp(const void *uc)
 {
     return (uintptr_t)((const ucontext_t *)uc)->uc_mcontext.sp;
+}
+
+enum sp_cpu_fault { SP_CPU_REPEATS, SP_CPU_OVER, SP_CPU_SENT };
+
+SP_INLINE enum sp_cpu_fault sp_cpu_context_fault(void *uc, const siginfo_t *info)
+{
+    unsigned long long *pc = &((ucontext_t *)uc)->uc_mcontext.pc; /* of a breakpoint it is the instruction itself */
+    if (info->si_signo == SIGSYS) {
+        if ((uintptr_t)info->si_call_addr != *pc)
+            return SP_CPU_SENT;
+        *pc -= 4; /* svc */
+    }
+    return info->si_signo == SIGSEGV && info->si_code == SI_KERNEL ? SP_CPU_OVER : SP_CPU_REPEATS;
+}
+
+SP_INLINE void sp_cpu_raise(int sig)
+{
+    if (sig == SIGTRAP)
+        __asm__ volatile("brk #0");
+    else if (sig == SIGSEGV)
+        *(volatile uint8_t *)8 = 0;
 }
 
 #define SP_CPU_DLSYM_VERSION "GLIBC_2.17"

@@ -26,6 +26,7 @@ SP_SIGSAFE uint64_t sp_os_tick_ns(void);                /* what CPU timers are r
 SP_SIGSAFE void sp_os_sleep_ns(uint64_t ns);
 SP_SIGSAFE void sp_os_thread_name(char name[16]);       /* the calling thread's; "" if it has none */
 SP_SIGSAFE int sp_os_tgkill(int tid, int sig);
+SP_SIGSAFE int sp_os_kill(int pid, int sig);
 
 /* --- [handler] CPU-time timers: SIGPROF to one thread, carrying `value` --- */
 SP_SIGSAFE int sp_os_timer_create(int tid, uint64_t value, int *timer);
@@ -53,7 +54,7 @@ SP_SIGSAFE uint64_t sp_os_mask_unblock(uint64_t sub);   /* returns the mask befo
 SP_SIGSAFE void sp_os_mask_set(uint64_t mask);
 /* [handler] Takes one pending signal of `mask` without waiting: its number, or 0. */
 SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
-SP_SIGSAFE void sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread */
+SP_SIGSAFE int sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread; 0 or negative errno */
 SP_SIGSAFE void sp_os_requeue_to_process(int sig, siginfo_t *info);
 int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* of this process; si_code below 0. Negative errno */
 /* Whether the main thread lives and has the signal unblocked; false too if /proc/self/status does not tell. 30 us.

@@ -104,6 +104,11 @@ int sp_os_tgkill(int tid, int sig)
     return (int)sp_syscall6(SYS_tgkill, sp_os_getpid(), tid, sig, 0, 0, 0);
 }
 
+int sp_os_kill(int pid, int sig)
+{
+    return (int)sp_syscall6(SYS_kill, pid, sig, 0, 0, 0, 0);
+}
+
 int sp_os_timer_create(int tid, uint64_t value, int *timer)
 {
     /* The kernel's struct sigevent (uapi/asm-generic/siginfo.h): 64 bytes, thread id after the union. */
@@ -290,9 +295,9 @@ bool sp_os_main_thread_wants(int sig)
     return lives && is_unblocked;
 }
 
-void sp_os_requeue(int sig, siginfo_t *info)
+int sp_os_requeue(int sig, siginfo_t *info)
 {
-    sp_syscall6(SYS_rt_tgsigqueueinfo, sp_os_getpid(), sp_os_gettid(), sig, (long)info, 0, 0);
+    return (int)sp_syscall6(SYS_rt_tgsigqueueinfo, sp_os_getpid(), sp_os_gettid(), sig, (long)info, 0, 0);
 }
 
 void sp_os_requeue_to_process(int sig, siginfo_t *info)

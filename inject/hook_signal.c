@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "compat/cpu.h"
 #include "compat/os.h"
 #include "compat/real.h"
 #include "inject/hooks.h"
@@ -55,15 +56,69 @@ static bool has_handler(const struct sigaction *act)
     return act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN;
 }
 
-/* ---- SIGPROF that is not ours */
-static void die_of(int sig)
+/* ---- death */
+/* The signal that this thread is about to die of, while the profile is being written; NULL: none. */
+static __thread siginfo_t *dying_of;
+
+static bool is_raised_by_kernel(int sig, const siginfo_t *info)
+{
+    bool synchronous = sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP ||
+                       sig == SIGSYS;
+    bool is_only_told = sig == SIGBUS && info->si_code == BUS_MCEERR_AO;
+    return synchronous && info->si_code > 0 && !is_only_told;
+}
+
+static void set_default(int sig)
 {
     struct sigaction dfl = {.sa_handler = SIG_DFL};
     real_sigaction_call(sig, &dfl, NULL);
-    sp_os_tgkill(sp_os_gettid(), sig);
-    sp_os_mask_unblock(SP_OS_MASK(sig));
 }
 
+/* The signal once more, with what it said, to be taken when the handler returns: the same end and the same core, with
+ * the registers of the interrupted code. The instruction need not repeat it: a breakpoint does not, nor a system call
+ * that a filter refused, nor what a crash reporter sent to itself. Nothing else may come first. */
+static void die_on_return(int sig, siginfo_t *info, void *context)
+{
+    uint64_t mask = ~SP_OS_MASK(sig);
+    sp_os_mask_block(SP_OS_MASK(sig));
+    set_default(sig);
+    if (sp_os_requeue(sig, info) != 0 && sp_os_tgkill(sp_os_gettid(), sig) != 0)
+        sp_os_kill(sp_os_getpid(), sig);
+    memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
+}
+
+/* What the kernel raises kills PID 1 as well; sending it once more would not. */
+static void die_as_init(int sig, bool repeats)
+{
+    set_default(sig);
+    if (!repeats)
+        sp_cpu_raise(sig); /* which is blocked here: that kills at once */
+}
+
+/* A signal whose default is death, which it is at. */
+static void die(int sig, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    bool is_init = sp_os_getpid() == 1;
+    enum sp_cpu_fault fault = is_raised_by_kernel(sig, info) && is_init ? sp_cpu_context_fault(context, info) : SP_CPU_SENT;
+    if (is_init && fault == SP_CPU_SENT) { /* the kernel ignores it there */
+        finish(SP_FINISH_SNAPSHOT);
+    } else if (dying_of && !is_init && sp_session_is_own_process()) { /* a fault while the profile is written */
+        set_default(sig);
+        die_on_return(dying_of->si_signo, dying_of, context);
+    } else {
+        dying_of = info;
+        finish(SP_FINISH_END);
+        if (is_init)
+            die_as_init(sig, fault == SP_CPU_REPEATS);
+        else
+            die_on_return(sig, info, context);
+        dying_of = NULL;
+    }
+    errno = saved;
+}
+
+/* ---- SIGPROF that is not ours */
 static uint64_t to_mask(const sigset_t *set)
 {
     uint64_t mask;
@@ -80,8 +135,7 @@ static void foreign(int sig, siginfo_t *info, void *context)
     if (act.sa_handler == SIG_IGN)
         return;
     if (act.sa_handler == SIG_DFL) {
-        finish(SP_FINISH_END);
-        die_of(sig);
+        die(sig, info, context);
         return;
     }
     if (!sp_relay_is_here(sig, info)) {
@@ -141,30 +195,9 @@ static bool kills_by_default(int sig)
     }
 }
 
-static bool is_fault(int sig, const siginfo_t *info)
-{
-    bool synchronous = sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP ||
-                       sig == SIGSYS;
-    return synchronous && info->si_code > 0;
-}
-
 static void standin(int sig, siginfo_t *info, void *context)
 {
-    (void)context;
-    int saved = errno;
-    /* The kernel ignores a default SIGTERM for PID 1: so a snapshot is all that it does. */
-    if (sp_os_getpid() == 1 && !is_fault(sig, info)) {
-        finish(SP_FINISH_SNAPSHOT);
-        errno = saved;
-        return;
-    }
-    finish(SP_FINISH_END);
-    if (is_fault(sig, info)) { /* back to the instruction, which faults again: same death, same core */
-        struct sigaction dfl = {.sa_handler = SIG_DFL};
-        real_sigaction_call(sig, &dfl, NULL);
-        return;
-    }
-    die_of(sig);
+    die(sig, info, context);
 }
 
 static int install_standin(int sig)

@@ -32,7 +32,7 @@ INDIRECT = {
     "join": "emit functions of the formats and view_bound.c are roots", "each_line": "emit", "sp_view_bound": "fits is a root",
     "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit", "join_thread": "emit",
     "sp_view_each_entry": "emit", "sp_view_each_stack": "emit", "count_all": "emit", "each": "emit",
-    "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
+    "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
     "sp_py_touch": "CPython's load from thread-local storage",
 }
 # function -> why what it reaches beyond is not followed
