@@ -18,6 +18,14 @@
 #define SEARCH_BYTES 4096
 #define TSTATE_BYTES 352 /* all fields of the thread state that are read lie before */
 
+extern const char *gnu_get_libc_version(void); /* glibc has it, musl not */
+SP_REAL_SLOT(gnu_get_libc_version);
+SP_REAL_SLOT(pthread_self);
+SP_REAL_SLOT(pthread_key_create);
+SP_REAL_SLOT(pthread_key_delete);
+SP_REAL_SLOT(pthread_getspecific);
+SP_REAL_SLOT(pthread_setspecific);
+
 struct tss_slot {
     uintptr_t seq;
     uintptr_t value;
@@ -44,22 +52,19 @@ bool sp_py_tss_init(void)
 {
     if (block_offset || plain_getspecific)
         return true;
-    uintptr_t (*self)(void) = (uintptr_t(*)(void))sp_real_find("pthread_self");
-    if (!self)
+    if (!SP_REAL(pthread_self))
         return false;
-    self_offset = (intptr_t)(self() - sp_cpu_thread_pointer());
-    if (!sp_real_find("gnu_get_libc_version")) {
-        plain_getspecific = (void *(*)(pthread_key_t))sp_real_find("pthread_getspecific");
+    self_offset = (intptr_t)((uintptr_t)SP_REAL(pthread_self)() - sp_cpu_thread_pointer());
+    if (!SP_REAL(gnu_get_libc_version)) {
+        plain_getspecific = SP_REAL(pthread_getspecific);
         return plain_getspecific != NULL;
     }
-    int (*create)(pthread_key_t *, void (*)(void *)) = sp_real_find("pthread_key_create");
-    int (*set)(pthread_key_t, const void *) = sp_real_find("pthread_setspecific");
-    int (*drop)(pthread_key_t) = sp_real_find("pthread_key_delete");
     pthread_key_t key;
     static const char mark;
-    if (!create || !set || !drop || create(&key, NULL) != 0)
+    if (!SP_REAL(pthread_key_create) || !SP_REAL(pthread_setspecific) || !SP_REAL(pthread_key_delete) ||
+        SP_REAL(pthread_key_create)(&key, NULL) != 0)
         return false;
-    if (key < KEYS_IN_BLOCK && set(key, &mark) == 0) {
+    if (key < KEYS_IN_BLOCK && SP_REAL(pthread_setspecific)(key, &mark) == 0) {
         /* The descriptor lies at the thread pointer on x86-64 and before it on aarch64. */
         uintptr_t tp = sp_cpu_thread_pointer();
         uintptr_t probed = 0;
@@ -76,25 +81,23 @@ bool sp_py_tss_init(void)
             if (sp_os_readable(blocks) && sp_peek(blocks) == block)
                 block_offset = (intptr_t)(block - tp);
         }
-        set(key, NULL);
+        SP_REAL(pthread_setspecific)(key, NULL);
     }
-    drop(key);
+    SP_REAL(pthread_key_delete)(key);
     return block_offset != 0;
 }
 
 void sp_py_tss_key_created(uint32_t key)
 {
-    int (*set)(pthread_key_t, const void *) = (int (*)(pthread_key_t, const void *))sp_real_find("pthread_setspecific");
-    void *(*get)(pthread_key_t) = (void *(*)(pthread_key_t))sp_real_find("pthread_getspecific");
     static const char mark;
-    if (key >= MAX_KEYS || !block_offset || !set)
+    if (key >= MAX_KEYS || !block_offset)
         return;
-    const void *value = get ? get(key) : NULL;
-    if (set(key, &mark) != 0)
+    const void *value = SP_REAL(pthread_getspecific)(key);
+    if (SP_REAL(pthread_setspecific)(key, &mark) != 0)
         return;
     const struct tss_slot *slot = slot_of(key); /* the first value of a key from 32 on makes its block */
     sp_store_relaxed(&key_seq[key], slot && slot->value == (uintptr_t)&mark ? slot->seq : 0);
-    set(key, value);
+    SP_REAL(pthread_setspecific)(key, value);
 }
 
 void sp_py_touch(void)

@@ -1,13 +1,39 @@
 /* SPDX-License-Identifier: MIT
- * The functions behind ours: what the program would have called without us. Everything that we take from
- * libc and that a newer glibc moved is looked up by name, so that the library binds to no new version. */
+ * The functions behind ours: what the program would have called without us, and what we take from libc without binding to
+ * a version of it. Each has a slot; all slots are filled in the constructor. Afterwards nothing asks the loader, whose lock
+ * is held while the constructor of a library runs, which may wait for a thread that calls us. */
 #ifndef SP_COMPAT_REAL_H
 #define SP_COMPAT_REAL_H
 
 #include "compat/base.h"
 
-/* [any] The next definition of `symbol` after this library's; NULL: there is none. */
-void *sp_real_find(const char *symbol);
+struct sp_real {
+    void *original;
+    const char *name;
+};
+
+/* Declares the slot of a function that is declared. The list of slots is the section sp_reals. */
+#define SP_REAL_SLOT(fn)                         \
+    static struct sp_real real_##fn = {NULL, #fn}; \
+    static struct sp_real *const listed_##fn __attribute__((section("sp_reals"), used)) = &real_##fn
+
+/* The function, with its type. NULL: this system has none. */
+#define SP_REAL(fn) ((__typeof__(&fn))sp_real_original(&real_##fn))
+
+extern bool sp_real_all_found;
+
+/* [start] Fills every slot. Also for a hook that makes a thread before our constructor ran. */
+void sp_real_find_all(void);
+/* [any] Fills one slot, before our constructor ran. */
+void *sp_real_find_early(struct sp_real *slot);
+
+static inline void *sp_real_original(struct sp_real *slot)
+{
+    if (SP_UNLIKELY(!sp_load_acquire(&sp_real_all_found))) /* sp_real_find_all() */
+        return sp_real_find_early(slot);
+    return slot->original;
+}
+
 /* [any] `symbol` in the library that `handle` names: dlopen's, or sp_real_global_handle() for the process. */
 void *sp_real_find_in(void *handle, const char *symbol);
 void *sp_real_global_handle(void);

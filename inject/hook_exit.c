@@ -30,10 +30,3 @@ SP_EXPORT void quick_exit(int status)
     SP_REAL(quick_exit)(status);
     __builtin_unreachable();
 }
-
-void sp_hook_exit_resolve(void)
-{
-    (void)SP_REAL(_exit);
-    (void)SP_REAL(_Exit);
-    (void)SP_REAL(quick_exit);
-}

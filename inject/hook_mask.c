@@ -8,7 +8,6 @@
 #include <sys/signalfd.h>
 
 #include "compat/os.h"
-#include "compat/real.h"
 #include "inject/hooks.h"
 #include "inject/session.h"
 #include "inject/relay.h"
@@ -258,16 +257,4 @@ bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context)
         now_blocked(t);
     sp_os_requeue_to_process(sig, info);
     return true;
-}
-
-void sp_hook_mask_resolve(void)
-{
-    (void)SP_REAL(pthread_sigmask);
-    (void)SP_REAL(sigprocmask);
-    (void)SP_REAL(sighold);
-    (void)SP_REAL(sigrelse);
-    (void)SP_REAL(sigwait);
-    (void)SP_REAL(sigwaitinfo);
-    (void)SP_REAL(sigtimedwait);
-    (void)SP_REAL(signalfd);
 }

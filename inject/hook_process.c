@@ -158,15 +158,3 @@ SP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_
     int rc = SP_REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
     return after(h, rc);
 }
-
-void sp_hook_process_resolve(void)
-{
-    (void)SP_REAL(execve);
-    (void)SP_REAL(execv);
-    (void)SP_REAL(execvp);
-    (void)SP_REAL(execvpe);
-    (void)SP_REAL(fexecve);
-    (void)SP_REAL(execveat);
-    (void)SP_REAL(posix_spawn);
-    (void)SP_REAL(posix_spawnp);
-}

@@ -9,7 +9,6 @@
 
 #include "compat/cpu.h"
 #include "compat/os.h"
-#include "compat/real.h"
 #include "inject/hooks.h"
 #include "inject/session.h"
 #include "inject/relay.h"
@@ -389,17 +388,4 @@ void sp_hook_signal_take_back(struct sp_handover h)
         install_sigprof();
     if (h.blocked)
         sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
-}
-
-void sp_hook_signal_resolve(void)
-{
-    (void)SP_REAL(sigaction);
-    (void)SP_REAL(signal);
-    (void)SP_REAL(siginterrupt);
-    (void)SP_REAL(bsd_signal);
-    (void)SP_REAL(ssignal);
-    (void)SP_REAL(sysv_signal);
-    (void)SP_REAL(__sysv_signal);
-    (void)SP_REAL(sigset);
-    (void)SP_REAL(sigignore);
 }

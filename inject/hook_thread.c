@@ -17,6 +17,10 @@ SP_REAL_SLOT(timer_create);
 
 static struct sp_thread *prepare(struct sp_region **r, void *start, void *argument)
 {
+    /* Before our constructor ran: the thread may come to our hooks while a constructor that waits for it has the loader
+     * locked. */
+    if (!sp_load_acquire(&sp_real_all_found))
+        sp_real_find_all();
     sp_lifecycle_child_runs_python();
     *r = sp_session_region();
     struct sp_thread *t = *r ? sp_thread_claim(*r) : NULL;

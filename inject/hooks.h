@@ -6,27 +6,8 @@
 
 #include <signal.h>
 
+#include "compat/real.h"
 #include "inject/session.h"
-
-/* A pointer to the function that a hook stands before, found at the first call. */
-#define SP_REAL(name) \
-    ((__typeof__(&name))sp_hook_real((void **)&real_##name, #name))
-#define SP_REAL_SLOT(name) static void *real_##name
-
-static inline void *sp_hook_real(void **slot, const char *name)
-{
-    extern void *sp_real_find(const char *symbol);
-    void *f = sp_load_relaxed(slot);
-    if (!f)
-        sp_store_relaxed(slot, f = sp_real_find(name));
-    return f;
-}
-
-/* [start] Finds the originals of functions that a signal handler may call: looking up is not for handlers. */
-void sp_hook_signal_resolve(void);
-void sp_hook_mask_resolve(void);
-void sp_hook_process_resolve(void);
-void sp_hook_exit_resolve(void);
 
 /* hook_signal.c */
 /* [start] Takes SIGPROF over, and the fatal signals that are at their default: before one of them kills, `on_end` writes

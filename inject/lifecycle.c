@@ -27,6 +27,13 @@
 #include "sampler/intern.h"
 #include "sampler/threads.h"
 
+/* in glibc; pthread_atfork lies in its static part before 2.34, and is all that musl has */
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
+SP_REAL_SLOT(__register_atfork);
+SP_REAL_SLOT(pthread_atfork);
+SP_REAL_SLOT(pthread_key_create);
+SP_REAL_SLOT(pthread_setspecific);
+
 #define WAIT_FOR_HANDLERS_NS (2 * SP_NS_PER_S)
 #define FAULTS                                                                                               \
     (SP_OS_MASK(SIGSEGV) | SP_OS_MASK(SIGBUS) | SP_OS_MASK(SIGFPE) | SP_OS_MASK(SIGILL) | SP_OS_MASK(SIGTRAP) | \
@@ -49,7 +56,6 @@ static struct sp_output output;
 static struct sp_identity identity;
 static pthread_key_t end_key;
 static bool has_end_key;
-static int (*set_specific)(pthread_key_t, const void *);
 static sp_py_dealloc *original_dealloc;
 
 static __thread uintptr_t self_stack_top;
@@ -80,7 +86,7 @@ void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintpt
     sp_hook_mask_thread_started(t);
     sp_store_release(&t->in_handler, 0);
     if (has_end_key)
-        set_specific(end_key, t);
+        SP_REAL(pthread_setspecific)(end_key, t);
 }
 
 /* Destructor of the thread's value under end_key: runs on return, pthread_exit and cancellation alike. */
@@ -224,14 +230,10 @@ void sp_lifecycle_child_runs_python(void)
 
 static void register_fork_handlers(void)
 {
-    int (*glibc)(void (*)(void), void (*)(void), void (*)(void), void *) =
-        (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))sp_real_find("__register_atfork");
-    int (*posix)(void (*)(void), void (*)(void), void (*)(void)) =
-        (int (*)(void (*)(void), void (*)(void), void (*)(void)))sp_real_find("pthread_atfork");
-    if (glibc)
-        glibc(before_fork, after_fork_in_parent, after_fork_in_child, NULL);
-    else if (posix)
-        posix(before_fork, after_fork_in_parent, after_fork_in_child);
+    if (SP_REAL(__register_atfork))
+        SP_REAL(__register_atfork)(before_fork, after_fork_in_parent, after_fork_in_child, NULL);
+    else if (SP_REAL(pthread_atfork))
+        SP_REAL(pthread_atfork)(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 /* ---- start */
@@ -268,10 +270,8 @@ static void start(uint64_t cpu_before)
     enter_spool();
     if (sp_py.layout)
         original_dealloc = sp_py_hook_code_dealloc(code_dies);
-    int (*create)(pthread_key_t *, void (*)(void *)) =
-        (int (*)(pthread_key_t *, void (*)(void *)))sp_real_find("pthread_key_create");
-    set_specific = (int (*)(pthread_key_t, const void *))sp_real_find("pthread_setspecific");
-    has_end_key = create && set_specific && create(&end_key, thread_ends) == 0;
+    has_end_key = SP_REAL(pthread_key_create) && SP_REAL(pthread_setspecific) &&
+                  SP_REAL(pthread_key_create)(&end_key, thread_ends) == 0;
     register_fork_handlers();
     sp_hook_signal_start(sp_lifecycle_finish);
 

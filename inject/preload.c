@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Where the loader enters and leaves. */
-#include "inject/hooks.h"
+#include "compat/real.h"
 #include "inject/lifecycle.h"
 
 __attribute__((constructor)) static void load(void)
 {
-    sp_hook_signal_resolve();
-    sp_hook_mask_resolve();
-    sp_hook_process_resolve();
-    sp_hook_exit_resolve();
+    sp_real_find_all();
     sp_lifecycle_load();
 }
 

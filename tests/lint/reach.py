@@ -37,7 +37,7 @@ INDIRECT = {
 }
 # function -> why what it reaches beyond is not followed
 STOPS = {
-    "sp_real_find": "looked up at start for all that a handler can call (sp_hook_*_resolve)",
+    "sp_real_find_early": "before our constructor ran; afterwards nothing is looked up",
 }
 
 
