@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, Profile, Skip, case, complaints, main  # noqa: E402,F401
+from sp import BUSY, CASES, Profile, Skip, case, complaints, main, spent, telling  # noqa: E402,F401
 
 VIEWS = {
     "descriptors": "print(sorted(os.listdir('/proc/self/fd')), os.open('/dev/null', 0))",
@@ -30,7 +30,7 @@ def h(s, f):
     global n; n += 1
 signal.signal(signal.SIGPROF, h); start = time.process_time(); signal.setitimer(signal.ITIMER_PROF, 0.02, 0.02)
 while n < 15 and time.process_time() < start + 20: busy(0.02)
-signal.setitimer(signal.ITIMER_PROF, 0); print(n >= 15 and n <= (time.process_time() - start) / 0.02 + 1 or n)
+signal.setitimer(signal.ITIMER_PROF, 0); print(n >= 15 and time.process_time() > start + 0.1 or n) # its clock counts in ticks
 """,
     "itimer_prof_kills": "signal.setitimer(signal.ITIMER_PROF, 0.05); busy(20); print('alive')",
     "itimer_virtual_kills": "signal.setitimer(signal.ITIMER_VIRTUAL, 0.05); busy(20); print('alive')",
@@ -218,7 +218,7 @@ c()
 """).profile()
     assert abs(p.block["cpu"]["blocked"] - 0.5e9) < 0.03e9, p.block["cpu"]
     if b.known:
-        assert p.total_ns()["a"] < 0.02e9 and p.total_ns()["c"] > 0.25e9, p.total_ns()
+        assert p.total_ns()["a"] < 0.03e9 and spent(b, p, "c") >= 0.3e9, (p.total_ns(), p.block)
 
 
 @case
@@ -236,25 +236,31 @@ print(lib.count_eintr(150))
 def alternate_stacks(b):
     """2 and 4 KB alternate stacks of the program are never touched by a tick."""
     for size in (2048, 4096):
-        r = b.run(f"""
+        def run(scale):
+            r = b.run(f"""
 import ctypes
 lib = ctypes.CDLL({os.path.join(b.build, 'tests/libspin.so')!r})
-print(lib.spin_with_altstack({size}, 300))
+print(lib.spin_with_altstack({size}, {300 * scale}))
 """, SPPROF_INTERVAL="1ms")
-        assert r.out == "0\n", (size, r.out)
-        assert r.profile().block["samples"] > 30
+            assert r.out == "0\n", (size, r.out)
+            return r.profile()
+        p, _ = telling(run, lambda p: p.block["samples"] > 40)
+        assert p.block["samples"] > 40, p.block
 
 
 @case
 def siglongjmp(b):
     """A SIGALRM handler that jumps out does not end sampling."""
-    r = b.run(f"""
+    def run(scale):
+        r = b.run(f"""
 import ctypes
 lib = ctypes.CDLL({os.path.join(b.build, 'tests/libspin.so')!r})
-print(lib.spin_with_siglongjmp(600))
+print(lib.spin_with_siglongjmp({600 * scale}))
 """, SPPROF_INTERVAL="1ms")
-    p = r.profile()
-    assert r.out == "0\n" and p.block["samples"] > 100, p.block
+        assert r.out == "0\n", r.out
+        return r.profile()
+    p, _ = telling(run, lambda p: p.block["samples"] > 100)
+    assert p.block["samples"] > 100, p.block
     assert p.block["losses"]["nested"] == 0, p.block["losses"]
 
 
@@ -267,6 +273,8 @@ lib = ctypes.CDLL({os.path.join(b.build, 'tests/libspin.so')!r})
 busy(0.1)
 print(lib.raw_sigprof_handler())
 busy(0.2)
+end = thread_time() + 20
+while not lib.raw_sigprof_hits() and thread_time() < end: busy(0.02)
 print(lib.raw_sigprof_hits() > 0)
 """
     r = b.run(program, SPPROF_INTERVAL="1ms")
@@ -302,7 +310,7 @@ if child == 0:
             asleep = asleep + 1 if state == "S" and shared[2] == i + 1 else 0
             time.sleep(0.003)
         os.kill(parent, int(sys.argv[2]))
-        until = time.time() + 15
+        until = time.time() + 60
         while shared[0] == i and time.time() < until: time.sleep(0.002)
         late += shared[0] == i
         os.write(w, b"x")
@@ -322,7 +330,7 @@ print(handled, os.waitpid(child, 0)[1] >> 8)
 """
     import signal
     for sig in (signal.SIGTERM, signal.SIGPROF):
-        r = b.run(program, os.path.join(b.build, "tests/libspin.so"), int(sig), SPPROF_INTERVAL="1ms")
+        r = b.run(program, os.path.join(b.build, "tests/libspin.so"), int(sig), timeout=280, SPPROF_INTERVAL="1ms")
         assert r.out == "8 0\n", (sig, r.out)
 
 
@@ -342,7 +350,7 @@ if child == 0:
     time.sleep(0.2)
     for i in range(10):
         os.kill(parent, signal.SIGUSR1)
-        until = time.time() + 10
+        until = time.time() + 60
         while counts[0] + counts[1] == i and time.time() < until: time.sleep(0.002)
     counts[3] = 1
     os.write(w, b"x")
@@ -355,7 +363,7 @@ os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 os.read(r, 1)
 for t in threads: t.join()
 print(counts[0], counts[1], counts[2] == child)
-""", os.path.join(b.build, "tests/libspin.so"), SPPROF_INTERVAL="1ms")
+""", os.path.join(b.build, "tests/libspin.so"), timeout=280, SPPROF_INTERVAL="1ms")
     assert r.out == "10 0 True\n", r.out
 
 
