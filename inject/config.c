@@ -6,7 +6,7 @@
 
 #include "compat/buf.h"
 
-enum kind { kind_duration, kind_bytes, kind_count, kind_flag, kind_verbosity, kind_text, kind_switch };
+enum kind { kind_duration, kind_bytes, kind_count, kind_flag, kind_verbosity, kind_text, kind_switch, kind_imports };
 
 struct option {
     const char *name;
@@ -107,7 +107,7 @@ static bool parse_word(const char *s, const char *const *words, size_t n, uint64
 static bool parse(enum kind kind, const char *s, uint64_t *v)
 {
     static const char *const flags[] = {"0", "1"}, *const switches[] = {"off", "on"},
-                            *const verbosity[] = {"0", "1", "auto"};
+                            *const verbosity[] = {"0", "1", "auto"}, *const imports[] = {"short", "full"};
     uint64_t nano;
     switch (kind) {
     case kind_duration:
@@ -125,6 +125,8 @@ static bool parse(enum kind kind, const char *s, uint64_t *v)
         return parse_word(s, switches, 2, v) || parse_word(s, flags, 2, v);
     case kind_verbosity:
         return parse_word(s, verbosity, 3, v);
+    case kind_imports:
+        return parse_word(s, imports, 2, v);
     case kind_text:
         break;
     }

@@ -116,6 +116,7 @@ SP_SIGSAFE static void init_region(uint64_t before_start_ns)
         .depth = (uint32_t)config.depth,
         .tasks = (uint32_t)config.tasks,
         .lines = (uint32_t)config.lines,
+        .imports = (uint32_t)config.imports,
         .now_mono_ns = sp_os_mono_ns(),
         .now_wall_ns = sp_os_wall_ns(),
         .tick_ns = sp_os_tick_ns(),

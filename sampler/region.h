@@ -30,7 +30,7 @@ enum sp_cpu {
 };
 
 /* Pseudo-frames after those of enum sp_cpu. */
-enum sp_pseudo { SP_PSEUDO_OVERFLOW = SP_CPU_N, SP_PSEUDO_UNKNOWN_PYTHON, SP_PSEUDO_TRUNCATED, SP_PSEUDO_N };
+enum sp_pseudo { SP_PSEUDO_OVERFLOW = SP_CPU_N, SP_PSEUDO_UNKNOWN_PYTHON, SP_PSEUDO_TRUNCATED, SP_PSEUDO_IMPORT, SP_PSEUDO_N };
 
 /* Why a sample has no Python stack, or was not taken. */
 enum sp_loss {
@@ -221,6 +221,7 @@ struct sp_region {
     uint32_t depth;
     uint32_t tasks;    /* whether stacks begin with the asyncio task */
     uint32_t lines;    /* whether frames are shown as lines */
+    uint32_t imports;  /* whether the import system's own frames are shown */
     uint32_t frozen;   /* the writer is at work: handlers only count */
     uint32_t epoch;    /* grows when a sampled code object dies */
     uint32_t n_serial; /* threads so far */

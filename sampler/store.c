@@ -94,6 +94,7 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     r->tick_ns = o->tick_ns;
     r->tasks = o->tasks;
     r->lines = o->lines;
+    r->imports = o->imports;
     /* Two stacks a thread: with a small region they are what runs out first. */
     r->depth = (uint32_t)sp_min_u64(o->depth, bytes / 2048);
 
@@ -144,6 +145,7 @@ const char *sp_store_pseudo_name(uint32_t number)
         [SP_PSEUDO_OVERFLOW] = "(overflow)",
         [SP_PSEUDO_UNKNOWN_PYTHON] = "(python)",
         [SP_PSEUDO_TRUNCATED] = "(truncated)",
+        [SP_PSEUDO_IMPORT] = "(import)",
     };
     return number < SP_PSEUDO_N ? names[number] : "(unknown)";
 }

@@ -17,7 +17,7 @@ SP_INLINE uint64_t sp_store_step_up(uint64_t bytes)
 
 struct sp_store_options {
     uint64_t interval_ns;
-    uint32_t depth, tasks, lines;
+    uint32_t depth, tasks, lines, imports;
     uint64_t now_mono_ns, now_wall_ns, tick_ns, before_start_ns;
     uint32_t pid, ppid;
 };

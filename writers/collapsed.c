@@ -43,11 +43,12 @@ static void emit_line(void *arg, uint32_t node, uint64_t weight)
     uint32_t n = sp_view_stack(e->v, node);
     put_name(e->o, e->thread, e->thread_bytes);
     for (uint32_t i = 0; i < n; i++) {
-        struct sp_names_function name = sp_names_function(e->v, e->v->stack[i]);
+        struct sp_names_function name;
+        sp_names_function(e->v, e->v->stack[i], &name);
         if (i || e->thread_bytes)
             sp_out_char(e->o, ';');
-        put_name(e->o, name.text, name.bytes);
-        sp_out_mem(e->o, name.more, name.more_bytes);
+        for (size_t part = 0; part < SP_NAMES_PARTS; part++)
+            put_name(e->o, name.parts[part].text, name.parts[part].bytes);
     }
     sp_out_char(e->o, ' ');
     sp_out_u64(e->o, weight);
@@ -80,9 +81,12 @@ static bool measure_paths(struct emitter *e)
         return false;
     for (uint32_t n = 1; n < v->n_nodes; n++) {
         const struct sp_node *node = sp_node_at(v->region, n);
-        uint32_t function = v->function_of_frame[node->frame];
-        struct sp_names_function name = sp_names_function(v, function);
-        e->path_bytes[n] = e->path_bytes[node->parent] + (uint32_t)(name.bytes + name.more_bytes) + 1;
+        uint32_t parent = v->canon[node->parent];
+        struct sp_names_function name;
+        sp_names_function(v, v->function_of_frame[node->frame], &name);
+        e->path_bytes[n] = e->path_bytes[parent] + 1;
+        for (size_t part = 0; part < SP_NAMES_PARTS; part++)
+            e->path_bytes[n] += (uint32_t)name.parts[part].bytes;
     }
     return true;
 }

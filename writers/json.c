@@ -6,7 +6,7 @@
 
 #include "writers/text.h"
 
-static void put_escaped(struct sp_out *o, const char *text, size_t n)
+void sp_json_part(struct sp_out *o, const char *text, size_t n)
 {
     const unsigned char *s = (const unsigned char *)text;
     for (size_t i = 0, len; i < n; i += len) {
@@ -29,17 +29,11 @@ static void put_escaped(struct sp_out *o, const char *text, size_t n)
     }
 }
 
-void sp_json_string_parts(struct sp_out *o, const char *a, size_t an, const char *b, size_t bn)
-{
-    sp_out_char(o, '"');
-    put_escaped(o, a, an);
-    put_escaped(o, b, bn);
-    sp_out_char(o, '"');
-}
-
 void sp_json_string(struct sp_out *o, const char *s, size_t n)
 {
-    sp_json_string_parts(o, s, n, "", 0);
+    sp_out_char(o, '"');
+    sp_json_part(o, s, n);
+    sp_out_char(o, '"');
 }
 
 void sp_json_text(struct sp_out *o, const char *s)

@@ -7,8 +7,8 @@
 
 /* A quoted string. Bytes that are no UTF-8 become \xHH as visible text, NUL becomes U+2400. */
 void sp_json_string(struct sp_out *o, const char *s, size_t n);
-/* The same for two parts that make one string. */
-void sp_json_string_parts(struct sp_out *o, const char *a, size_t an, const char *b, size_t bn);
+/* A part of a string whose quotes the caller puts. */
+void sp_json_part(struct sp_out *o, const char *s, size_t n);
 /* As above, from a NUL-terminated string. */
 void sp_json_text(struct sp_out *o, const char *s);
 /* "key": and, unless it is the first of its object, the comma before. */

@@ -54,11 +54,16 @@ static bool init(struct lines *l)
     return l->all && l->line_of_frame && l->weight && l->child && l->sibling && l->slots;
 }
 
+static bool is_function(const struct sp_view *v, uint32_t i)
+{
+    return i != SP_VIEW_UNUSED && v->functions[i].name;
+}
+
 static void number_lines(struct lines *l)
 {
     const struct sp_region *r = l->v->region;
     for (uint32_t f = 1; f < l->v->n_frames; f++)
-        if (sp_frame_at(r, f)->kind == SP_FRAME_PYTHON && l->v->function_of_frame[f] != SP_VIEW_UNUSED)
+        if (sp_frame_at(r, f)->kind == SP_FRAME_PYTHON && is_function(l->v, l->v->function_of_frame[f]))
             l->line_of_frame[f] = line_index(l, l->v->function_of_frame[f], sp_store_frame_line(r, f));
 }
 

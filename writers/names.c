@@ -4,29 +4,76 @@
 
 #include <string.h>
 
-struct sp_names_function sp_names_function(const struct sp_view *v, uint32_t i)
+/* Length of `folder` and a slash at s; a '#' in it stands for a version such as 3.13t. 0: something else is there. */
+static size_t folder_bytes(const char *s, size_t n, const char *folder)
 {
-    const struct sp_function *f = &v->functions[i];
-    struct sp_names_function name = {.text = "", .bytes = 0};
-    SP_BUF(more, name.more);
-    if (i >= v->n_functions) {
-        sp_buf_str(&more, "(\xe2\x80\xa6 ");
-        sp_buf_u64(&more, f->pseudo);
-        sp_buf_str(&more, " frames elided)");
-    } else if (!f->name) {
-        name.text = sp_store_pseudo_name(f->pseudo);
-        name.bytes = strlen(name.text);
-    } else {
-        const struct sp_string *s = sp_string_at(v->region, f->name);
-        name.text = s->data;
-        name.bytes = s->bytes;
-        if (v->region->lines && f->line) {
-            sp_buf_char(&more, ':');
-            sp_buf_u64(&more, f->line > 0 ? (uint64_t)f->line : 0);
+    size_t at = 0;
+    for (; *folder; folder++) {
+        if (*folder == '#') {
+            while (at < n && s[at] != '/')
+                at++;
+        } else if (at == n || s[at++] != *folder) {
+            return 0;
         }
     }
-    name.more_bytes = more.len;
-    return name;
+    return at < n && s[at] == '/' ? at + 1 : 0;
+}
+
+size_t sp_names_short_path(const char *path, size_t bytes)
+{
+    static const char *const folders[] = {"/site-packages", "/dist-packages", "/lib/python3#", "/lib64/python3#"};
+    int left = 3;
+    size_t third = 0;
+    for (size_t i = bytes; i-- > 0;) {
+        if (path[i] != '/')
+            continue;
+        if (i + 1 < bytes && --left == 0)
+            third = i + 1;
+        for (size_t k = 0; k < SP_ARRAY_LEN(folders); k++) {
+            size_t n = folder_bytes(path + i, bytes - i, folders[k]);
+            if (n && i + n < bytes)
+                return i + n;
+        }
+    }
+    return third;
+}
+
+static bool is_module(const struct sp_string *name)
+{
+    return name->bytes == 8 && memcmp(name->data, "<module>", 8) == 0;
+}
+
+void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_function *name)
+{
+    const struct sp_function *f = &v->functions[i];
+    struct sp_names_part *part = name->parts;
+    SP_BUF(made, name->text);
+    memset(part, 0, sizeof name->parts);
+    if (i >= v->n_functions) {
+        sp_buf_str(&made, "(\xe2\x80\xa6 ");
+        sp_buf_u64(&made, f->pseudo);
+        sp_buf_str(&made, " frames elided)");
+        part[0] = (struct sp_names_part){made.data, made.len};
+        return;
+    }
+    if (!f->name) {
+        const char *pseudo = sp_store_pseudo_name(f->pseudo);
+        part[0] = (struct sp_names_part){pseudo, strlen(pseudo)};
+        return;
+    }
+    const struct sp_string *s = sp_string_at(v->region, f->name);
+    part[0] = (struct sp_names_part){s->data, s->bytes};
+    if (f->file && is_module(s)) {
+        const struct sp_string *file = sp_string_at(v->region, f->file);
+        size_t at = sp_names_short_path(file->data, file->bytes);
+        part[0] = (struct sp_names_part){"<module> ", 9};
+        part[1] = (struct sp_names_part){file->data + at, file->bytes - at};
+    }
+    if (v->region->lines && f->line) {
+        sp_buf_char(&made, ':');
+        sp_buf_u64(&made, f->line > 0 ? (uint64_t)f->line : 0);
+        part[2] = (struct sp_names_part){made.data, made.len};
+    }
 }
 
 static void thread_name(const struct sp_thread *t, uint32_t interpreter, struct sp_buf *b)

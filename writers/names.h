@@ -9,17 +9,23 @@
 #define SP_NAMES_PROFILE_BYTES (SP_THREAD_NAME_BYTES + 96)
 #define SP_NAMES_TITLE_BYTES 256
 
-/* A name in two parts, so that a long one needs no copy; neither is NUL-terminated, and what the program gave is in
- * `text`: valid UTF-8 as a rule, and whatever a damaged file holds otherwise. */
+/* A name in parts, so that a long one needs no copy. They are not NUL-terminated; what the program gave is valid UTF-8 as
+ * a rule, and whatever a damaged file holds otherwise. */
+#define SP_NAMES_PARTS 3
 struct sp_names_function {
-    const char *text;
-    size_t bytes;
-    char more[48]; /* ":<line>", or the text of elided frames */
-    size_t more_bytes;
+    struct sp_names_part {
+        const char *text;
+        size_t bytes;
+    } parts[SP_NAMES_PARTS]; /* the name; of a module its file's short path; its line, or how many frames were elided */
+    char text[48];           /* of parts that are made here */
 };
 
-/* [any] The name of function i of the view, elided ones included. */
-struct sp_names_function sp_names_function(const struct sp_view *v, uint32_t i);
+/* [any] The name of function i of the view, elided ones included, in *name; its parts point into it and into the region. */
+void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_function *name);
+
+/* [any] Where the part of a path begins that tells it to a person: behind site-packages or the standard library's folder;
+ * else its last three names. */
+size_t sp_names_short_path(const char *path, size_t bytes);
 
 /* [any] A profile's name: with `tid` as a viewer lists it, "worker (tid 4711)"; without, what the thread is called. */
 void sp_names_profile(const struct sp_view *v, const struct sp_view_profile *p, bool tid, struct sp_buf *b);

@@ -25,9 +25,12 @@ static void put_interned(struct sp_out *o, const struct sp_region *r, uint32_t r
 static void put_function(struct sp_out *o, const struct sp_view *v, uint32_t i)
 {
     const struct sp_function *f = &v->functions[i];
-    struct sp_names_function name = sp_names_function(v, i);
-    sp_out_str(o, i ? ",\n{\"name\":" : "\n{\"name\":");
-    sp_json_string_parts(o, name.text, name.bytes, name.more, name.more_bytes);
+    struct sp_names_function name;
+    sp_names_function(v, i, &name);
+    sp_out_str(o, i ? ",\n{\"name\":\"" : "\n{\"name\":\"");
+    for (size_t part = 0; part < SP_NAMES_PARTS; part++)
+        sp_json_part(o, name.parts[part].text, name.parts[part].bytes);
+    sp_out_char(o, '"');
     if (i < v->n_functions && f->file) {
         sp_out_str(o, ",\"file\":");
         put_interned(o, v->region, f->file);

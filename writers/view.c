@@ -42,6 +42,13 @@ static uint32_t hash3(uint64_t a, uint64_t b, uint64_t c)
 }
 
 /* ---- functions */
+/* Lib/importlib/_bootstrap.py and _bootstrap_external.py, frozen since 3.3 under these names. */
+static bool is_import_system(const struct sp_string *file)
+{
+    static const char prefix[] = "<frozen importlib._bootstrap";
+    return file->bytes >= sizeof prefix - 1 && memcmp(file->data, prefix, sizeof prefix - 1) == 0;
+}
+
 static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
 {
     const struct sp_region *r = v->region;
@@ -51,6 +58,8 @@ static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
     if (f->kind != SP_FRAME_PYTHON)
         return (struct sp_function){.pseudo = f->what};
     const struct sp_code *c = sp_code_at(r, f->what);
+    if (!r->imports && is_import_system(sp_string_at(r, c->file)))
+        return (struct sp_function){.pseudo = SP_PSEUDO_IMPORT};
     return (struct sp_function){
         .name = c->name,
         .file = c->file,
@@ -90,6 +99,11 @@ static bool find_functions(struct sp_view *v)
 }
 
 /* ---- stacks of functions */
+static uint32_t function_at(const struct sp_view *v, uint32_t node)
+{
+    return v->function_of_frame[sp_node_at(v->region, node)->frame];
+}
+
 static uint32_t canonical(struct sp_view *v, struct set *s, uint32_t node)
 {
     const struct sp_node *n = sp_node_at(v->region, node);
@@ -109,6 +123,22 @@ static bool is_interpreter(const struct sp_view *v, uint32_t node)
     return sp_frame_at(v->region, sp_node_at(v->region, node)->frame)->kind == SP_FRAME_INTERPRETER;
 }
 
+static bool is_import(const struct sp_view *v, uint32_t node)
+{
+    const struct sp_function *f = node ? &v->functions[function_at(v, node)] : NULL;
+    return f && !f->name && f->pseudo == SP_PSEUDO_IMPORT;
+}
+
+/* The node that stands for `node`: equal stacks of two interpreters are one, and so are frames of the import system that
+ * call each other. */
+static uint32_t canon_of(struct sp_view *v, struct set *s, uint32_t node)
+{
+    uint32_t parent = v->canon[sp_node_at(v->region, node)->parent];
+    if (is_interpreter(v, node))
+        return 0;
+    return is_import(v, node) && is_import(v, parent) ? parent : canonical(v, s, node);
+}
+
 static bool find_canonical_nodes(struct sp_view *v)
 {
     v->n_nodes = sp_pool_end(v->region, &v->region->nodes);
@@ -119,7 +149,7 @@ static bool find_canonical_nodes(struct sp_view *v)
     if (!v->canon || !v->self || !set_init(v, &s, v->n_nodes))
         return false;
     for (uint32_t n = 1; n < v->n_nodes; n++)
-        v->canon[n] = is_interpreter(v, n) ? 0 : canonical(v, &s, n); /* equal stacks of two interpreters are one */
+        v->canon[n] = canon_of(v, &s, n);
     v->used_bytes = mark;
     return true;
 }
@@ -378,11 +408,6 @@ bool sp_view_init(struct sp_view *v, const struct sp_profile *p)
     return true;
 }
 
-static uint32_t function_at(const struct sp_view *v, uint32_t node)
-{
-    return v->function_of_frame[sp_node_at(v->region, node)->frame];
-}
-
 /* Index of the function that stands for `n` elided frames. */
 static uint32_t elided_function(const struct sp_view *v, uint32_t n)
 {
@@ -392,15 +417,26 @@ static uint32_t elided_function(const struct sp_view *v, uint32_t n)
     return 0;
 }
 
+static uint32_t caller(const struct sp_view *v, uint32_t node)
+{
+    return v->canon[sp_node_at(v->region, node)->parent];
+}
+
+uint32_t sp_view_depth(const struct sp_view *v, uint32_t node)
+{
+    uint32_t depth = 0;
+    for (; node; node = caller(v, node))
+        depth++;
+    return depth;
+}
+
 uint32_t sp_view_stack(struct sp_view *v, uint32_t node)
 {
-    uint32_t depth = sp_node_at(v->region, node)->depth;
+    uint32_t depth = sp_view_depth(v, node);
     bool elide = depth > SP_VIEW_DEPTH_MAX;
     uint32_t n = elide ? 2 * SP_VIEW_DEPTH_KEPT + 1 : depth;
-    for (uint32_t i = depth; i-- > 0; node = sp_node_at(v->region, node)->parent) {
-        if (!elide)
-            v->stack[i] = function_at(v, node);
-        else if (i < SP_VIEW_DEPTH_KEPT)
+    for (uint32_t i = depth; i-- > 0; node = caller(v, node)) {
+        if (!elide || i < SP_VIEW_DEPTH_KEPT)
             v->stack[i] = function_at(v, node);
         else if (i >= depth - SP_VIEW_DEPTH_KEPT)
             v->stack[n - (depth - i)] = function_at(v, node);

@@ -89,6 +89,9 @@ void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg);
 /* Calls emit for each distinct stack of all threads together, depth first, heavy subtrees first. */
 void sp_view_each_stack(struct sp_view *v, sp_view_emit *emit, void *arg);
 
+/* Functions on the stack that `node`, a canonical one, ends. */
+uint32_t sp_view_depth(const struct sp_view *v, uint32_t node);
+
 /* Writes the function indices of a stack into v->stack, root first, elided if it is long: how many. */
 uint32_t sp_view_stack(struct sp_view *v, uint32_t node);
 

@@ -160,11 +160,16 @@ static bool is_shown(const struct sp_view *v, uint32_t n)
     return v->self[n] && v->canon[n] == n;
 }
 
+static bool is_deep(const struct sp_view *v, uint32_t n)
+{
+    return is_shown(v, n) && sp_node_at(v->region, n)->depth > SP_VIEW_DEPTH_MAX && sp_view_depth(v, n) > SP_VIEW_DEPTH_MAX;
+}
+
 static bool find_elided(struct sp_view *v)
 {
     uint32_t room = 0, most = 0;
     for (uint32_t n = 1; n < v->n_nodes; n++)
-        if (is_shown(v, n) && sp_node_at(v->region, n)->depth > SP_VIEW_DEPTH_MAX)
+        if (is_deep(v, n))
             room++;
     if (!room)
         return true;
@@ -178,8 +183,8 @@ static bool find_elided(struct sp_view *v)
     memcpy(all, v->functions, v->n_functions * sizeof *all);
     v->functions = all;
     for (uint32_t n = 1; n < v->n_nodes; n++) {
-        uint32_t depth = sp_node_at(v->region, n)->depth;
-        if (!is_shown(v, n) || depth <= SP_VIEW_DEPTH_MAX || depth > deepest || seen[depth])
+        uint32_t depth = is_deep(v, n) ? sp_view_depth(v, n) : 0;
+        if (!depth || depth > deepest || seen[depth])
             continue;
         seen[depth] = 1;
         all[v->n_functions + most++] = (struct sp_function){.pseudo = depth - 2 * SP_VIEW_DEPTH_KEPT};

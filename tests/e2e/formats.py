@@ -29,7 +29,7 @@ def collapsed(path):
     for line in lines:
         stack, _, ns = line.rpartition(" ")
         assert stack not in sums, f"twice: {line}"
-        sums[tuple(stack.split(";"))] += int(ns)
+        sums[tuple("<module>" if n.startswith("<module> ") else n for n in stack.split(";"))] += int(ns)
     return sums
 
 
@@ -78,6 +78,23 @@ def by_name(b):
     assert "it stays" in r.err and sorted(os.listdir(directory)) == ["p-2.collapsed", "p.collapsed"], r.err
     r = b.run("import os, sys\nif os.fork() == 0:\n    sum(range(10**7)); os._exit(0)\nos.wait()\n", SPPROF_OUT="p.folded")
     assert all(name.endswith(".folded") for name in os.listdir(r.directory)), os.listdir(r.directory)
+
+
+@case
+def names_for_people(b):
+    """A module's code by its file, the import system as one frame; all of it on demand, and in the region always."""
+    need_frames(b)
+    program = "import sys\nsys.dont_write_bytecode = True\nimport made.slow\n"
+    for imports in ("short", "full"):
+        directory = b.fresh()
+        os.makedirs(os.path.join(directory, "site-packages", "made"))
+        with open(os.path.join(directory, "site-packages", "made", "slow.py"), "w") as f:
+            f.write(BUSY + "busy(0.1)\n" + "x = 0\n" * 20000)
+        r = b.run(program, cwd=directory, PYTHONPATH=os.path.join(directory, "site-packages"), SPPROF_IMPORTS=imports, SPPROF_INTERVAL="1ms")
+        names = [[r.profile().frames[i]["name"] for i in stack] for stack in r.profile().profiles[0]["samples"]]
+        slow = next(s for s in names if s[-1] == "busy")
+        assert slow[-2] == "<module> made/slow.py" and slow[0].startswith("<module> ") and slow[0].endswith("py"), slow
+        assert (slow[1:-2] == ["(import)"]) == (imports == "short") and ("_find_and_load" in slow) == (imports == "full"), slow
 
 
 @case

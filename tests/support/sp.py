@@ -62,7 +62,8 @@ class Profile:
         return self.profiles[0]["endValue"]
 
     def names(self, stack):
-        return tuple(self.frames[i]["name"] for i in stack)
+        """Names of functions, root first; a module's without its path."""
+        return tuple("<module>" if n.startswith("<module> ") else n for n in (self.frames[i]["name"] for i in stack))
 
     def stacks(self, profile=0):
         """Stack of names -> ns."""

@@ -7,6 +7,7 @@
 #include "tests/support/region.h"
 #include "tests/support/unit.h"
 #include "writers/json.h"
+#include "writers/names.h"
 #include "writers/view_bound.h"
 
 static char *text;
@@ -79,7 +80,7 @@ static struct sp_region *small(void)
 {
     struct sp_region *r = region_new(8 << 20, 4096);
     struct sp_thread *main = region_thread(r, 4711, ""), *worker = region_thread(r, 4712, "w\"orker\\\x01");
-    uint32_t m = region_code(r, "<module>", "/srv/app.py", 1);
+    uint32_t m = region_code(r, "<module>", "/data/srv/app.py", 1);
     uint32_t f = region_code(r, "A.f", "/srv/app.py", 10);
     uint32_t g = region_code(r, "caf\xc3\xa9", "/srv/b\xffx.py", 20);
     uint32_t at_m = region_node(r, 0, m, 0), at_m2 = region_node(r, 0, m, 8);
@@ -131,7 +132,51 @@ static void golden_lines(void)
     struct sp_region *r = small();
     r->lines = 1;
     CHECK_EQ(write_it(r, "golden-lines", UINT64_MAX), 0);
-    CHECK(memmem(text, text_bytes, "\"name\":\"A.f:12\"", 15) && memmem(text, text_bytes, "\"name\":\"<module>:1\"", 19));
+    CHECK(memmem(text, text_bytes, "\"name\":\"A.f:12\"", 15) && memmem(text, text_bytes, "\"name\":\"<module> data/srv/app.py:1\"", 35));
+}
+
+static const char *short_path(const char *path)
+{
+    return path + sp_names_short_path(path, strlen(path));
+}
+
+static void short_paths(void)
+{
+    CHECK_STR(short_path("/usr/lib/python3/dist-packages/a/b.py"), "a/b.py");
+    CHECK_STR(short_path("/v/lib/python3.13t/site-packages/torch/_dynamo/__init__.py"), "torch/_dynamo/__init__.py");
+    CHECK_STR(short_path("/usr/lib/python3.12/json/decoder.py"), "json/decoder.py");
+    CHECK_STR(short_path("/usr/lib64/python3.9/os.py"), "os.py");
+    CHECK_STR(short_path("/home/me/work/app/main.py"), "work/app/main.py");
+    CHECK_STR(short_path("/app/main.py"), "/app/main.py");
+    CHECK_STR(short_path("main.py"), "main.py");
+    CHECK_STR(short_path("<string>"), "<string>");
+    CHECK_STR(short_path("a/site-packages/"), "a/site-packages/");
+    CHECK_STR(short_path(""), "");
+}
+
+/* Frames of the import system that call each other are one; others between them part them. */
+static void imports_are_one_frame(void)
+{
+    struct sp_region *r = region_new(8 << 20, 4096);
+    struct sp_thread *t = region_thread(r, 1, "");
+    uint32_t f = region_code(r, "f", "a.py", 1), find = region_code(r, "_find_and_load", "<frozen importlib._bootstrap>", 1);
+    uint32_t exec = region_code(r, "exec_module", "<frozen importlib._bootstrap_external>", 9);
+    uint32_t at_f = region_node(r, 0, f, 0), in = region_node(r, region_node(r, at_f, find, 0), exec, 0), deep = in;
+    region_sample(r, t, in, 100, 0);
+    region_sample(r, t, region_node(r, at_f, find, 4), 10, 0);
+    region_sample(r, t, region_node(r, region_node(r, region_node(r, in, f, 0), exec, 0), exec, 2), 1, 0);
+    for (int i = 0; i < 3000; i++) /* not deep for the viewer */
+        deep = region_node(r, deep, i % 2 ? exec : find, 0);
+    region_sample(r, t, deep, 1000, 0);
+    CHECK_EQ(write_as(&sp_writer_collapsed, r, "imports", UINT64_MAX), 0);
+    text[text_bytes] = '\0';
+    CHECK_STR(strchr(text, '\n'), "\nMainThread;f;(import) 1110\nMainThread;f;(import);f;(import) 1\n"
+                                  "MainThread;(thread start/end) 1234\n");
+    r->imports = 1;
+    CHECK_EQ(write_as(&sp_writer_collapsed, r, "imports-full", UINT64_MAX), 0);
+    text[text_bytes] = '\0';
+    CHECK(strstr(text, "MainThread;f;_find_and_load;exec_module;f;exec_module;exec_module 1\n"));
+    CHECK(!strstr(text, "(import)") && strstr(text, "frames elided)"));
 }
 
 static void region_unharmed(void)
@@ -355,6 +400,8 @@ const struct unit_case unit_cases[] = {
     {"golden", golden},
     {"golden_collapsed", golden_collapsed},
     {"golden_lines", golden_lines},
+    {"short_paths", short_paths},
+    {"imports_are_one_frame", imports_are_one_frame},
     {"formats_by_name", formats_by_name},
     {"collapsed_holds_the_same", collapsed_holds_the_same},
     {"collapsed_is_bounded", collapsed_is_bounded},
