@@ -32,6 +32,7 @@ SP_SIGSAFE int sp_os_kill(int pid, int sig);
 SP_SIGSAFE int sp_os_timer_create(int tid, uint64_t value, int *timer);
 SP_SIGSAFE int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns); /* 0, 0 disarms */
 SP_SIGSAFE void sp_os_timer_delete(int timer);
+SP_SIGSAFE bool sp_os_timer_exists(int timer); /* in the calling process */
 
 /* [handler] Threads of this process, those that the kernel has not buried yet included: the links of /proc/self/task
  * less two (fs/proc/base.c, proc_task_getattr). Negative errno if that cannot be told. About 1 us. */
@@ -110,6 +111,8 @@ SP_SIGSAFE bool sp_os_is_terminal(int fd);
 SP_SIGSAFE int sp_os_cwd(char *path, size_t cap);
 SP_SIGSAFE void sp_os_hostname(char *name, size_t cap);
 SP_SIGSAFE uint32_t sp_os_euid(void);
+/* [handler] The kernel's id of this boot, NUL-padded: one that no other machine has; "" if it does not tell. */
+SP_SIGSAFE void sp_os_boot_id(char id[40]);
 /* [handler] Bytes of the process's command line (NUL-separated) copied, or negative errno. */
 SP_SIGSAFE long sp_os_command_line(char *p, size_t cap);
 

@@ -131,6 +131,11 @@ int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns)
     return (int)SYS(SYS_timer_settime, timer, 0, &its, 0);
 }
 
+bool sp_os_timer_exists(int timer)
+{
+    return sp_syscall6(SYS_timer_getoverrun, timer, 0, 0, 0, 0, 0) != -EINVAL;
+}
+
 void sp_os_timer_delete(int timer)
 {
     if (timer != SP_OS_NO_TIMER)

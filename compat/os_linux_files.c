@@ -207,6 +207,18 @@ uint32_t sp_os_euid(void)
     return (uint32_t)sp_syscall6(SYS_geteuid, 0, 0, 0, 0, 0, 0);
 }
 
+void sp_os_boot_id(char id[40])
+{
+    for (int i = 0; i < 40; i++)
+        id[i] = '\0';
+    int fd = sp_os_open_read("/proc/sys/kernel/random/boot_id");
+    long n = fd < 0 ? 0 : sp_os_read(fd, id, 36);
+    if (fd >= 0)
+        sp_os_close(fd);
+    if (n != 36)
+        id[0] = '\0';
+}
+
 long sp_os_command_line(char *p, size_t cap)
 {
     int fd = sp_os_open_read("/proc/self/cmdline");

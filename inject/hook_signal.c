@@ -94,6 +94,13 @@ static void die_as_init(int sig, bool repeats)
         sp_cpu_raise(sig); /* which is blocked here: that kills at once */
 }
 
+/* What a runtime sends PID 1 before it kills it. What comes of its own work (SIGPIPE, timers, limits) does not ask. */
+static bool asks_to_end(int sig, const siginfo_t *info)
+{
+    bool by_other = info->si_code == SI_USER && info->si_pid != sp_os_getpid();
+    return by_other || sig == SIGTERM || sig == SIGINT || sig == SIGQUIT || sig == SIGHUP;
+}
+
 /* A signal whose default is death, which it is at. */
 static void die(int sig, siginfo_t *info, void *context)
 {
@@ -101,7 +108,8 @@ static void die(int sig, siginfo_t *info, void *context)
     bool is_init = sp_os_getpid() == 1;
     enum sp_cpu_fault fault = is_raised_by_kernel(sig, info) && is_init ? sp_cpu_context_fault(context, info) : SP_CPU_SENT;
     if (is_init && fault == SP_CPU_SENT) { /* the kernel ignores it there */
-        finish(SP_FINISH_SNAPSHOT);
+        if (asks_to_end(sig, info))
+            finish(SP_FINISH_SNAPSHOT);
     } else if (dying_of && !is_init && sp_session_is_own_process()) { /* a fault while the profile is written */
         set_default(sig);
         die_on_return(dying_of->si_signo, dying_of, context);

@@ -66,7 +66,7 @@ static void code_dies(void *code)
     struct sp_region *r = sp_session.region;
     /* A fork child's region is empty until its first sample, or still its parent's; a vfork child runs no Python. */
     if (sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_store_ready(r) && !sp_load_relaxed(&r->frozen) &&
-        (region_wipes || sp_os_getpid() == sp_session.pid))
+        (region_wipes || sp_session_is_own_process()))
         sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
     original_dealloc(code);
 }
@@ -99,7 +99,11 @@ static void thread_ends(void *value)
     /* Not by blocking SIGPROF: unblocking makes the kernel look for signals that wait for the whole process, and
      * this thread would take one that was on its way to another. */
     __atomic_store_n(&t->in_handler, 1, __ATOMIC_SEQ_CST);
-    sp_os_timer_delete(t->timer); /* its number stays: sp_thread_end wants to know whether there was one */
+    /* Its number stays: sp_thread_end wants to know whether there was one; and as sp_session.timer. */
+    if (t->timer == sp_session.timer)
+        sp_engine->thread_pause(t);
+    else
+        sp_os_timer_delete(t->timer);
     if (!t->name[0])
         sp_identity_os_thread_name(t);
     sp_session_self = NULL;
@@ -168,6 +172,7 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     sp_session.pid = sp_os_getpid();
+    sp_session.timer = pending_timer = SP_OS_NO_TIMER;
     is_child = true;
     sp_session_self = NULL;
     writer_state = IDLE;
@@ -186,6 +191,7 @@ static void after_fork_in_child(void)
         if (child_pending &&
             sp_os_timer_create(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0)
             sp_os_timer_arm(pending_timer, config.interval_ns, config.interval_ns);
+        sp_session.timer = pending_timer;
     }
     sp_os_mask_set(fork_mask);
 }
@@ -215,13 +221,13 @@ SP_SIGSAFE static void start_child(uint64_t mask)
 
 SP_SIGSAFE static void child_ticks(void)
 {
-    if (child_pending && sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_os_getpid() == sp_session.pid)
+    if (child_pending && sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_session_is_own_process())
         start_child(0); /* a tick came: SIGPROF is not blocked */
 }
 
 void sp_lifecycle_child_runs_python(void)
 {
-    if (!child_pending || sp_os_getpid() != sp_session.pid)
+    if (!child_pending || !sp_session_is_own_process())
         return;
     uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF));
     if (child_pending)
@@ -287,7 +293,9 @@ static void start(uint64_t cpu_before)
         t->thread_pointer = sp_cpu_thread_pointer();
         sp_hook_mask_thread_begins(t, sp_os_mask_block(0));
         sp_session_self = t;
-        if (sp_engine->thread_start(r, t) == -EAGAIN)
+        int rc = sp_engine->thread_start(r, t);
+        sp_session.timer = t->timer;
+        if (rc == -EAGAIN)
             sp_diag("timer_create refused; RLIMIT_SIGPENDING is used up; threads show as (not sampled)");
         sp_hook_mask_thread_started(t);
         sp_store_release(&t->in_handler, 0);
@@ -322,7 +330,7 @@ void sp_lifecycle_python_starts(const void *address)
         python_ran |= sp_real_same_library(address, (const void *)sp_py.entry);
         return;
     }
-    if (sp_load_acquire(&sp_session.state) != SP_SESSION_WATCHING || sp_os_getpid() != sp_session.pid)
+    if (sp_load_acquire(&sp_session.state) != SP_SESSION_WATCHING || !sp_session_is_own_process())
         return;
     if (address) {
         const char *path;

@@ -241,13 +241,16 @@ static int replace(const struct sp_output *o, const char *tmp, const char *path)
     return -EEXIST;
 }
 
-static void temporary_name(char *tmp, const char *path, uint32_t pid)
+/* Pods that share a volume may all be process 1. */
+static void temporary_name(char *tmp, const char *path, const struct sp_name_values *v)
 {
     struct sp_buf b = sp_buf_at(tmp, SP_PATH_BYTES);
     sp_buf_str(&b, path);
-    b.len -= b.len > SP_PATH_BYTES - 32 ? 32 : 0;
+    b.len -= b.len > SP_PATH_BYTES - 48 ? 48 : 0;
     sp_buf_str(&b, ".tmp-");
-    sp_buf_u64(&b, pid);
+    sp_buf_u64(&b, v->pid);
+    sp_buf_char(&b, '-');
+    sp_buf_u64(&b, v->started_wall_ns);
 }
 
 static void remember(struct sp_output *o, const char *path)
@@ -301,7 +304,7 @@ static int publish_series(struct sp_output *o, struct sp_profile *p, struct nami
             break;
         }
         if (!tmp[0]) {
-            temporary_name(tmp, path, v->pid);
+            temporary_name(tmp, path, v);
             rc = write_temporary(tmp, path, p);
             if (rc == -EEXIST) { /* left by an earlier process of this pid that was killed */
                 sp_os_unlink(tmp);

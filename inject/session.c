@@ -4,7 +4,7 @@
 
 #include "compat/os.h"
 
-struct sp_session sp_session;
+struct sp_session sp_session = {.timer = SP_OS_NO_TIMER};
 __thread struct sp_thread *sp_session_self;
 
 struct sp_region *sp_session_region(void)
@@ -17,5 +17,7 @@ struct sp_region *sp_session_region(void)
 
 bool sp_session_is_own_process(void)
 {
-    return sp_os_getpid() == sp_session.pid;
+    /* A child in another namespace of pids may have the same number. Timers are not inherited. */
+    return sp_os_getpid() == sp_session.pid &&
+           (sp_session.timer == SP_OS_NO_TIMER || sp_os_timer_exists(sp_session.timer));
 }

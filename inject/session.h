@@ -10,6 +10,7 @@ enum sp_session_state { SP_SESSION_OFF, SP_SESSION_WATCHING /* no CPython yet */
 struct sp_session {
     int state; /* enum sp_session_state */
     int pid;   /* of the process that all this belongs to */
+    int timer; /* one of its timers, which a child does not have; SP_OS_NO_TIMER: none */
     struct sp_region *region;
 };
 
@@ -28,7 +29,8 @@ extern __thread struct sp_thread *sp_session_self;
  * parent's memory. Async-signal-safe. */
 struct sp_region *sp_session_region(void);
 
-/* [any] Whether this is the process that our state belongs to: false in a vfork child. Async-signal-safe. */
-bool sp_session_is_own_process(void);
+/* [handler] Whether this is the process that our state belongs to: false in a vfork child, and in what fork() without its
+ * handlers made. Async-signal-safe. */
+SP_SIGSAFE bool sp_session_is_own_process(void);
 
 #endif

@@ -14,6 +14,7 @@
 
 static char directory[SP_PATH_BYTES]; /* "": no spool is wanted, or none could be made */
 static char path[SP_PATH_BYTES];
+static struct sp_os_stat file;        /* at path: after a chroot() the name may be that of another process's file */
 
 const char *sp_spool_path(void)
 {
@@ -75,6 +76,8 @@ SP_SIGSAFE static int fill_and_map(int fd, struct sp_region *r, uint64_t bytes)
     if (rc == 0)
         rc = sp_os_write_all(fd, r, used);
     if (rc == 0)
+        rc = sp_os_stat_fd(fd, &file);
+    if (rc == 0)
         rc = sp_os_map_file(fd, r, bytes);
     if (rc == 0)
         r->backed = backed;
@@ -114,6 +117,8 @@ void sp_spool_enter(struct sp_region *r, uint64_t bytes)
     /* Beyond RLIMIT_FSIZE the kernel sends SIGXFSZ, which kills. SIGPROF: nothing may change the region meanwhile. */
     uint64_t xfsz = SP_OS_MASK(SIGXFSZ), old = sp_os_mask_block(xfsz | SP_OS_MASK(SIGPROF));
     uint64_t in_file = bytes - r->scratch_bytes;
+    r->pid_namespace = sp_os_pid_namespace();
+    sp_os_boot_id(r->boot);
     int fd = create(r);
     int rc = fd < 0 ? fd : fill_and_map(fd, r, in_file);
     if (fd >= 0)
@@ -131,9 +136,15 @@ void sp_spool_enter(struct sp_region *r, uint64_t bytes)
     sp_os_mask_set(old);
 }
 
+SP_SIGSAFE static bool is_still_there(void)
+{
+    struct sp_os_stat now;
+    return sp_os_stat(path, false, &now) == 0 && now.inode == file.inode && now.device == file.device;
+}
+
 void sp_spool_leave(void)
 {
-    int rc = path[0] ? sp_os_unlink(path) : 0;
+    int rc = path[0] && is_still_there() ? sp_os_unlink(path) : 0;
     if (rc != 0 && rc != -ENOENT)
         sp_diag_join(path, " could not be removed; ", reason(rc), "; its profile is written and it can be deleted", "");
     path[0] = '\0';

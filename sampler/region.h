@@ -202,6 +202,8 @@ struct sp_thread {
     char text[4160];                 /* scratch of the name reader */
 };
 
+#define SP_BOOT_BYTES 40
+
 struct sp_region {
     uint64_t magic;
     uint32_t layout;
@@ -214,6 +216,8 @@ struct sp_region {
     uint64_t stacks_bytes; /* for the threads' stacks so far */
     /* the run */
     uint32_t pid, ppid;
+    uint32_t pid_namespace; /* that the pids are numbers of; 0: not known; set for a spool file, as is: */
+    char boot[SP_BOOT_BYTES]; /* the kernel's id of this boot; "": not known */
     uint64_t started_wall_ns, started_mono_ns;
     uint64_t before_start_ns; /* process CPU before we started */
     uint64_t last_ns;         /* the last sample, since the start */

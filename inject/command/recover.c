@@ -4,17 +4,15 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "inject/command/command.h"
 #include "inject/command/salvage.h"
+#include "inject/command/source.h"
 #include "writers/writer.h"
 
 #define OUT_BUFFER_BYTES 65536
@@ -22,14 +20,7 @@
 struct request {
     const char *out; /* NULL: a name made from the source's */
     bool remove;     /* spool files that were written out */
-};
-
-/* Where a region's bytes come from: a file, or memory of a process. */
-struct source {
-    const char *name; /* for messages */
-    int fd;           /* -1: memory */
-    pid_t pid;
-    uint64_t address;
+    bool force;      /* ... also where nothing tells whether a process has them */
 };
 
 static int fail(const char *name, const char *why)
@@ -38,29 +29,6 @@ static int fail(const char *name, const char *why)
     sp_cli_print(stderr, name);
     fprintf(stderr, ": %s\n", why);
     return 1;
-}
-
-static long read_some(const struct source *s, void *p, size_t n, uint64_t at)
-{
-    if (s->fd >= 0)
-        return pread(s->fd, p, n, (off_t)at);
-    struct iovec here = {p, n}, there = {(void *)(uintptr_t)(s->address + at), n};
-    return process_vm_readv(s->pid, &here, 1, &there, 1, 0);
-}
-
-/* Bytes read: fewer than n at the end of what there is. */
-static uint64_t read_all(const struct source *s, char *p, uint64_t n)
-{
-    uint64_t done = 0;
-    while (done < n) {
-        long r = read_some(s, p + done, n - done < (1u << 24) ? n - done : 1u << 24, done);
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r <= 0)
-            break;
-        done += (uint64_t)r;
-    }
-    return done;
 }
 
 /* ---- writing */
@@ -116,10 +84,10 @@ static void say_what(const struct sp_region *r, const char *out, uint64_t lost_n
 }
 
 /* The region of `s` as a profile in `out`. */
-static int write_profile(const struct source *s, const char *out)
+static int write_profile(const struct sp_source *s, const char *out)
 {
     struct sp_region head;
-    uint64_t n = read_all(s, (char *)&head, sizeof head);
+    uint64_t n = sp_source_read(s, &head, sizeof head, 0);
     const char *error = sp_salvage_check(&head, n);
     if (error)
         return fail(s->name, s->fd < 0 && n == 0 ? strerror(errno) : error);
@@ -130,7 +98,7 @@ static int write_profile(const struct source *s, const char *out)
     if (!log || !pools || r == MAP_FAILED) {
         fail(s->name, "there is not enough memory");
     } else {
-        uint64_t first = read_all(s, log, used), second = read_all(s, pools, used);
+        uint64_t first = sp_source_read(s, log, used, 0), second = sp_source_read(s, pools, used, 0);
         struct sp_salvage_source from = {log, pools, first < second ? first : second};
         struct sp_salvage_result done = sp_salvage(r, bytes, &from);
         rc = done.error ? fail(s->name, done.error) : write_out(r, out);
@@ -153,92 +121,70 @@ static void name_for(char out[PATH_MAX], const char *spool)
     snprintf(out, PATH_MAX, "%.*s%s", (int)(n < PATH_MAX - 32 ? n : PATH_MAX - 32), spool, sp_writer_default()->suffixes[0]);
 }
 
-/* Whether the process that a spool file belongs to still has it. */
-static bool is_in_use(const char *path, uint32_t pid)
+/* What became of the process: a file that it may still have stays. */
+static int remove_spool(const struct sp_source *s, bool force)
 {
-    char maps[64], real[PATH_MAX], *line = NULL;
-    size_t cap = 0;
-    snprintf(maps, sizeof maps, "/proc/%u/maps", pid);
-    FILE *f = realpath(path, real) ? fopen(maps, "r") : NULL;
-    bool found = false;
-    while (f && !found && getline(&line, &cap, f) > 0)
-        found = strstr(line, real) != NULL;
-    free(line);
-    if (f)
-        fclose(f);
-    return found;
+    struct sp_region head;
+    if (sp_source_read(s, &head, sizeof head, 0) != sizeof head)
+        return fail(s->name, "it changed while it was read; it stays");
+    enum sp_source_owner owner = sp_source_owner(s->fd, &head);
+    if (owner == SP_OWNER_LIVES)
+        return -1;
+    if (owner == SP_OWNER_UNKNOWN && !force)
+        return fail(s->name, "its file system does not tell whether a process still has it, nor does its process's number here; it stays; "
+                             "--force removes it");
+    return unlink(s->name) == 0 ? 0 : fail(s->name, strerror(errno));
 }
 
-static int from_file(const char *path, const char *out, bool remove)
+static int from_file(const char *path, const struct request *q)
 {
-    struct source s = {.name = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    struct sp_source s = {.name = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     struct stat st;
     if (s.fd < 0 || fstat(s.fd, &st) != 0)
         return fail(path, strerror(errno));
     char name[PATH_MAX];
     name_for(name, path);
-    int rc = S_ISREG(st.st_mode) ? write_profile(&s, out ? out : name) : fail(path, "it is no file");
+    int rc = S_ISREG(st.st_mode) ? write_profile(&s, q->out ? q->out : name) : fail(path, "it is no file");
     struct sp_region head;
-    bool in_use = rc == 0 && read_all(&s, (char *)&head, sizeof head) == sizeof head && is_in_use(path, head.pid);
-    if (in_use)
-        fprintf(stderr, "spprof: process %u is still running; the profile is that of this moment, the spool file stays\n", head.pid);
-    else if (rc == 0 && remove && unlink(path) != 0)
-        rc = fail(path, strerror(errno));
+    if (rc == 0 && q->remove)
+        rc = remove_spool(&s, q->force);
+    else if (rc == 0 && sp_source_read(&s, &head, sizeof head, 0) == sizeof head && sp_source_owner(s.fd, &head) == SP_OWNER_LIVES)
+        rc = -1;
+    if (rc < 0) {
+        fprintf(stderr, "spprof: ");
+        sp_cli_print(stderr, path);
+        fprintf(stderr, ": its process is still running; the profile is that of this moment, the spool file stays\n");
+    }
     close(s.fd);
-    return rc;
+    return rc > 0;
 }
 
-/* The region in a process: its spool file, or the start of a private mapping that begins as one. */
 static int from_process(pid_t pid, const char *out)
 {
-    char maps[64], name[64], *line = NULL, spool[PATH_MAX] = "", made[PATH_MAX];
-    size_t cap = 0;
-    snprintf(maps, sizeof maps, "/proc/%d/maps", (int)pid);
+    char name[64], made[PATH_MAX];
     snprintf(name, sizeof name, "process %d", (int)pid);
-    snprintf(made, sizeof made, "spprof-%d%s", (int)pid, sp_writer_default()->suffixes[0]);
-    FILE *f = fopen(maps, "r");
-    if (!f)
-        return fail(name, errno == ENOENT ? "there is no such process" : strerror(errno));
-    struct source s = {.name = name, .fd = -1, .pid = pid};
-    int refused = 0;
-    while (!s.address && !spool[0] && getline(&line, &cap, f) > 0) {
-        unsigned long long from, to, inode;
-        char mode[8];
-        int path_at = 0;
-        if (sscanf(line, "%llx-%llx %7s %*s %*s %llu %n", &from, &to, mode, &inode, &path_at) < 4 || mode[1] != 'w')
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        size_t n = strlen(line);
-        if (inode && mode[3] == 's' && n > 6 && strcmp(line + n - 6, ".spool") == 0)
-            snprintf(spool, sizeof spool, "%s", line + path_at);
-        uint64_t magic = 0;
-        struct source here = {.fd = -1, .pid = pid, .address = from};
-        if (!inode && to - from >= SP_REGION_MIN / 2) {
-            if (read_some(&here, &magic, sizeof magic, 0) < 0 && errno == EPERM)
-                refused = EPERM;
-            else if (magic == SP_REGION_MAGIC)
-                s.address = from;
-        }
-    }
-    free(line);
-    fclose(f);
-    if (spool[0])
-        return from_file(spool, out ? out : made, false);
-    if (s.address)
-        return write_profile(&s, out ? out : made);
-    return fail(name, refused ? "its memory may not be read; the system asks for the right to trace it; start it with SPPROF_SPOOL=DIRECTORY"
-                              : "it is not being profiled, or has taken no sample yet");
+    snprintf(made, sizeof made, "spprof-%d.speedscope.json", (int)pid);
+    struct sp_source s = {.name = name, .fd = -1};
+    const char *error = sp_source_of_process(&s, pid);
+    if (error)
+        return fail(name, error);
+    int rc = write_profile(&s, out ? out : made);
+    if (s.fd >= 0)
+        close(s.fd);
+    return rc;
 }
 
 /* ---- commands */
 static void usage(FILE *to, bool recover)
 {
     if (recover)
-        fprintf(to, "usage: spprof recover [-o OUT] [--remove] FILE...\n\n"
+        fprintf(to, "usage: spprof recover [-o OUT] [--remove [--force]] FILE...\n\n"
                     "Writes the profile of a process that was killed, from the spool file that SPPROF_SPOOL left.\n\n"
                     "  -o OUT     the profile's name; - is standard output; one FILE only\n"
                     "             (default: FILE with .speedscope.json in place of .spool)\n"
-                    "  --remove   removes each spool file that was written out\n"
+                    "  --remove   removes each spool file that was written out, unless a process still has it\n"
+                    "  --force    also where nothing tells: on overlayfs and network file systems, if the process was of\n"
+                    "             another container or machine\n"
                     "\nExit status: 0, 1 if a profile could not be written, 2 for a wrong usage.\n");
     else
         fprintf(to, "usage: spprof snapshot [-o OUT] PID|FILE\n\n"
@@ -251,7 +197,7 @@ static void usage(FILE *to, bool recover)
 
 static int parse(int argc, char **argv, bool recover, struct request *q)
 {
-    static const struct option options[] = {{"help", no_argument, 0, 'h'}, {"remove", no_argument, 0, 'r'}, {0, 0, 0, 0}};
+    static const struct option options[] = {{"help", no_argument, 0, 'h'}, {"remove", no_argument, 0, 'r'}, {"force", no_argument, 0, 'f'}, {0, 0, 0, 0}};
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "o:h", options, NULL)) != -1;) {
         if (c == 'h') {
@@ -262,6 +208,8 @@ static int parse(int argc, char **argv, bool recover, struct request *q)
             q->out = optarg;
         else if (c == 'r' && recover)
             q->remove = true;
+        else if (c == 'f' && recover)
+            q->force = true;
         else {
             usage(stderr, recover);
             return 2;
@@ -283,7 +231,7 @@ int sp_cli_recover(int argc, char **argv)
         return rc;
     rc = 0;
     for (int i = optind; i < argc; i++)
-        rc |= from_file(argv[i], q.out, q.remove);
+        rc |= from_file(argv[i], &q);
     return rc;
 }
 
@@ -297,5 +245,5 @@ int sp_cli_snapshot(int argc, char **argv)
     long pid = strtol(argv[optind], &end, 10);
     if (*end == '\0' && pid > 0 && pid <= INT_MAX)
         return from_process((pid_t)pid, q.out);
-    return from_file(argv[optind], q.out, false);
+    return from_file(argv[optind], &q);
 }
