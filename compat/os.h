@@ -86,7 +86,8 @@ struct sp_os_stat {
 };
 SP_SIGSAFE int sp_os_stat(const char *path, bool follow, struct sp_os_stat *st);
 SP_SIGSAFE int sp_os_stat_fd(int fd, struct sp_os_stat *st);
-SP_SIGSAFE int sp_os_create(const char *path);   /* O_EXCL, write only, close-on-exec, 0666 & ~umask: descriptor */
+/* O_EXCL, write only, close-on-exec; 0666 & ~umask, or 0600 & ~umask for the owner alone: descriptor. */
+SP_SIGSAFE int sp_os_create(const char *path, bool owner_only);
 SP_SIGSAFE int sp_os_create_spool(const char *path); /* O_EXCL, read and write, close-on-exec, 0600: descriptor */
 /* Gives the file `bytes`, and with `blocks` their room on the disk at once. -EOPNOTSUPP: the file system cannot. */
 SP_SIGSAFE int sp_os_set_size(int fd, uint64_t bytes, bool blocks);
@@ -108,6 +109,7 @@ SP_SIGSAFE int sp_os_rename_new(const char *from, const char *to);
 SP_SIGSAFE bool sp_os_can_execute(const char *path);
 SP_SIGSAFE bool sp_os_can_write(const char *path);
 SP_SIGSAFE bool sp_os_is_terminal(int fd);
+SP_SIGSAFE int sp_os_executable(char *path, size_t cap); /* the file that the process runs; -ENOENT: no /proc */
 SP_SIGSAFE int sp_os_cwd(char *path, size_t cap);
 SP_SIGSAFE void sp_os_hostname(char *name, size_t cap);
 SP_SIGSAFE uint32_t sp_os_euid(void);

@@ -49,9 +49,10 @@ uint32_t sp_os_pid_namespace(void)
     return sp_os_stat("/proc/self/ns/pid", true, &st) == 0 ? (uint32_t)st.inode : 0;
 }
 
-int sp_os_create(const char *path)
+int sp_os_create(const char *path, bool owner_only)
 {
-    return (int)SYS(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    int mode = owner_only ? 0600 : 0666;
+    return (int)SYS(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 }
 
 int sp_os_create_spool(const char *path)
@@ -159,7 +160,7 @@ int sp_os_rename_new(const char *from, const char *to)
     if (rc != -EPERM && rc != -ENOSYS && rc != -EOPNOTSUPP)
         return rc;
     /* Neither (vfat): the name is taken with O_EXCL, then replaced by us who own it. */
-    int fd = sp_os_create(to);
+    int fd = sp_os_create(to, true); /* for the name only */
     if (fd < 0)
         return fd;
     sp_os_close(fd);
@@ -180,6 +181,13 @@ bool sp_os_is_terminal(int fd)
 {
     char termios[256];
     return sp_syscall6(SYS_ioctl, fd, 0x5401 /* TCGETS */, (long)termios, 0, 0, 0) == 0;
+}
+
+int sp_os_executable(char *path, size_t cap)
+{
+    long r = SYS(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", path, cap - 1);
+    path[r > 0 ? r : 0] = '\0';
+    return r < 0 ? (int)r : 0;
 }
 
 int sp_os_cwd(char *path, size_t cap)

@@ -4,6 +4,7 @@
 #include "compat/real.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
 
 #include "compat/cpu.h"
@@ -98,4 +99,9 @@ void *sp_real_library_at(const void *address, const char **path)
 void sp_real_release(void *library)
 {
     dlclose(library);
+}
+
+const char *sp_real_program_name(void)
+{
+    return program_invocation_name ? program_invocation_name : "";
 }

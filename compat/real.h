@@ -43,5 +43,9 @@ bool sp_real_same_library(const void *a, const void *b);
 void *sp_real_library_at(const void *address, const char **path);
 /* [any] Gives a handle of sp_real_library_at() back: it keeps the library loaded. */
 void sp_real_release(void *library);
+/* [start] Whether the main program's table of dynamic symbols has `symbol`, defined or wanted. */
+bool sp_real_program_names(const char *symbol);
+/* [start] argv[0]; the program may write to it later. */
+const char *sp_real_program_name(void);
 
 #endif

@@ -7,7 +7,10 @@
 #include "compat/buf.h"
 #include "compat/os.h"
 #include "compat/py.h"
+#include "compat/real.h"
 #include "sampler/handler.h"
+
+static char program[1024]; /* argv[0], copied before the program can write a title into its bytes */
 
 static const char *base_name(const char *path)
 {
@@ -15,67 +18,175 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static void set_script(struct sp_identity *i, const char *path)
+/* ---- is this CPython's own launcher? */
+bool sp_identity_is_launcher_name(const char *path)
 {
-    struct sp_buf b = sp_buf_at(i->script, sizeof i->script);
-    const char *base = base_name(path);
-    size_t n = strlen(base);
-    if (n > 3 && strcmp(base + n - 3, ".py") == 0)
-        n -= 3;
-    sp_buf_mem(&b, base, n);
+    const char *name = base_name(path);
+    if (strncmp(name, "python", 6) != 0)
+        return false;
+    name += 6;
+    name += strspn(name, "0123456789.");
+    name += strspn(name, "dmtu"); /* debug, pymalloc, free-threaded, wide unicode */
+    return strcmp(name, "") == 0 || strcmp(name, "-dbg") == 0 || strcmp(name, " (deleted)") == 0;
 }
 
-/* Options of python that take the next argument. */
-static bool takes_argument(const char *option)
+/* By the file that runs, which argv[0] and links say nothing about; a program that embeds an interpreter and is called
+ * python gives its arguments to something else than these (Programs/python.c, since 3.8, 3.7, before). */
+static bool is_launcher(void)
 {
-    return strcmp(option, "-X") == 0 || strcmp(option, "-W") == 0 || strcmp(option, "--check-hash-based-pycs") == 0;
+    char path[1024];
+    return sp_os_executable(path, sizeof path) == 0 && sp_identity_is_launcher_name(path) &&
+           (sp_real_program_names("Py_BytesMain") || sp_real_program_names("_Py_UnixMain") ||
+            sp_real_program_names("Py_Main"));
+}
+
+/* ---- what %e stands for */
+static void set_name(struct sp_identity *i, const char *name, size_t n)
+{
+    struct sp_buf b = sp_buf_at(i->script, sizeof i->script);
+    for (; n && *name == '-'; n--) /* a file name that begins so is taken for an option by everything else */
+        name++;
+    sp_buf_mem(&b, name, n);
+}
+
+static void set_script(struct sp_identity *i, const char *path)
+{
+    const char *end = path + strlen(path), *base, *dot;
+    for (int up = 0; up < 2; up++) {
+        while (end > path && end[-1] == '/')
+            end--;
+        for (base = end; base > path && base[-1] != '/'; base--)
+            ;
+        if (end - base != 11 || memcmp(base, "__main__.py", 11) != 0 || base == path)
+            break;
+        end = base; /* a package is known by its directory */
+    }
+    for (dot = end; dot > base && *dot != '.'; dot--)
+        ;
+    bool python = dot > base && end - dot >= 3 && end - dot <= 4 && memcmp(dot, ".py", 3) == 0; /* .pyz, .pyc */
+    size_t n = (size_t)((python ? dot : end) - base);
+    set_name(i, base, n && base[0] != '.' ? n : 0);
+}
+
+/* Processes that multiprocessing and its like start by -c differ in the module that they begin with. Nothing else of the
+ * code is shown. */
+static void set_code(struct sp_identity *i, const char *code, size_t n)
+{
+    static const char *const helpers[] = {"spawn", "forkserver", "resource_tracker", "semaphore_tracker"};
+    if (n > 12 && memcmp(code, "import sys; ", 12) == 0) /* 3.15's forkserver */
+        code += 12, n -= 12;
+    const char *module = code + 5, *end = module;
+    bool from = n > 5 && memcmp(code, "from ", 5) == 0;
+    for (; from && end < code + n && *end && !strchr(" ;(\n", *end); end++)
+        if (*end == '.')
+            module = end + 1;
+    for (size_t k = 0; from && k < SP_ARRAY_LEN(helpers); k++)
+        if (module > code + 5 && strlen(helpers[k]) == (size_t)(end - module) &&
+            memcmp(helpers[k], module, (size_t)(end - module)) == 0) {
+            set_name(i, module, (size_t)(end - module));
+            return;
+        }
+    set_name(i, "command", 7);
+}
+
+/* ---- the command line */
+/* A word of CPython's options (Python/getopt.c): the letter among c, m, X, W that takes what follows it as its value, 0 if
+ * there is none. *at: where the value begins in the word; at its end: the next word is it. */
+static char option_with_value(const char *word, size_t *at)
+{
+    *at = strlen(word);
+    if (word[1] == '-')
+        return strcmp(word, "--check-hash-based-pycs") == 0 ? 'X' : '\0';
+    size_t n = 1 + strcspn(word + 1, "cmXW");
+    if (!word[n])
+        return '\0';
+    *at = n + 1;
+    return word[n];
+}
+
+struct cut {
+    struct sp_identity *i;
+    struct sp_buf b;
+    char pending;   /* the option whose value comes next; 0: none */
+    bool no_option; /* "--" was seen */
+};
+
+static void keep(struct cut *c, const char *word, size_t n)
+{
+    sp_buf_mem(&c->b, word, n);
+    sp_buf_char(&c->b, '\0');
+}
+
+/* Takes a word behind argv[0]. False: what follows is not the interpreter's. */
+static bool take(struct cut *c, const char *word, size_t len)
+{
+    char option = c->pending;
+    size_t value = 0;
+    c->pending = '\0';
+    if (!option) {
+        bool is_stdin = strcmp(word, "-") == 0;
+        if (is_stdin || c->no_option || word[0] != '-') {
+            keep(c, word, len);
+            if (is_stdin)
+                set_name(c->i, "stdin", 5);
+            else
+                set_script(c->i, word);
+            return false;
+        }
+        c->no_option = strcmp(word, "--") == 0;
+        option = option_with_value(word, &value);
+        keep(c, word, option == 'c' ? value : len);
+        if (!option)
+            return true;
+        if (value == len) {
+            c->pending = option;
+            return true;
+        }
+    } else if (option != 'c') {
+        keep(c, word, len);
+    }
+    if (option == 'm')
+        set_name(c->i, word + value, len - value);
+    if (option == 'c')
+        set_code(c->i, word + value, len - value);
+    return option != 'm' && option != 'c';
 }
 
 void sp_identity_cut_command(struct sp_identity *i, const char *line, size_t n)
 {
-    struct sp_buf b = sp_buf_at(i->argv, sizeof i->argv - 1);
     memset(i->argv, 0, sizeof i->argv);
     i->script[0] = '\0';
-    bool python = n && strncmp(base_name(line), "python", 6) == 0;
-    bool argument = false, module = false, done = false;
-    for (size_t at = 0, len; at < n && !done; at += len + 1) {
+    struct cut c = {.i = i, .b = sp_buf_at(i->argv, sizeof i->argv - 1)};
+    bool more = true;
+    for (size_t at = 0, len; at < n && more; at += len + 1) {
         len = strnlen(line + at, n - at);
-        if (len == n - at) /* cut off: not all of it is known */
+        if (len == n - at && c.pending != 'c') /* cut off: not all of it is known */
             break;
-        const char *word = line + at;
-        sp_buf_mem(&b, word, len);
-        sp_buf_char(&b, '\0');
         if (at == 0) {
-            set_script(i, word);
-            done = !python;
-        } else if (module || (!argument && word[0] != '-')) {
-            set_script(i, word);
-            done = true;
+            keep(&c, line, len);
+            set_script(i, line);
+        } else if (len == n - at) {
+            set_code(i, line + at, len);
         } else {
-            size_t flags = strspn(word + 1, "bBdEhiIOPqRsSuvVx?");
-            bool last = !argument && word[0] == '-' && word[1] != '-';
-            module = last && word[1 + flags] == 'm' && word[2 + flags] == '\0';
-            if (last && (word[1 + flags] == 'c' || (word[1 + flags] == 'm' && word[2 + flags]))) {
-                if (word[1 + flags] == 'c') {
-                    b.len -= len + 1; /* -c'code': not the code */
-                    sp_buf_mem(&b, "-c", 3);
-                    memset(i->argv + b.len, 0, sizeof i->argv - b.len);
-                    set_script(i, "-c");
-                } else {
-                    set_script(i, word + 2 + flags);
-                }
-                done = true;
-            }
-            argument = !argument && takes_argument(word);
+            more = take(&c, line + at, len);
         }
     }
+}
+
+void sp_identity_note_program(void)
+{
+    SP_BUF(b, program);
+    sp_buf_str(&b, sp_real_program_name());
 }
 
 void sp_identity_read(struct sp_identity *i)
 {
     static char line[4096];
-    long n = sp_os_command_line(line, sizeof line);
-    sp_identity_cut_command(i, line, n > 0 ? (size_t)n : 0);
+    long n = is_launcher() ? sp_os_command_line(line, sizeof line) : 0;
+    if (n > 0)
+        sp_identity_cut_command(i, line, (size_t)n);
+    else
+        sp_identity_cut_command(i, program, strlen(program) + 1);
     sp_os_hostname(i->host, sizeof i->host);
 }
 

@@ -6,18 +6,22 @@
 #include "sampler/store.h"
 
 struct sp_identity {
-    char argv[1024]; /* NUL-separated up to the script or module: what follows may hold secrets */
-    char script[128]; /* base name of the script or module without its extension */
+    char argv[1024]; /* NUL-separated; up to the script or module: what follows may hold secrets */
+    char script[128]; /* script or module without its extension; "stdin", "command" (-c); "": no name for it */
     char host[65];
 };
 
-/* [start] */
+/* [start] In the constructor: keeps argv[0] as it is before the program writes a title there. */
+void sp_identity_note_program(void);
+/* [start] Fills `i`: all that CPython's own launcher was given for itself; of any other program argv[0] alone. */
 void sp_identity_read(struct sp_identity *i);
 /* [handler] Into a region. */
 SP_SIGSAFE void sp_identity_copy(struct sp_region *r, const struct sp_identity *i);
 /* [any] The calling thread's name by the system, unless it is just the process's. */
 void sp_identity_os_thread_name(struct sp_thread *t);
-/* Cuts a command line of `n` bytes (NUL-separated) into argv and script. Pure. */
+/* Whether the file that runs is called as CPython's launchers are: python3.12, python3.13t. Pure. */
+bool sp_identity_is_launcher_name(const char *path);
+/* Cuts a launcher's command line of `n` bytes (NUL-separated) into argv and script; argv[0] alone goes too. Pure. */
 void sp_identity_cut_command(struct sp_identity *i, const char *line, size_t n);
 
 #endif

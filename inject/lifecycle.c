@@ -319,6 +319,7 @@ void sp_lifecycle_load(void)
     if (!sp_run_is_first() && sp_config_env(environ, "SPPROF_CHILDREN") &&
         strcmp(sp_config_env(environ, "SPPROF_CHILDREN"), "0") == 0)
         return;
+    sp_identity_note_program();
     sp_store_release(&sp_session.state, SP_SESSION_WATCHING);
     if (sp_py_probe((sp_py_lookup *)sp_real_find_in, sp_real_global_handle()))
         sp_lifecycle_python_starts(NULL);

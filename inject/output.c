@@ -41,6 +41,19 @@ static bool fallback_directory(const struct sp_output *o, int attempt, char *dir
 }
 
 /* ---- start */
+static void check_fields(const char *out)
+{
+    const char *field = sp_name_unknown_field(out);
+    char shown[8];
+    SP_BUF(b, shown);
+    if (!field)
+        return;
+    for (size_t i = 0; i < 2 && field[i]; i++)
+        sp_buf_char(&b, (unsigned char)field[i] < 0x20 || (unsigned char)field[i] >= 0x7f ? '?' : field[i]);
+    sp_diag_join("SPPROF_OUT=", out, " has ", shown, ", which is no field and stays as it is; "
+                 "fields are %p %h %t %e %n %{VAR}, and %% is a percent sign");
+}
+
 static void check_place(const struct sp_output *o)
 {
     static char directory[SP_PATH_BYTES];
@@ -98,6 +111,7 @@ void sp_output_init(struct sp_output *o, const char *out, char *const *environme
             sp_buf_char(&b, '/');
         }
         sp_buf_str(&b, out);
+        check_fields(out);
         bool is_directory = b.data[b.len - 1] == '/' ||
                             (sp_name_kind_of(out) != SP_NAME_PATTERN && sp_os_stat(o->out, true, &st) == 0 &&
                              st.kind == SP_OS_DIRECTORY);
@@ -127,14 +141,19 @@ static bool is_ours(const char *path)
     return n > 0 && sp_writer_is_ours(head, (size_t)n);
 }
 
-/* A symlink of somebody else in a directory where everybody may put one. */
-static bool is_planted(const char *path, const struct sp_os_stat *link)
+/* Whether everybody may put files beside `path`: it lies in a sticky directory, such as /tmp. */
+static bool is_shared(const char *path)
 {
     static char directory[SP_PATH_BYTES];
     struct sp_os_stat st;
     parent_of(directory, path);
-    return link->kind == SP_OS_SYMLINK && link->uid != sp_os_euid() && sp_os_stat(directory, true, &st) == 0 &&
-           (st.mode & 01000);
+    return sp_os_stat(directory, true, &st) == 0 && (st.mode & 01000);
+}
+
+/* A symlink of somebody else in a directory where everybody may put one. */
+static bool is_planted(const char *path, const struct sp_os_stat *link)
+{
+    return link->kind == SP_OS_SYMLINK && link->uid != sp_os_euid() && is_shared(path);
 }
 
 static enum verdict judge(const struct sp_output *o, const char *path, bool may_replace)
@@ -180,12 +199,12 @@ static int write_to(int fd, struct sp_profile *p, const char *name, uint64_t lim
 }
 
 /* A new file `tmp` with the profile in it; tried again smaller while it is over the file size limit. */
-static int write_temporary(const char *tmp, const char *name, struct sp_profile *p)
+static int write_temporary(const char *tmp, const char *name, bool owner_only, struct sp_profile *p)
 {
     uint64_t limit = sp_os_limit_file_size();
     p->most_bytes = limit;
     for (int attempt = 0;; attempt++) {
-        int fd = sp_os_create(tmp);
+        int fd = sp_os_create(tmp, owner_only);
         if (fd < 0)
             return fd;
         int rc = write_to(fd, p, name, limit);
@@ -265,6 +284,7 @@ struct naming {
     const char *out;       /* "": default name */
     const char *directory;
     bool with_pid, may_replace;
+    bool fallback; /* a directory that nobody asked for */
 };
 
 static bool candidate(const struct naming *n, const struct sp_name_values *v, char *path)
@@ -304,11 +324,12 @@ static int publish_series(struct sp_output *o, struct sp_profile *p, struct nami
             break;
         }
         if (!tmp[0]) {
+            bool owner_only = n.fallback || is_shared(path);
             temporary_name(tmp, path, v);
-            rc = write_temporary(tmp, path, p);
+            rc = write_temporary(tmp, path, owner_only, p);
             if (rc == -EEXIST) { /* left by an earlier process of this pid that was killed */
                 sp_os_unlink(tmp);
-                rc = write_temporary(tmp, path, p);
+                rc = write_temporary(tmp, path, owner_only, p);
             }
             if (rc != 0)
                 return rc;
@@ -382,7 +403,7 @@ static int write_somewhere(struct sp_output *o, struct sp_profile *p)
     }
     for (int i = 0; rc != 0 && rc != -ENOMEM && fallback_directory(o, i, place); i++) {
         int first = rc;
-        n = (struct naming){.out = "", .directory = place};
+        n = (struct naming){.out = "", .directory = place, .fallback = true};
         rc = publish_series(o, p, n, &v, o->written);
         if (rc == 0)
             sp_diag_join(path, " could not be written (", error_text(first), "); the profile is in ", o->written);

@@ -41,11 +41,11 @@ static void put_time(struct sp_buf *b, uint64_t wall_ns)
     sp_buf_char(b, 'Z');
 }
 
-/* A value must not lead to another directory. */
+/* A value must not lead to another directory, nor speak to the terminal of who lists this one. */
 static void put_value(struct sp_buf *b, const char *s)
 {
     for (; *s; s++)
-        sp_buf_char(b, *s == '/' ? '_' : *s);
+        sp_buf_char(b, *s == '/' || (unsigned char)*s < 0x20 || *s == 0x7f ? '_' : *s);
 }
 
 /* `p` is behind a %: the VAR of {VAR}, and what follows it; NULL: that is not what is there. */
@@ -65,6 +65,17 @@ const char *sp_name_next_variable(const char *at, char name[SP_NAME_VARIABLE_BYT
         const char *behind = variable_at(p + 1, name);
         if (behind)
             return behind;
+    }
+    return NULL;
+}
+
+const char *sp_name_unknown_field(const char *pattern)
+{
+    char name[SP_NAME_VARIABLE_BYTES];
+    for (const char *p = strchr(pattern, '%'); p; p = strchr(p + 2, '%')) {
+        bool known = p[1] && strchr("phten%", p[1]);
+        if (!known && !variable_at(p + 1, name))
+            return p;
     }
     return NULL;
 }

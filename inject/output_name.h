@@ -11,7 +11,7 @@ struct sp_name_values {
     uint32_t pid;
     uint64_t started_wall_ns;
     const char *host;
-    const char *script;        /* base name without extension; "" becomes "python" */
+    const char *script;        /* name without extension; "" becomes "python" */
     char *const *environment;  /* for %{VAR} */
     uint32_t number;           /* for %n and numbered names; 1 is the first */
 };
@@ -23,6 +23,8 @@ enum sp_name_kind {
 };
 
 enum sp_name_kind sp_name_kind_of(const char *out);
+/* The first % of a pattern that stands for nothing and stays as it is; NULL: there is none. */
+const char *sp_name_unknown_field(const char *pattern);
 /* Whether a pattern tells processes (%p) or files (%n) apart. */
 bool sp_name_is_unique(const char *pattern);
 

@@ -2,50 +2,19 @@
 # SPDX-License-Identifier: MIT
 """Pythons that are not the plain command: in a C program, in a virtual environment, from an archive."""
 import os
-import re
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from embedding import embed  # noqa: E402,F401
 from sp import BUSY, CASES, WORK, Skip, case, complete, main, spent  # noqa: E402,F401
-
-
-def ask(b, expression):
-    return subprocess.run([b.python, "-c", f"import os, sys, sysconfig as s; print({expression})"], capture_output=True, text=True,
-                          env=b.env(False), check=True).stdout.strip()
-
-
-def libpython(b):
-    if not b.known:
-        raise Skip("unknown version")
-    name, places = ask(b, "s.get_config_var('INSTSONAME') or ''"), [ask(b, "s.get_config_var('LIBDIR') or ''")]
-    places.insert(0, os.path.join(ask(b, "sys.base_prefix"), "lib", "x86_64-linux-gnu"))
-    for d in places:
-        if ".so" in name and os.path.exists(os.path.join(d, name)):
-            return os.path.join(d, name)
-    raise Skip("no shared libpython")
-
-
-def embed(b, how, source, linked=False, **kw):
-    """Runs a script in tests/support/embed.c, which is compiled for this interpreter's own loader and libraries."""
-    library = libpython(b)
-    program = os.path.join(b.directory, f"embed{linked:d}")
-    if not os.path.exists(program):
-        loader = re.search(r"interpreter: (\S+)\]", subprocess.run(["readelf", "-lW", os.path.realpath(b.python)], capture_output=True,
-                                                                 text=True).stdout).group(1)
-        here = os.path.dirname(os.path.abspath(__file__))
-        subprocess.run(["cc", "-O1", "-w", os.path.join(here, "../support/embed.c"), "-o", program, "-ldl", "-Wl,--disable-new-dtags",
-                        f"-Wl,--dynamic-linker,{loader},-rpath,{os.path.dirname(library)},--allow-shlib-undefined"] +
-                       (["-DLINKED", library] if linked else []), check=True)
-    # a copy of a debug or relocated build looks for its standard library where PYTHONHOME says
-    return b.run(None, command=[program, how, b.write(source), library], PYTHONHOME=ask(b, "sys.base_prefix"), **kw)
 
 
 @case
 def finalize_goes_on(b):
     """A C program that finalizes its interpreter and runs on."""
     for linked in (False, True):
-        p = complete(b, embed(b, "once", WORK, linked))
+        p = complete(b, embed(b, "once", WORK, linked=linked))
         assert p.block["cpu"]["native_thread"] + p.doubt_ns() >= 0.15e9, p.block
 
 
@@ -69,7 +38,7 @@ def embedded_main(b):
 @case
 def init_fini_init(b):
     for linked in (False, True):
-        r = embed(b, "twice", WORK, linked)
+        r = embed(b, "twice", WORK, linked=linked)
         assert r.out.count("round") == 2
         complete(b, r, 0.24e9, 2)
 

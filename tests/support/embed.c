@@ -3,6 +3,7 @@
  * usage: embed HOW SCRIPT [LIBPYTHON]
  *   once, twice          dlopen()ed with RTLD_GLOBAL; or linked, when compiled with -DLINKED
  *   local, deep, space   dlopen()ed with RTLD_LOCAL; also RTLD_DEEPBIND; dlmopen()ed into a namespace of its own
+ *   title                dlopen()ed, after its argv was overwritten by a title
  *   main                 linked: Py_BytesMain, as python itself does */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -57,10 +58,24 @@ static void load(const char *how, const char *path)
 }
 #endif
 
+/* As servers do: the title takes the place of all arguments. */
+static void write_title(int argc, char **argv)
+{
+    size_t room = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
+    char *script = strdup(argv[2]), *library = strdup(argv[3]);
+    memset(argv[0], 0, room);
+    snprintf(argv[0], room, "server: --token=SECRET");
+    argv[1] = "title";
+    argv[2] = script;
+    argv[3] = library;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3)
         return 2;
+    if (strcmp(argv[1], "title") == 0)
+        write_title(argc, argv);
 #ifdef LINKED
     if (strcmp(argv[1], "main") == 0)
         return Py_BytesMain(2, (char *[]){argv[0], argv[2], NULL});

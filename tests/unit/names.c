@@ -101,25 +101,83 @@ static struct sp_identity cut(const char *line, size_t n)
     return i;
 }
 
-#define CUT(literal) cut(literal, sizeof literal)
+/* Ends where the interpreter's own words end; `argv` has spaces for NULs here. */
+static void ends_at(const char *line, size_t n, const char *argv, const char *script)
+{
+    struct sp_identity i = cut(line, n);
+    char shown[sizeof i.argv] = "";
+    for (size_t at = 0; at < sizeof i.argv && (i.argv[at] || (at + 1 < sizeof i.argv && i.argv[at + 1])); at++)
+        shown[at] = i.argv[at] ? i.argv[at] : ' ';
+    CHECK_STR(shown, argv);
+    CHECK_STR(i.script, script);
+}
+
+#define ENDS_AT(literal, argv, script) ends_at(literal, sizeof literal, argv, script)
 
 static void secrets_are_cut_off(void)
 {
-    struct sp_identity i = CUT("/usr/bin/python3\0-X\0dev\0-u\0/srv/app.py\0--password\0hunter2");
-    CHECK_STR(i.script, "app");
-    CHECK(memcmp(i.argv, "/usr/bin/python3\0-X\0dev\0-u\0/srv/app.py\0", 39) == 0 && i.argv[39] == '\0');
-    CHECK(!memmem(i.argv, sizeof i.argv, "hunter2", 7));
-    i = CUT("python3\0-m\0gunicorn\0--secret");
-    CHECK_STR(i.script, "gunicorn");
-    CHECK(!memmem(i.argv, sizeof i.argv, "secret", 6));
-    i = CUT("python3\0-Ic\0import x; x.key='s3cret'\0a");
-    CHECK_STR(i.script, "-c");
-    CHECK(!memmem(i.argv, sizeof i.argv, "s3cret", 6));
-    i = CUT("/opt/uwsgi\0--pass\0word");
-    CHECK_STR(i.script, "uwsgi");
-    CHECK(!memmem(i.argv, sizeof i.argv, "word", 4));
-    i = cut("", 0);
-    CHECK_STR(i.script, "");
+    ENDS_AT("/usr/bin/python3\0-X\0dev\0-u\0/srv/app.py\0--password\0secret", "/usr/bin/python3 -X dev -u /srv/app.py", "app");
+    ENDS_AT("python3\0-m\0gunicorn\0--secret", "python3 -m gunicorn", "gunicorn");
+    ENDS_AT("python3\0-Ic\0import x; x.key='secret'\0a", "python3 -Ic", "command");
+    ENDS_AT("python3\0-Icimport x; x.key='secret'\0a", "python3 -Ic", "command");
+    ENDS_AT("python3\0-c", "python3 -c", "python3");
+    ENDS_AT("python3\0-\0--token=secret", "python3 -", "stdin");
+    ENDS_AT("python3\0-u\0-\0secret", "python3 -u -", "stdin");
+    ENDS_AT("python3\0--\0-\0secret", "python3 -- -", "stdin");
+    ENDS_AT("python3\0--\0-odd.py\0secret", "python3 -- -odd.py", "odd");
+    ENDS_AT("python3\0-uX\0dev\0app.py\0secret", "python3 -uX dev app.py", "app");
+    ENDS_AT("python3\0-Xdev\0-Werror\0-bW\0ignore\0-m\0a.b\0secret", "python3 -Xdev -Werror -bW ignore -m a.b", "a.b");
+    ENDS_AT("python3\0-X\0-\0-W\0-c\0-\0secret", "python3 -X - -W -c -", "stdin");
+    ENDS_AT("python3\0-ImX\0secret", "python3 -ImX", "X");
+    ENDS_AT("python3\0-Em\0pkg\0-c\0secret", "python3 -Em pkg", "pkg");
+    ENDS_AT("python3\0--check-hash-based-pycs\0never\0-\0secret", "python3 --check-hash-based-pycs never -", "stdin");
+    ENDS_AT("python3", "python3", "python3");
+    ENDS_AT("/opt/uwsgi", "/opt/uwsgi", "uwsgi");
+    ENDS_AT("-python3", "-python3", "python3");
+    ends_at("", 0, "", "");
+    /* what was read of it ends within a word: that word is not known */
+    ends_at("python3\0-m\0gunico", 17, "python3 -m", "python3");
+    ends_at("python3\0-c\0import os; secret", 28, "python3 -c", "command");
+}
+
+static void names_tell_processes_apart(void)
+{
+    ENDS_AT("python3\0-c\0from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5)\0--multiprocessing-fork",
+            "python3 -c", "spawn");
+    ENDS_AT("python3\0-c\0from multiprocessing.resource_tracker import main;main(6)", "python3 -c", "resource_tracker");
+    ENDS_AT("python3\0-c\0from multiprocessing.forkserver import main; main(3)", "python3 -c", "forkserver");
+    ENDS_AT("python3\0-c\0import sys; from multiprocessing.forkserver import main; main(3)", "python3 -c", "forkserver");
+    ENDS_AT("python3\0-c\0from a.b.loky.resource_tracker import main; main(1)", "python3 -c", "resource_tracker");
+    ENDS_AT("python3\0-c\0from secret.x import y", "python3 -c", "command");
+    ENDS_AT("python3\0-c\0from spawn import y", "python3 -c", "command");
+    ENDS_AT("python3\0-c\0from ", "python3 -c", "command");
+    ENDS_AT("python3\0/srv/worker/__main__.py\0x", "python3 /srv/worker/__main__.py", "worker");
+    ENDS_AT("python3\0__main__.py\0x", "python3 __main__.py", "__main__");
+    ENDS_AT("python3\0dir/app.pyz/\0x", "python3 dir/app.pyz/", "app");
+    ENDS_AT("python3\0.\0x", "python3 .", "");
+    ENDS_AT("python3\0/\0x", "python3 /", "");
+    ENDS_AT("python3\0v1.2\0x", "python3 v1.2", "v1.2");
+}
+
+static void launchers(void)
+{
+    static const char *const yes[] = {"/usr/bin/python3", "python", "/x/python3.12", "python3.13t", "python3.14td", "python3.7dm",
+                                      "python3-dbg", "/usr/bin/python3.11 (deleted)"};
+    static const char *const no[] = {"python-worker", "/usr/bin/uwsgi", "pythonista", "python3-config", "mypython3", "",
+                                     "/opt/python3/app", "python3.12-app", "python3x"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(yes); i++)
+        CHECK(sp_identity_is_launcher_name(yes[i]));
+    for (size_t i = 0; i < SP_ARRAY_LEN(no); i++)
+        CHECK(!sp_identity_is_launcher_name(no[i]));
+}
+
+static void unknown_fields(void)
+{
+    CHECK(!sp_name_unknown_field("plain") && !sp_name_unknown_field("%p%h%t%e%n%%%{A}"));
+    CHECK_STR(sp_name_unknown_field("a%q-%z"), "%q-%z");
+    CHECK_STR(sp_name_unknown_field("100%"), "%");
+    CHECK_STR(sp_name_unknown_field("%{open"), "%{open");
+    CHECK_STR(sp_name_unknown_field("%%%P"), "%P");
 }
 
 const struct unit_case unit_cases[] = {
@@ -131,5 +189,8 @@ const struct unit_case unit_cases[] = {
     {"expands_to_nothing", expands_to_nothing},
     {"calendar", calendar},
     {"secrets_are_cut_off", secrets_are_cut_off},
+    {"names_tell_processes_apart", names_tell_processes_apart},
+    {"launchers", launchers},
+    {"unknown_fields", unknown_fields},
     {NULL, NULL},
 };
