@@ -1,92 +1,203 @@
 /* SPDX-License-Identifier: MIT
- * The command spprof. It runs beside the library, never inside a host: stdio and allocation are fine here. */
-#include "inject/command/command.h"
-
+ * The command spprof. It runs beside the library, never inside a host: stdio and allocation are fine here. The table of
+ * its subcommands feeds the dispatch, `spprof help` and the manual page. */
+#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "compat/base.h"
 #include "compat/version.h"
+#include "inject/command/command.h"
 
-struct option_row {
-    const char *name, *values, *fallback, *meaning;
+struct pair {
+    const char *name, *meaning;
+    const char *more; /* NULL: nothing */
 };
 
-static const struct option_row options[] = {
+struct subcommand {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *arguments; /* in the way of a synopsis */
+    const char *does;      /* half a sentence */
+    const char *text;      /* more of it; NULL: nothing */
+    struct pair options[8];
+    const char *status; /* the exit status, beside 2 for a wrong usage */
+};
+
+static int help(int argc, char **argv);
+static int version(int argc, char **argv);
+
+static const struct subcommand subcommands[] = {
+    {"report", sp_cli_report, "[OPTION...] FILE...", "prints the hottest functions of a profile, or of several together", NULL,
+     {{"--by WHAT", "what a row is: function, line, file, thread or process (function)", NULL},
+      {"--sort ORDER", "by self, total or name (self)", NULL},
+      {"-n ROWS", "rows to print (20; 0: all)", NULL},
+      {"--thread RE", "only threads whose name matches this extended regular expression", NULL}},
+     "0; 1 if a file could not be read"},
+    {"check", sp_cli_check, "[OPTION...] [PYTHON | PID]", "tells whether and how profiling works here",
+     "Starts PYTHON (default: python3) under the library with a small program and looks at what came of it, and at what this\n"
+     "system allows; nothing is left behind. Of a running process it tells whether the library is loaded, and with which options.",
+     {{"--library FILE", "the library (default: beside this command, where it was built or installed)", NULL},
+      {"-q", "nothing but the exit status", NULL}},
+     "0 if it works; 1 if it works, but something is missing that the lines marked \"but\" name; 3 if it does not"},
+    {"recover", sp_cli_recover, "[OPTION...] FILE...", "writes the profile of a killed process from its spool file",
+     "SPPROF_SPOOL=DIRECTORY leaves such a file if the process is killed.",
+     {{"-o OUT", "the profile's name; - is standard output; one FILE only (FILE with .speedscope.json in place of .spool)", NULL},
+      {"--remove", "removes each spool file that was written out, never one that a process still has", NULL},
+      {"--force", "also where nothing tells: on overlayfs and network file systems, if the process was of another container or machine",
+       NULL}},
+     "0; 1 if a profile could not be written"},
+    {"snapshot", sp_cli_snapshot, "[OPTION...] PID | FILE", "writes the profile of a running process, which notices nothing",
+     "From its spool file, or else from its memory, if the system lets this user read that.",
+     {{"-o OUT", "the profile's name; - is standard output (spprof-PID.speedscope.json here, or FILE with that in place of .spool)", NULL}},
+     "0; 1 if the profile could not be written"},
+    {"help", help, "[COMMAND]", "prints this text, or what a command does", NULL, {{"--man", "the manual page", NULL}}, "0"},
+    {"version", version, "", "prints the version", NULL, {{NULL, NULL, NULL}}, "0"},
+};
+
+static const struct pair options[] = {
 #define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning) \
-    {name, values, fallback_text, meaning},
+    {name, meaning, "(" values "; default: " fallback_text ")"},
 #include "inject/options.def"
 #undef SP_OPTION
 };
 
-static void help(FILE *out)
+static const struct subcommand *find(const char *name)
 {
-    fprintf(out,
-            "spprof " SPPROF_VERSION " - profiles any Python program by being preloaded\n\n"
-            "    LD_PRELOAD=/path/to/libspprof.so SPPROF_OUT=profile.json python app.py\n\n"
-            "usage: spprof report [options] FILE    print the hottest functions of a profile\n"
-            "       spprof recover [options] FILE...   writes the profile of a killed process from its spool file\n"
-            "       spprof snapshot [options] PID|FILE writes the profile of a running process, which notices nothing\n"
-            "       spprof help [COMMAND]           this text, or the options of a command\n"
-            "       spprof version\n\n"
-            "The library reads these variables of the environment:\n\n");
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        fprintf(out, "  %-16s %s\n%19s(%s; default: %s)\n", options[i].name, options[i].meaning, "", options[i].values,
-                options[i].fallback);
+    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++)
+        if (strcmp(subcommands[i].name, name) == 0)
+            return &subcommands[i];
+    return NULL;
 }
 
-/* The manual page, from the same table. */
+void sp_cli_usage(FILE *out, const char *name)
+{
+    const struct subcommand *c = find(name);
+    if (!c)
+        return;
+    fprintf(out, "usage: spprof %s %s\n\n%s %s.\n%s%s", c->name, c->arguments, c->name, c->does, c->text ? c->text : "",
+            c->text ? "\n" : "");
+    for (const struct pair *o = c->options; o->name; o++)
+        fprintf(out, "%s  %-14s %s\n", o == c->options ? "\n" : "", o->name, o->meaning);
+    fprintf(out, "\nExit status: %s; 2 for a wrong usage.\n", c->status);
+}
+
+static void overview(FILE *out)
+{
+    fprintf(out, "spprof " SPPROF_VERSION " - profiles any Python program by being preloaded\n\n"
+                 "    LD_PRELOAD=/path/to/libspprof.so SPPROF_OUT=profile.json python app.py\n\n");
+    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++)
+        fprintf(out, "%s spprof %-8s %-26s %s\n", i ? "      " : "usage:", subcommands[i].name, subcommands[i].arguments,
+                subcommands[i].does);
+    fprintf(out, "\nThe library reads these variables of the environment:\n\n");
+    for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
+        fprintf(out, "  %-16s %s\n%19s%s\n", options[i].name, options[i].meaning, "", options[i].more);
+}
+
+/* ---- the manual page */
+/* `exact`: what is to be typed as it stands; other hyphens may break a line. */
+static void roff(FILE *out, const char *text, bool exact)
+{
+    for (const char *s = text; *s; s++) {
+        if (s == text || s[-1] == '\n')
+            fprintf(out, *s == '.' || *s == '\'' ? "\\&" : "");
+        if (*s == '\\' || (exact && *s == '-'))
+            fputc('\\', out);
+        fputs(*s == '\\' ? "e" : (char[]){*s, '\0'}, out);
+    }
+}
+
+static void paragraph(FILE *out, const struct pair *p)
+{
+    fprintf(out, ".TP\n.B ");
+    roff(out, p->name, true);
+    fputc('\n', out);
+    roff(out, p->meaning, false);
+    fputc('\n', out);
+    if (p->more) {
+        roff(out, p->more, false);
+        fputc('\n', out);
+    }
+}
+
 static void manual(FILE *out)
 {
     fprintf(out, ".TH SPPROF 1 \"\" \"spprof " SPPROF_VERSION "\"\n"
                  ".SH NAME\nspprof \\- profile any Python program by preloading\n"
-                 ".SH SYNOPSIS\n.B LD_PRELOAD=libspprof.so\n.RI [ SPPROF_OPTION = value ...]\n.I program\n.br\n"
-                 ".B spprof report\n.RI [ options ]\n.I file\n.br\n.B spprof recover\n.RI [ options ]\n.IR file ...\n.br\n"
-                 ".B spprof snapshot\n.RI [ options ]\n.IR pid | file\n.SH DESCRIPTION\n"
-                 "The library samples every thread of every CPython process below by its CPU time and writes a "
-                 "Speedscope profile when the process ends. The command prints the hottest functions of such a file.\n"
-                 "With SPPROF_SPOOL the profile lives in a file while the process runs: recover writes it out after a kill, "
-                 "snapshot at any time; without a spool file snapshot reads the process's memory, where the system allows it.\n"
-                 ".SH RECOVER AND SNAPSHOT OPTIONS\n.TP\n.BR \\-o \" FILE\"\nwhere the profile goes; \\- is standard output\n"
-                 ".TP\n.BR \\-\\-remove\nrecover: removes the spool files that were written out, never one that a process still has\n"
-                 ".TP\n.BR \\-\\-force\nrecover: also where nothing tells whether a process has it\n"
-                 ".SH REPORT OPTIONS\n.TP\n.BR \\-\\-sort \" self|total|name\"\norder of the rows (self)\n"
-                 ".TP\n.BR \\-n \" N\"\nrows (20; 0: all)\n"
-                 ".TP\n.BR \\-\\-by \" function|line|file|thread\"\nwhat a row is (function)\n"
-                 ".TP\n.BR \\-\\-thread \" RE\"\nonly threads whose name matches\n.SH ENVIRONMENT\n");
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        fprintf(out, ".TP\n.B %s\n%s (%s; default: %s)\n", options[i].name, options[i].meaning, options[i].values,
-                options[i].fallback);
+                 ".SH SYNOPSIS\n.B LD_PRELOAD=libspprof.so\n.RI [ SPPROF_OPTION = value ...]\n.I program\n");
+    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++) {
+        fprintf(out, ".br\n.B spprof %s\n", subcommands[i].name);
+        roff(out, subcommands[i].arguments, true);
+        fprintf(out, *subcommands[i].arguments ? "\n" : "");
+    }
+    fprintf(out, ".SH DESCRIPTION\n"
+                 "The library samples every thread of every CPython process below by its CPU time and writes a Speedscope "
+                 "profile when the process ends; with SPPROF_SPOOL the profile lives in a file while the process runs.\n"
+                 ".SH COMMANDS\n");
+    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++) {
+        const struct subcommand *c = &subcommands[i];
+        paragraph(out, &(struct pair){c->name, c->does, NULL});
+        fprintf(out, ".RS\n");
+        if (c->text) {
+            roff(out, c->text, false);
+            fputc('\n', out);
+        }
+        for (const struct pair *o = c->options; o->name; o++)
+            paragraph(out, o);
+        fprintf(out, ".PP\nExit status: ");
+        roff(out, c->status, false);
+        fprintf(out, "; 2 for a wrong usage.\n.RE\n");
+    }
+    fprintf(out, ".SH ENVIRONMENT\n");
+    for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
+        paragraph(out, &options[i]);
+}
+
+/* ---- the rest of the commands */
+static int unknown(const char *name)
+{
+    fprintf(stderr, "spprof: no command \"");
+    sp_cli_print(stderr, name);
+    fprintf(stderr, "\"; commands are");
+    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++)
+        fprintf(stderr, "%s %s", i ? "," : "", subcommands[i].name);
+    fputc('\n', stderr);
+    return 2;
+}
+
+static int help(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "--man") == 0) {
+        manual(stdout);
+    } else if (find(what)) {
+        sp_cli_usage(stdout, what);
+    } else if (*what && *what != '-') {
+        return unknown(what);
+    } else {
+        overview(stdout);
+    }
+    return 0;
+}
+
+static int version(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    puts("spprof " SPPROF_VERSION);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    const char *command = argc > 1 ? argv[1] : "";
-    if (strcmp(command, "report") == 0)
-        return sp_cli_report(argc - 1, argv + 1);
-    if (strcmp(command, "recover") == 0)
-        return sp_cli_recover(argc - 1, argv + 1);
-    if (strcmp(command, "snapshot") == 0)
-        return sp_cli_snapshot(argc - 1, argv + 1);
-    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
-        puts("spprof " SPPROF_VERSION);
-        return 0;
-    }
-    if (strcmp(command, "help") == 0 && argc > 2 && argv[2][0] != '-') {
-        char *ask[] = {argv[0], argv[2], (char *)"--help", NULL};
-        return main(3, ask);
-    }
-    if (strcmp(command, "help") == 0 && argc > 2 && strcmp(argv[2], "--man") == 0) {
-        manual(stdout);
-        return 0;
-    }
-    if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
-        help(stdout);
-        return 0;
-    }
-    if (*command)
-        fprintf(stderr, "spprof: no command \"%s\"; commands are report, recover, snapshot, help, version\n", command);
-    else
-        help(stderr);
+    const char *name = argc > 1 ? argv[1] : "";
+    name = strcmp(name, "--version") == 0 ? "version" : strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help" : name;
+    const struct subcommand *c = find(name);
+    opterr = 0; /* getopt() would print the option as it is */
+    if (c)
+        return c->run(argc - 1, argv + 1);
+    if (*name)
+        return unknown(name);
+    overview(stderr);
     return 2;
 }

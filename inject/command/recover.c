@@ -175,33 +175,13 @@ static int from_process(pid_t pid, const char *out)
 }
 
 /* ---- commands */
-static void usage(FILE *to, bool recover)
-{
-    if (recover)
-        fprintf(to, "usage: spprof recover [-o OUT] [--remove [--force]] FILE...\n\n"
-                    "Writes the profile of a process that was killed, from the spool file that SPPROF_SPOOL left.\n\n"
-                    "  -o OUT     the profile's name; - is standard output; one FILE only\n"
-                    "             (default: FILE with .speedscope.json in place of .spool)\n"
-                    "  --remove   removes each spool file that was written out, unless a process still has it\n"
-                    "  --force    also where nothing tells: on overlayfs and network file systems, if the process was of\n"
-                    "             another container or machine\n"
-                    "\nExit status: 0, 1 if a profile could not be written, 2 for a wrong usage.\n");
-    else
-        fprintf(to, "usage: spprof snapshot [-o OUT] PID|FILE\n\n"
-                    "Writes the profile of a running process as it is at this moment, without stopping or signalling it: from its\n"
-                    "spool file, or else from its memory, if the system lets this user read that.\n\n"
-                    "  -o OUT     the profile's name; - is standard output\n"
-                    "             (default: spprof-PID.speedscope.json here, or FILE with that in place of .spool)\n"
-                    "\nExit status: 0, 1 if the profile could not be written, 2 for a wrong usage.\n");
-}
-
 static int parse(int argc, char **argv, bool recover, struct request *q)
 {
     static const struct option options[] = {{"help", no_argument, 0, 'h'}, {"remove", no_argument, 0, 'r'}, {"force", no_argument, 0, 'f'}, {0, 0, 0, 0}};
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "o:h", options, NULL)) != -1;) {
         if (c == 'h') {
-            usage(stdout, recover);
+            sp_cli_usage(stdout, argv[0]);
             return 0;
         }
         if (c == 'o')
@@ -211,13 +191,13 @@ static int parse(int argc, char **argv, bool recover, struct request *q)
         else if (c == 'f' && recover)
             q->force = true;
         else {
-            usage(stderr, recover);
+            sp_cli_usage(stderr, argv[0]);
             return 2;
         }
     }
     bool one = argc - optind == 1;
     if (argc == optind || (!one && (q->out || !recover))) {
-        usage(stderr, recover);
+        sp_cli_usage(stderr, argv[0]);
         return 2;
     }
     return -1;

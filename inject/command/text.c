@@ -1,22 +1,58 @@
 /* SPDX-License-Identifier: MIT
  * Text for a terminal. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "compat/base.h"
 #include "inject/command/command.h"
+
+/* The code point at s, and how many bytes it has; 0: there is none. */
+static size_t decode(const unsigned char *s, uint32_t *point)
+{
+    size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    *point = n == 1 ? s[0] : s[0] & (0x7fu >> n);
+    if (s[0] >= 0x80 && (s[0] < 0xc2 || s[0] > 0xf4))
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        *point = *point << 6 | (s[i] & 0x3f);
+    }
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    bool surrogate = *point >= 0xd800 && *point < 0xe000;
+    return *point < least[n] || *point > 0x10ffff || surrogate ? 0 : n;
+}
+
+/* Controls; what orders, joins or hides the characters around it (Unicode's categories Cc, Cf, Zl, Zp, and the blanks that
+ * have no width); what is no character. */
+static bool is_hidden(uint32_t point)
+{
+    static const uint32_t ranges[][2] = {
+        {0x00, 0x1f}, {0x7f, 0x9f}, {0xad, 0xad}, {0x34f, 0x34f}, {0x600, 0x605}, {0x61c, 0x61c}, {0x6dd, 0x6dd},
+        {0x70f, 0x70f}, {0x115f, 0x1160}, {0x17b4, 0x17b5}, {0x180b, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},
+        {0x2060, 0x206f}, {0x3164, 0x3164}, {0xe000, 0xf8ff}, {0xfdd0, 0xfdef}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff},
+        {0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0xfffe, 0xffff}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0x10ffff},
+    };
+    for (size_t i = 0; i < SP_ARRAY_LEN(ranges); i++)
+        if (point >= ranges[i][0] && point <= ranges[i][1])
+            return true;
+    return false;
+}
 
 int sp_cli_print(FILE *out, const char *text)
 {
     int columns = 0;
-    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-        bool c1 = s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0; /* U+0080 ... U+009F: control characters too */
-        if (*s < 0x20 || *s == 0x7f || c1) {
-            columns += fprintf(out, "\\x%02x", c1 ? s[1] : *s);
-            s += c1;
-        } else {
-            fputc(*s, out);
-            columns += (*s & 0xc0) != 0x80;
-        }
+    uint32_t point;
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        size_t n = decode(s, &point);
+        if (n == 0)
+            columns += fprintf(out, "\\x%02x", *s);
+        else if (!is_hidden(point))
+            columns += fwrite(s, 1, n, out) == n;
+        else
+            columns += fprintf(out, point < 0x100 ? "\\x%02x" : point < 0x10000 ? "\\u%04x" : "\\U%08x", point);
+        s += n ? n : 1;
     }
     return columns;
 }

@@ -17,8 +17,8 @@ b = Bench(python, library, tmp)
 failed = 0
 
 
-def report(*args, **kw):
-    return subprocess.run([command, "report", *args], capture_output=True, text=True, timeout=200, **kw)
+def report(*args, errors="strict", **kw):
+    return subprocess.run([command, "report", *args], capture_output=True, text=True, errors=errors, timeout=200, **kw)
 
 
 def check(ok, what):
@@ -74,7 +74,76 @@ check("w\\x22" not in g.stdout and g.returncode == 0, "golden file")
 check("\\x01" in report("--by", "thread", golden).stdout and "\x01" not in report("--by", "thread", golden).stdout,
       "control characters of names are escaped")
 
+
+# --- what a person reads is what is there, and nothing of it speaks to the terminal
+def selfs(text):
+    """Name -> share of Self, as printed."""
+    return {row.split(None, 4)[4]: float(row.split(None, 4)[0].lstrip(">")) for row in text.split("\n\n")[1].splitlines()[1:]
+            if not row.startswith("(") or " more rows" not in row}
+
+
 whole = open(p.path).read()
+odd = json.loads(whole)
+frame = len(odd["shared"]["frames"])
+nasty = "a\x1b[31mred\x07\u202eright\u2066\u200b\ufeff\x85\U000e0041"
+odd["shared"]["frames"] += [{"name": ""}, {"name": nasty, "file": nasty, "line": 3}, {"name": "(thread end)"}]
+odd["profiles"][0]["samples"] += [[frame], [frame, frame + 1], [frame + 2]]
+odd["profiles"][0]["weights"] += [10_000_000, 20_000_000, 30_000_000]
+odd["profiles"][0]["name"] = odd["profiles"][-1]["name"] = odd["name"] = nasty
+odd["profiles"][1]["name"] = ""
+odd["spprof"].update(argv=["python", "", nasty], python=nasty, build=nasty, engine=nasty)
+odd["spprof"]["cpu"].update({nasty: 5_000_000, "thread_end": 30_000_000, "used": odd["spprof"]["cpu"]["used"] + 60_000_000})
+odd["spprof"]["losses"].update({nasty: 4, "overflow": 2, "unwalkable": {nasty: 3, "no_frame": 1}})
+odd["spprof"]["lines"].append([frame + 1, [[3, 20_000_000, 20_000_000]]])
+odd_path = write("odd.json", json.dumps(odd))
+raw = write("raw.json", "")
+with open(raw, "wb") as f:
+    f.write(json.dumps(odd, ensure_ascii=False).encode().replace(b"right", b"\xff\xc3("))
+hidden = re.compile("[^\n -~]")
+for path in (odd_path, raw):
+    for by in ("function", "line", "file", "thread", "process"):
+        r = report("--by", by, "-n", "0", path, errors="surrogateescape")
+        check(r.returncode == 0 and not hidden.search(r.stdout), f"--by {by} prints nothing raw: {hidden.findall(r.stdout)[:3]}")
+for args in ([nasty], ["--" + nasty], ["--by", nasty, p.path], ["--sort", nasty, p.path], ["--thread", "(" + nasty, p.path]):
+    r = report(*args)
+    check(r.returncode and not hidden.search(r.stderr), f"nor do messages: {args}")
+r = subprocess.run([command, nasty], capture_output=True, text=True)
+check(r.returncode == 2 and not hidden.search(r.stderr), "nor does an unknown command")
+r = report("-n", "0", odd_path)
+check("(no name)" in selfs(r.stdout), "a frame without a name is shown")
+check("(no name)" in report("--by", "thread", "-n", "0", odd_path).stdout, "a thread without a name is shown")
+check("python '' a\\x1b" in r.stdout, "an empty argument is shown")
+check("(thread end) 30.0ms" in r.stdout and "(thread end)" in selfs(r.stdout), "header and rows use the same words")
+check("(overflow) 2" in r.stdout and "(unwalkable) no frame 1" in r.stdout, "losses as well")
+for path in (p.path, odd_path):
+    lines = selfs(report("--by", "line", "-n", "0", path).stdout)
+    check(abs(sum(lines.values()) - 100) < 0.06 * len(lines), f"--by line adds up: {sum(lines.values())}")
+check("(thread end)" in lines and "(no name)" in lines, f"--by line has special frames: {list(lines)}")
+
+# --- several files are one set
+both = report("-n", "0", p.path, odd_path)
+one, other = json.loads(whole), odd
+used = (one["spprof"]["cpu"]["used"] + other["spprof"]["cpu"]["used"]) / 1e6
+check(f"CPU:       {used:.1f}ms" in both.stdout and "Profiles:  2" in both.stdout, f"a set has the sum: {used} {both.stdout[:300]}")
+check(f"Samples:   {one['spprof']['samples'] + other['spprof']['samples']};" in both.stdout, "and the sum of samples")
+check(both.stdout.count("hot (") == 1, "functions of the same name are one row")
+check(len(selfs(report("--by", "process", p.path, odd_path).stdout)) == 2, "--by process")
+twice = report(p.path, p.path)
+check(twice.stdout == report(p.path).stdout and "named twice" in twice.stderr, "a file that is named twice counts once")
+bad = report(p.path, write("bad.json", "hello"))
+check(bad.returncode == 1 and bad.stdout == report(p.path).stdout and bad.stderr.count("\n") == 1, "a bad file of several: the others are shown")
+
+
+def with_block(name, **changes):
+    block = dict(one["spprof"], **changes)
+    return report(write(name, json.dumps(dict(one, spprof=block)))).stdout
+
+
+short = [{"profile": i, "name": "t", "tid": i, "cpu": 4_000_000, "samples": 0} for i in range(60)]
+check("Hint" not in with_block("long.json", prompt=1.0, threads=one["spprof"]["threads"][:1]), "no hint where nothing is wrong")
+check("fell on threads" in with_block("short.json", prompt=1.0, threads=short), "a hint for short threads")
+check("seen late" in with_block("late.json", prompt=0.5, samples=40), "a hint for late samples")
+
 bad = {
     "is empty": write("empty.json", ""),
     "no JSON text": write("text.json", "hello"),
@@ -89,7 +158,8 @@ bad = {
 for message, path in bad.items():
     r = report(path)
     check(r.returncode == 1 and message in r.stderr and r.stderr.count("\n") == 1 and not r.stdout, f"{message}: {r.stderr!r}")
-for args in (["--sort", "x", p.path], ["--by", "x", p.path], ["-n", "x", p.path], ["--thread", "(", p.path], [], ["--nope", p.path]):
+for args in (["--sort", "x", p.path], ["--by", "x", p.path], ["-n", "x", p.path], ["--thread", "(", p.path], [], ["--nope", p.path],
+             ["--by", "line", "--thread", "x", p.path]):
     r = report(*args)
     check(r.returncode == 2 and r.stderr and not r.stdout, f"refused: {args}")
 

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const bys[] = {"function", "line", "file", "thread"};
+    static const char *const bys[] = {"function", "line", "file", "thread", "process"};
     static int fd = -1, quiet = -1;
     char path[32];
     if (quiet < 0) { /* what it prints is not looked at */
@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
         return 0;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    char *argv[] = {(char *)"report", (char *)"--by", (char *)(uintptr_t)bys[size % 4], path, NULL};
-    sp_cli_report(4, argv);
+    char *argv[] = {(char *)"report", (char *)"--by", (char *)(uintptr_t)bys[size % 5], path, path, NULL};
+    sp_cli_report(4 + size % 2, argv);
     return 0;
 }
