@@ -1,2 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ * spprof check: whether and how profiling works here, in plain words and as an exit status. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "inject/command/check.h"
 #include "inject/command/command.h"
-int sp_cli_check(int argc, char **argv) { (void)argc; (void)argv; return 0; }
+
+void sp_check_say(struct sp_check *c, enum sp_check_level level, const char *what, const char *format, ...)
+{
+    static const char *const words[SP_CHECK_LEVELS] = {"ok", "note", "but", "no"};
+    static const char *const colours[SP_CHECK_LEVELS] = {"\033[32m", "\033[36m", "\033[33m", "\033[31m"};
+    char text[8192];
+    va_list rest;
+    va_start(rest, format);
+    vsnprintf(text, sizeof text, format, rest);
+    va_end(rest);
+    c->n[level]++;
+    if (c->quiet)
+        return;
+    bool colour = sp_cli_colours();
+    printf("%s%-4s%s %-12s ", colour ? colours[level] : "", words[level], colour ? "\033[0m" : "", what);
+    sp_cli_print(stdout, text);
+    putchar('\n');
+    fflush(stdout);
+}
+
+bool sp_check_line_of(const char *path, const char *key, char *out, size_t cap)
+{
+    FILE *f = fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0, n = strlen(key);
+    bool found = false;
+    while (f && !found && getline(&line, &room, f) > 0)
+        found = strncmp(line, key, n) == 0;
+    if (found) {
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(out, cap, "%s", line + n + strspn(line + n, " \t"));
+    }
+    free(line);
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* The library that LD_PRELOAD names here, or else one that was built or installed with this command. */
+static bool find_library(struct sp_check *c)
+{
+    static const char *const places[] = {"libspprof.so", "../lib/spprof/libspprof.so", "../lib64/spprof/libspprof.so",
+                                         "../lib/x86_64-linux-gnu/spprof/libspprof.so", "../lib/aarch64-linux-gnu/spprof/libspprof.so"};
+    char here[PATH_MAX], path[2 * PATH_MAX];
+    const char *preload = getenv("LD_PRELOAD"), *name = preload ? strstr(preload, "libspprof") : NULL;
+    if (name) {
+        const char *from = name;
+        while (from > preload && from[-1] != ':' && from[-1] != ' ')
+            from--;
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(from, ": "), from);
+        if (realpath(path, c->library))
+            return true;
+    }
+    ssize_t n = readlink("/proc/self/exe", here, sizeof here - 1);
+    here[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(here, '/');
+    if (slash)
+        slash[1] = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", here, places[i]);
+        if (realpath(path, c->library))
+            return true;
+    }
+    c->library[0] = '\0';
+    return false;
+}
+
+static void check_library(struct sp_check *c, const char *given)
+{
+    if (given ? !realpath(given, c->library) : !find_library(c))
+        sp_check_say(c, SP_CHECK_NO, "library", "%s: %s; name it with --library", given ? given : "libspprof.so",
+                     given ? strerror(errno) : "it is not beside this command");
+    else if (strpbrk(c->library, " :"))
+        sp_check_say(c, SP_CHECK_NO, "library", "%s: LD_PRELOAD takes no name with a blank or a colon in it; put it elsewhere", c->library);
+    else if (access(c->library, R_OK) != 0)
+        sp_check_say(c, SP_CHECK_NO, "library", "%s: %s", c->library, strerror(errno));
+    else
+        sp_check_say(c, SP_CHECK_OK, "library", "%s", c->library);
+}
+
+static int verdict(const struct sp_check *c, bool process)
+{
+    int rc = c->n[SP_CHECK_NO] ? 3 : c->n[SP_CHECK_BUT] ? 1 : 0;
+    if (c->quiet)
+        return rc;
+    if (process)
+        puts(rc == 3 ? "\nIt is not being profiled." : "\nIt is being profiled.");
+    else
+        puts(rc == 3   ? "\nProfiling does not work here: see \"no\"."
+             : rc == 1 ? "\nProfiling works here, but not all of it: see \"but\"."
+                       : "\nProfiling works here.");
+    return rc;
+}
+
+int sp_cli_check(int argc, char **argv)
+{
+    static const struct option longs[] = {{"library", 1, NULL, 'l'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static struct sp_check c;
+    const char *library = NULL;
+    c = (struct sp_check){0};
+    optind = 1;
+    for (int o; (o = getopt_long(argc, argv, "qh", longs, NULL)) != -1;) {
+        if (o == 'l')
+            library = optarg;
+        else if (o == 'q')
+            c.quiet = true;
+        else {
+            sp_cli_usage(o == 'h' ? stdout : stderr, argv[0]);
+            return o == 'h' ? 0 : 2;
+        }
+    }
+    if (argc - optind > 1) {
+        sp_cli_usage(stderr, argv[0]);
+        return 2;
+    }
+    const char *what = optind < argc ? argv[optind] : "python3";
+    bool process = *what && what[strspn(what, "0123456789")] == '\0';
+    if (process) {
+        long pid = strtol(what, NULL, 10);
+        sp_check_process(&c, pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0);
+        return verdict(&c, true);
+    }
+    check_library(&c, library);
+    if (!c.n[SP_CHECK_NO])
+        sp_check_python(&c, what);
+    sp_check_system(&c);
+    sp_check_files(&c);
+    return verdict(&c, false);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ * See check.h: whether a process that runs is being profiled, and how. Only read. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "inject/command/check.h"
+#include "sampler/store.h"
+
+struct found {
+    char library[PATH_MAX], spool[PATH_MAX];
+    unsigned long long region; /* address; 0: none seen */
+    bool refused;              /* its memory may not be read */
+    bool python;
+};
+
+static bool read_at(pid_t pid, unsigned long long address, void *p, size_t n)
+{
+    struct iovec here = {p, n}, there = {(void *)(uintptr_t)address, n};
+    return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)n;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static void look_at_mapping(pid_t pid, const char *line, struct found *f)
+{
+    unsigned long long from, to, inode;
+    char mode[8];
+    int path_at = 0;
+    uint64_t magic = 0;
+    if (sscanf(line, "%llx-%llx %7s %*s %*s %llu %n", &from, &to, mode, &inode, &path_at) < 4)
+        return;
+    const char *path = line + path_at, *base = strrchr(path, '/');
+    if (base && strstr(base, "libspprof"))
+        snprintf(f->library, sizeof f->library, "%s", path);
+    f->python |= base && (strncmp(base, "/python", 7) == 0 || strncmp(base, "/libpython", 10) == 0);
+    bool is_spool = inode && mode[3] == 's' && ends_with(path, ".spool");
+    if (mode[1] != 'w' || (inode && !is_spool) || to - from < SP_REGION_MIN / 2 || f->region)
+        return;
+    if (!read_at(pid, from, &magic, sizeof magic))
+        f->refused |= errno == EPERM;
+    if (magic == SP_REGION_MAGIC)
+        f->region = from;
+    if (is_spool)
+        snprintf(f->spool, sizeof f->spool, "%s", path);
+}
+
+static bool look_at_maps(struct sp_check *c, pid_t pid, struct found *f)
+{
+    char path[64], *line = NULL;
+    size_t cap = 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *maps = pid ? fopen(path, "r") : NULL;
+    if (!maps) {
+        bool exists = pid && access(path, F_OK) == 0;
+        sp_check_say(c, SP_CHECK_NO, "process", exists ? "%d: this user may not look into it (%s)" : "%d: there is no such process (%s)", (int)pid,
+                     strerror(pid ? errno : ESRCH));
+        return false;
+    }
+    while (getline(&line, &cap, maps) > 0) {
+        line[strcspn(line, "\n")] = '\0';
+        look_at_mapping(pid, line, f);
+    }
+    free(line);
+    fclose(maps);
+    return true;
+}
+
+static void say_program(struct sp_check *c, pid_t pid)
+{
+    char link[64], file[PATH_MAX] = "?", status[64], threads[32] = "?";
+    snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
+    snprintf(status, sizeof status, "/proc/%d/status", (int)pid);
+    ssize_t n = readlink(link, file, sizeof file - 1);
+    file[n > 0 ? n : 1] = '\0';
+    sp_check_line_of(status, "Threads:", threads, sizeof threads);
+    sp_check_say(c, SP_CHECK_OK, "process", "%d: %s, threads: %s", (int)pid, file, threads);
+}
+
+/* Variables as they were at its start. */
+static bool say_options(struct sp_check *c, pid_t pid)
+{
+    char path[64], *entry = NULL;
+    size_t cap = 0;
+    bool preloaded = false;
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    FILE *f = fopen(path, "r");
+    while (f && getdelim(&entry, &cap, '\0', f) > 0) {
+        preloaded |= strncmp(entry, "LD_PRELOAD=", 11) == 0 && strstr(entry, "libspprof");
+        if (strncmp(entry, "SPPROF", 6) == 0 && strncmp(entry, "SPPROF_RUN=", 11) != 0)
+            sp_check_say(c, SP_CHECK_OK, "option", "%s", entry);
+    }
+    free(entry);
+    if (f)
+        fclose(f);
+    return preloaded;
+}
+
+static void say_not_loaded(struct sp_check *c, bool asked_for)
+{
+    sp_check_say(c, SP_CHECK_NO, "library", "not loaded; %s",
+                 asked_for ? "its LD_PRELOAD names it: the program is static, privileged (setuid, capabilities), or the file could not be read"
+                           : "its LD_PRELOAD does not name it; there is no attaching: start it again with LD_PRELOAD");
+}
+
+static void say_region(struct sp_check *c, pid_t pid, const struct found *f)
+{
+    static struct sp_region head;
+    char since[32] = "?";
+    if (!read_at(pid, f->region, &head, sizeof head) || head.layout != SP_REGION_LAYOUT) {
+        sp_check_say(c, SP_CHECK_BUT, "profile", "there is one, of another version than this command's: take the command beside the library");
+        return;
+    }
+    head.python[sizeof head.python - 1] = head.build[sizeof head.build - 1] = '\0';
+    time_t seconds = (time_t)(head.started_wall_ns / SP_NS_PER_S);
+    struct tm tm;
+    if (gmtime_r(&seconds, &tm))
+        strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", &tm);
+    sp_check_say(c, SP_CHECK_OK, "profile", "since %s: CPython %s, %s; one sample per %.3g ms of CPU asked, the last one %.1f s after the start", since,
+                 head.python, head.build, (double)head.interval_ns / 1e6, (double)head.last_ns / 1e9);
+    if (head.time_order_until_ns)
+        sp_check_say(c, SP_CHECK_NOTE, "memory", "the log is full since %.1f s after the start: sums go on, without order in time",
+                     (double)head.time_order_until_ns / 1e9);
+}
+
+void sp_check_process(struct sp_check *c, pid_t pid)
+{
+    static struct found f;
+    f = (struct found){0};
+    if (!look_at_maps(c, pid, &f))
+        return;
+    say_program(c, pid);
+    bool asked_for = say_options(c, pid);
+    if (!*f.library) {
+        say_not_loaded(c, asked_for);
+        return;
+    }
+    if (ends_with(f.library, " (deleted)"))
+        sp_check_say(c, SP_CHECK_NOTE, "library", "%s: the file was replaced since", f.library);
+    else
+        sp_check_say(c, SP_CHECK_OK, "library", "%s", f.library);
+    if (f.region)
+        say_region(c, pid, &f);
+    else if (f.refused)
+        sp_check_say(c, SP_CHECK_BUT, "profile", "this user may not read its memory (as for a debugger), so what is in it is not known");
+    else
+        sp_check_say(c, SP_CHECK_NO, "profile", "none: %s", f.python ? "SPPROF=off, or a child that has taken no sample yet"
+                                                                    : "it runs no CPython");
+    if (*f.spool)
+        sp_check_say(c, SP_CHECK_OK, "spool", "%s", f.spool);
+    else if (f.region)
+        sp_check_say(c, SP_CHECK_NOTE, "lost", "it has no spool file: a SIGKILL, the OOM killer or a raw exit_group() loses the profile");
+}
