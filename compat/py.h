@@ -54,11 +54,20 @@ struct sp_py_debug_words {
     uint8_t fr_tlbc, co_tlbc; /* 0: the version has none */
 };
 
+struct sp_py;
+
+struct sp_py_ops {
+    const char *name;
+    /* [handler] Fills w->frames from the thread state. SP_PY_OK, or why there is no stack. */
+    enum sp_py_reject (*walk)(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w);
+};
+
 /* Offsets of the fields that are read; a field that a version lacks is 0. Sources: the version's headers,
  * held by tests/layout. */
 struct sp_py_layout {
     uint32_t minor;
     bool free_threaded;
+    const struct sp_py_ops *ops; /* who walks its frames */
     /* PyObject, PyVarObject, PyTypeObject, PyUnicodeObject, PyBytesObject */
     uint16_t ob_type, ob_size, tp_dealloc;
     uint16_t uni_length, uni_state, uni_ascii, uni_compact, bytes_data;
@@ -80,14 +89,6 @@ struct sp_py_layout {
     /* _PyThreadStateImpl, TaskObj of _asyncio; 0: the running task cannot be seen */
     uint16_t ts_task, task_bytes, task_name;
     struct sp_py_debug_words debug;
-};
-
-struct sp_py;
-
-struct sp_py_ops {
-    const char *name;
-    /* [handler] Fills w->frames from the thread state. SP_PY_OK, or why there is no stack. */
-    enum sp_py_reject (*walk)(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w);
 };
 
 /* The CPython of this process. Written once, before sampling starts; `live_seq` changes at every
@@ -113,10 +114,8 @@ extern struct sp_py sp_py;
 typedef void *sp_py_lookup(void *handle, const char *symbol);
 /* [start] Fills sp_py from the symbols that `lookup(handle, ...)` finds. False: that is no CPython. */
 bool sp_py_probe(sp_py_lookup *lookup, void *handle);
-/* The layout for a version; NULL: unknown. */
+/* [start] The row of a version; NULL: unknown. */
 const struct sp_py_layout *sp_py_layout_for(uint32_t minor, bool free_threaded);
-/* The walker for a version from 9 on. */
-const struct sp_py_ops *sp_py_ops_for(uint32_t minor);
 extern const struct sp_py_layout sp_py_layouts[];
 extern const uint32_t sp_py_n_layouts;
 

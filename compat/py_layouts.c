@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * Offsets by CPython version, from each version's headers (x86-64 and every other LP64 target). Debug builds
- * have the same. tests/layout compiles a probe against the headers that it finds and compares every field, and holds
+ * All that differs by CPython version, a row each: who walks its frames, and offsets from the version's headers (x86-64 and
+ * every other LP64 target). Debug builds have the same. tests/layout compiles a probe against the headers that it finds and compares every field, and holds
  * the rows against what the headers of every released build gave (tests/layout/releases.txt). The task's fields are in
  * no header: _asyncio's section .AsyncioDebug has them. */
 #include "compat/py.h"
 
 const struct sp_py_layout sp_py_layouts[] = {
     {
-        .minor = 9,
+        .minor = 9, .ops = &sp_py_ops_39,
         .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
         .uni_length = 16, .uni_state = 32, .uni_ascii = 48, .uni_compact = 72, .bytes_data = 32, .uni_kind_bit = 2,
         .ts_interp = 16, .ts_frame = 24, .ts_thread_id = 176,
@@ -18,7 +18,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .rt_finalizing = 16, .interp_next = 0, .interp_id = 24,
     },
     {
-        .minor = 10,
+        .minor = 10, .ops = &sp_py_ops_39,
         .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
         .uni_length = 16, .uni_state = 32, .uni_ascii = 48, .uni_compact = 72, .bytes_data = 32, .uni_kind_bit = 2,
         .ts_interp = 16, .ts_frame = 24, .ts_thread_id = 176,
@@ -29,7 +29,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .rt_finalizing = 16, .interp_next = 0, .interp_id = 24,
     },
     {
-        .minor = 11,
+        .minor = 11, .ops = &sp_py_ops_311,
         .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
         .uni_length = 16, .uni_state = 32, .uni_ascii = 48, .uni_compact = 72, .bytes_data = 32, .uni_kind_bit = 2,
         .ts_interp = 16, .ts_frame = 56, .ts_root_cframe = 336, .ts_thread_id = 152, .ts_chunk = 296,
@@ -43,7 +43,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .rt_finalizing = 24, .interp_next = 0, .interp_id = 48,
     },
     {
-        .minor = 12,
+        .minor = 12, .ops = &sp_py_ops_312,
         .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
         .uni_length = 16, .uni_state = 32, .uni_ascii = 40, .uni_compact = 56, .bytes_data = 32, .uni_kind_bit = 2,
         .ts_interp = 16, .ts_frame = 56, .ts_root_cframe = 272, .ts_thread_id = 136, .ts_chunk = 232,
@@ -55,7 +55,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .rt_tss_key = 1544, .rt_interp_head = 40, .rt_interp_main = 48, .rt_finalizing = 24, .interp_next = 0, .interp_id = 8,
     },
     {
-        .minor = 13,
+        .minor = 13, .ops = &sp_py_ops_313,
         .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
         .uni_length = 16, .uni_state = 32, .uni_ascii = 40, .uni_compact = 56, .bytes_data = 32, .uni_kind_bit = 2,
         .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 152, .ts_chunk = 232,
@@ -73,7 +73,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         },
     },
     {
-        .minor = 13, .free_threaded = true,
+        .minor = 13, .free_threaded = true, .ops = &sp_py_ops_313,
         .ob_type = 24, .ob_size = 32, .tp_dealloc = 64,
         .uni_length = 32, .uni_state = 48, .uni_ascii = 56, .uni_compact = 72, .bytes_data = 48, .uni_kind_bit = 2,
         .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 152, .ts_chunk = 232,
@@ -91,7 +91,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         },
     },
     {
-        .minor = 14,
+        .minor = 14, .ops = &sp_py_ops_314,
         .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
         .uni_length = 16, .uni_state = 32, .uni_ascii = 40, .uni_compact = 56, .bytes_data = 32, .uni_kind_bit = 2,
         .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 152, .ts_chunk = 232,
@@ -110,7 +110,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         },
     },
     {
-        .minor = 14, .free_threaded = true,
+        .minor = 14, .free_threaded = true, .ops = &sp_py_ops_314,
         .ob_type = 24, .ob_size = 32, .tp_dealloc = 64,
         .uni_length = 32, .uni_state = 48, .uni_ascii = 56, .uni_compact = 72, .bytes_data = 48, .uni_kind_bit = 8,
         .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 152, .ts_chunk = 232,
@@ -128,7 +128,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         },
     },
     {
-        .minor = 15,
+        .minor = 15, .ops = &sp_py_ops_314,
         .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
         .uni_length = 16, .uni_state = 32, .uni_ascii = 40, .uni_compact = 56, .bytes_data = 32, .uni_kind_bit = 2,
         .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 176, .ts_chunk = 256,
@@ -146,7 +146,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         },
     },
     {
-        .minor = 15, .free_threaded = true,
+        .minor = 15, .free_threaded = true, .ops = &sp_py_ops_314,
         .ob_type = 24, .ob_size = 32, .tp_dealloc = 64,
         .uni_length = 32, .uni_state = 48, .uni_ascii = 56, .uni_compact = 72, .bytes_data = 48, .uni_kind_bit = 8,
         .ts_interp = 16, .ts_frame = 72, .ts_thread_id = 176, .ts_chunk = 256,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Recognises the CPython of this process and chooses layout and walker. */
+ * Recognises the CPython of this process and chooses its row of py_layouts.c. */
 #include <string.h>
 #include <sys/auxv.h>
 
@@ -8,23 +8,6 @@
 #include "compat/real.h"
 
 struct sp_py sp_py;
-
-const struct sp_py_ops *sp_py_ops_for(uint32_t minor)
-{
-    switch (minor) {
-    case 9:
-    case 10:
-        return &sp_py_ops_39;
-    case 11:
-        return &sp_py_ops_311;
-    case 12:
-        return &sp_py_ops_312;
-    case 13:
-        return &sp_py_ops_313;
-    default:
-        return &sp_py_ops_314;
-    }
-}
 
 static uint32_t parse_number(const char **s)
 {
@@ -96,7 +79,7 @@ static void choose(sp_py_lookup *lookup, void *handle)
         refuse("its objects have another head than this version's; it may have been built --with-trace-refs");
         return;
     }
-    sp_py.ops = sp_py_ops_for(sp_py.minor);
+    sp_py.ops = sp_py.layout->ops;
 }
 
 bool sp_py_probe(sp_py_lookup *lookup, void *handle)

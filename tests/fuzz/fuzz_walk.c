@@ -82,7 +82,7 @@ static struct fake build(const struct sp_py_layout *l)
         memcpy(saved, (void *)f->block, FAKE_BYTES);
     }
     sp_py.layout = l;
-    sp_py.ops = sp_py_ops_for(l->minor);
+    sp_py.ops = l->ops;
     sp_py.runtime = f->runtime;
     sp_py.code_type = f->code_type;
     sp_py.frame_type = f->frame_type;

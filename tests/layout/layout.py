@@ -71,6 +71,23 @@ def expressions(minor, free_threaded):
     return {f: c for f, c in e.items() if f not in absent}
 
 
+# index of the word -> what it describes, in struct _Py_DebugOffsets
+WORDS = {"finalizing": "runtime_state.finalizing", "interp_head": "runtime_state.interpreters_head",
+         "interp_next": "interpreter_state.next", "ts_interp": "thread_state.interp", "ts_frame": "thread_state.current_frame",
+         "ts_thread_id": "thread_state.thread_id", "ts_chunk": "thread_state.datastack_chunk",
+         "fr_previous": "interpreter_frame.previous", "fr_code": "interpreter_frame.executable",
+         "fr_instr": "interpreter_frame.instr_ptr", "fr_locals": "interpreter_frame.localsplus",
+         "fr_owner": "interpreter_frame.owner", "fr_tlbc": "interpreter_frame.tlbc_index", "co_filename": "code_object.filename",
+         "co_name": "code_object.qualname", "co_lines": "code_object.linetable", "co_first_line": "code_object.firstlineno",
+         "co_code": "code_object.co_code_adaptive", "co_tlbc": "code_object.co_tlbc", "ob_type": "pyobject.ob_type"}
+
+
+def words(minor):
+    """Fields of the row's `debug` -> what they are in C: from 3.13 on."""
+    return {f"debug.{f}": f"offsetof(struct _Py_DebugOffsets, {path}) / 8" for f, path in WORDS.items()
+            if minor >= (14 if f.endswith("tlbc") else 13)}
+
+
 def relations(minor, free_threaded, row):
     """What the walkers rely on beside the table: name -> (what it is in C, value)."""
     r = {"key_in_tss": ("offsetof(Py_tss_t, _key)", 4), "base_behind_dealloc":
@@ -136,7 +153,7 @@ TASK_FIELDS = {"task_bytes", "task_name"}
 
 
 def compare_headers(cc, row, include, minor, free_threaded):
-    wanted, extra = expressions(minor, free_threaded), relations(minor, free_threaded, row)
+    wanted, extra = {**expressions(minor, free_threaded), **words(minor)}, relations(minor, free_threaded, row)
     real = compiled(cc, include, minor, free_threaded, {**wanted, **{k: v[0] for k, v in extra.items()}})
     what = f"3.{minor}{'t' if free_threaded else ''}"
     bad = differences(what, {**row, **{k: v[1] for k, v in extra.items()}}, real, set(row) - set(wanted) - TASK_FIELDS)

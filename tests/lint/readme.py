@@ -26,7 +26,7 @@ for name, values, fallback, meaning in rows:
 for extra in set(table) - {r[0] for r in rows}:
     problems.append(f"README has an option that does not exist: {extra}")
 for path in re.findall(r"`((?:scripts|inject|sampler|writers|compat|tests)/[\w/.]+)`", text):
-    if "3xx" not in path and not os.path.exists(os.path.join(root, path)):
+    if "3xx" not in path and "NAME" not in path and not os.path.exists(os.path.join(root, path)):
         problems.append(f"README names {path}, which is not there")
 for frame in re.findall(r'"(\([a-zA-Z /]+\))"', open(os.path.join(root, "sampler/store.c")).read()):
     if f"`{frame}`" not in text and frame not in ("(no stack)", "(unknown)"):

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The recipes of README's "Hacking", followed on a copy of the tree: an option, a format, a CPython 3.16 that is 3.15 by another
+name. usage: recipes.py SOURCE CC NEWEST_PYTHON"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import BUSY, Bench  # noqa: E402
+
+source, cc, newest = sys.argv[1:]
+tree = tempfile.mkdtemp(prefix="spprof-recipes-")
+touched = {}
+
+FORMAT = """/* SPDX-License-Identifier: MIT
+ * The whole CPU in one line. */
+#include "writers/view.h"
+
+static int write_file(const struct sp_profile *p, struct sp_out *o)
+{
+    struct sp_view v;
+    if (!sp_view_init(&v, p))
+        return -12;
+    sp_out_str(o, "made of ");
+    sp_out_u64(o, v.used_ns);
+    sp_out_char(o, '\\n');
+    return sp_out_finish(o);
+}
+
+const struct sp_writer_ops sp_writer_made = {
+    .name = "made",
+    .suffixes = {".made"},
+    .head = "made of ",
+    .write = write_file,
+};
+"""
+
+
+def edit(recipe, path, old, new):
+    """In one file of a recipe; `old` stands there once. An empty `old`: a new file."""
+    full = os.path.join(tree, path)
+    text = ""
+    if old:
+        with open(full, encoding="utf-8") as f:
+            text = f.read()
+        assert text.count(old) == 1, f"{path}: {old!r} stands there {text.count(old)} times"
+    with open(full, "w", encoding="utf-8") as f:
+        f.write(text.replace(old, new) if old else new)
+    touched.setdefault(recipe, set()).add(path)
+
+
+def run(*command):
+    r = subprocess.run(command, cwd=tree, capture_output=True, text=True)
+    if r.returncode:
+        sys.exit(f"{command}:\n{r.stdout[-3000:]}{r.stderr[-3000:]}")
+    return r.stdout
+
+
+def version_of(python):
+    return run(python, "-c", "import sys; print(sys.version.split()[0])").strip()
+
+
+def renamed(python, version):
+    """A copy of an interpreter that says it is another version."""
+    real, there = os.path.realpath(python), os.path.join(tree, "bin", "python3.16")
+    says = version_of(python)
+    with open(real, "rb") as f:
+        data = f.read()
+    assert data.count(says.encode() + b"\0") >= 1, f"{real} does not hold {says}"
+    os.makedirs(os.path.dirname(there), exist_ok=True)
+    with open(there, "wb") as f:
+        f.write(data.replace(says.encode() + b"\0", (version + says[len(version):]).encode() + b"\0"))
+    os.chmod(there, 0o755)
+    return there
+
+
+def newest_row():
+    with open(os.path.join(tree, "compat/py_layouts.c"), encoding="utf-8") as f:
+        rows = re.findall(r"    \{\n        \.minor = 15, \.ops.*?\n    \},\n", f.read(), re.S)
+    return rows[0]
+
+
+def check(what, right, why=""):
+    if not right:
+        sys.exit(f"FAIL {what}: {why}")
+    print(f"ok   {what}")
+
+
+if not subprocess.run([newest, "-V"], capture_output=True, text=True).stdout.startswith("Python 3.15."):
+    print("skip: no CPython 3.15, which plays 3.16")
+    sys.exit(77)
+for name in subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=source, capture_output=True, text=True,
+                           check=True).stdout.splitlines():
+    if os.path.exists(os.path.join(source, name)):
+        os.makedirs(os.path.join(tree, os.path.dirname(name)), exist_ok=True)
+        shutil.copy(os.path.join(source, name), os.path.join(tree, name))
+
+edit("option", "inject/options.def", 'SP_OPTION(tasks,',
+     'SP_OPTION(made, "SPPROF_MADE", count, 1, 9, 5, "1 ... 9", "5", "something new")\nSP_OPTION(tasks,')
+edit("option", "inject/config.h", "lines, imports,", "lines, made, imports,")
+edit("option", "README.md", "| `SPPROF_TASKS` |", "| `SPPROF_MADE` | 1 ... 9 | 5 | something new |\n| `SPPROF_TASKS` |")
+
+edit("format", "writers/made.c", "", FORMAT)
+edit("format", "writers/CMakeLists.txt", "lines.c", "lines.c made.c")
+edit("format", "writers/writer.h", "sp_writer_collapsed;", "sp_writer_collapsed, sp_writer_made;")
+edit("format", "writers/writer.c", "&sp_writer_collapsed}", "&sp_writer_collapsed, &sp_writer_made}")
+
+row = newest_row()
+edit("CPython version", "compat/py_layouts.c", row, row + row.replace(".minor = 15", ".minor = 16"))
+
+run("cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DSPPROF_WERROR=ON", "-DSPPROF_TESTS=OFF", f"-DCMAKE_C_COMPILER={cc}")
+run("cmake", "--build", "build")
+
+with open(os.path.join(source, "README.md"), encoding="utf-8") as f:
+    readme = f.read()
+for recipe, paths in touched.items():
+    text = re.search(rf"\*\*Add an? (output )?{recipe}\*\*.*?(?=\n\n)", readme, re.S).group()
+    missing = [p for p in paths if p.replace("made", "NAME") not in text and not (p == "README.md" and "the table above" in text)]
+    check(f"README's recipe for {recipe} names every file", not missing, missing)
+
+check("help knows the option", "SPPROF_MADE" in run("build/spprof", "help"))
+run(sys.executable, "tests/lint/readme.py", tree, "build/spprof")
+python316 = renamed(newest, "3.16")
+program = BUSY + "def hot(): busy(0.2)\nhot()\n"
+for library, is_known in ((os.path.join(source, "build", "libspprof.so"), False), (os.path.join(tree, "build", "libspprof.so"), True)):
+    b = Bench(newest, library, os.path.join(tree, "build"))
+    home = run(newest, "-c", "import sys; print(sys.base_prefix)").strip()
+    r = b.run(program, python=python316, PYTHONHOME=home)
+    p = r.profile()
+    check(f"3.16 is {'known' if is_known else 'told as unknown'}",
+          ("3.16" in r.err and "cannot be looked into" in r.err) != is_known and ("hot" in p.total_ns()) == is_known,
+          (r.err, p.total_ns()))
+    b.close()
+b = Bench(newest, os.path.join(tree, "build", "libspprof.so"), os.path.join(tree, "build"))
+r = b.run(program, SPPROF_MADE="10")
+check("the option is read", "SPPROF_MADE=10 cannot be used; accepted: 1 ... 9; 5 is used" in r.err, r.err)
+for _ in range(2):
+    r = b.run(program, cwd=r.directory, SPPROF_OUT="p.made")
+with open(os.path.join(r.directory, "p.made")) as f:
+    text = f.read()
+check("the format is written, and replaced", re.fullmatch(r"made of \d{9,}\n", text) and r.err == "", (text, r.err))
+b.close()
+shutil.rmtree(tree)
