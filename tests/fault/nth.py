@@ -35,7 +35,7 @@ def run(app, tmp, n, code, spool):
     os.mkdir(d)
     env = dict(clean_env(), LD_PRELOAD=library, SPPROF_TEST_FAULT=f"{n}:{code}", SPPROF_OUT="p.json", TMPDIR=d,
                SPPROF_VERBOSE="1", **{"SPPROF_SPOOL": d} if spool else {})
-    r = subprocess.run([python, app], cwd=d, env=env, capture_output=True, text=True, timeout=30)
+    r = subprocess.run([python, app], cwd=d, env=env, capture_output=True, text=True, timeout=200)
     assert (r.returncode, r.stdout) == (0, "768 0\n2\n"), (n, code, spool, r)
     return d, r.stderr.splitlines()
 
