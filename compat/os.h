@@ -25,6 +25,8 @@ SP_SIGSAFE uint64_t sp_os_wall_ns(void);                /* nanoseconds since 197
 SP_SIGSAFE uint64_t sp_os_tick_ns(void);                /* what CPU timers are rounded up to */
 SP_SIGSAFE void sp_os_sleep_ns(uint64_t ns);
 SP_SIGSAFE void sp_os_thread_name(char name[16]);       /* the calling thread's; "" if it has none */
+/* A thread of this process by its id; 0: the process. "" if there is no such thread, or no /proc. Opens a file. */
+SP_SIGSAFE void sp_os_thread_name_of(int tid, char name[16]);
 SP_SIGSAFE int sp_os_tgkill(int tid, int sig);
 SP_SIGSAFE int sp_os_kill(int pid, int sig);
 

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
+#include "compat/buf.h"
 #include "compat/os_linux_call.h"
 
 /* The kernel's struct stat is glibc's and musl's on x86-64 and aarch64. */
@@ -181,6 +182,26 @@ bool sp_os_is_terminal(int fd)
 {
     char termios[256];
     return sp_syscall6(SYS_ioctl, fd, 0x5401 /* TCGETS */, (long)termios, 0, 0, 0) == 0;
+}
+
+void sp_os_thread_name_of(int tid, char name[16])
+{
+    char path[64];
+    SP_BUF(b, path);
+    sp_buf_str(&b, "/proc/self/");
+    if (tid) {
+        sp_buf_str(&b, "task/");
+        sp_buf_u64(&b, (uint64_t)tid);
+        sp_buf_char(&b, '/');
+    }
+    sp_buf_str(&b, "comm");
+    int fd = sp_os_open_read(path);
+    long n = fd < 0 ? 0 : sp_os_read(fd, name, 15);
+    if (fd >= 0)
+        sp_os_close(fd);
+    name[n > 0 ? n : 0] = '\0';
+    if (n > 0 && name[n - 1] == '\n')
+        name[n - 1] = '\0';
 }
 
 int sp_os_executable(char *path, size_t cap)

@@ -37,6 +37,7 @@ struct sp_py_walk {
     uint32_t cap;               /* frames that fit */
     uint32_t n;
     bool truncated; /* there were more than cap */
+    uintptr_t root; /* the frame that was pushed last */
     uintptr_t sp;        /* stack pointer of the interrupted code */
     uintptr_t stack_top; /* end of the thread's C stack, 0: unknown */
     /* Pages known to hold a live code object, by address modulo SP_PY_PAGES; the walker adds to them. The
@@ -85,6 +86,7 @@ struct sp_py_layout {
     enum sp_py_lines lines;
     /* _PyRuntimeState, PyInterpreterState */
     uint16_t rt_tstate_current, rt_interp_head, rt_interp_main, rt_finalizing, interp_next, interp_id;
+    uint16_t interp_gil, gil_last_holder, gil_locked; /* from 3.12 on: PyInterpreterState, struct _gil_runtime_state */
     uint16_t rt_tss_key; /* 0: thread states are in thread-local storage */
     /* _PyThreadStateImpl, TaskObj of _asyncio; 0: the running task cannot be seen */
     uint16_t ts_task, task_bytes, task_name;
@@ -142,6 +144,16 @@ SP_SIGSAFE uint32_t sp_py_interpreter_id(uintptr_t tstate);
 SP_SIGSAFE uint32_t sp_py_task_name(uintptr_t tstate, char *out, uint32_t cap);
 /* [any] Whether the interpreter is initialised far enough to have thread states. */
 bool sp_py_running(void);
+
+/* ---- a thread's name (py_thread_name.c) */
+/* [any] With the GIL: which of its attributes `name` is, the str that `thread`, a threading.Thread that is about to start, is
+ * called by; 0: that cannot be followed here. `key`: the interned "_name". */
+uint32_t sp_py_thread_name_place(uintptr_t thread, uintptr_t key, uintptr_t name);
+/* [handler] The str at that place of the Thread whose _bootstrap() is `frame`, the root of this thread's stack; 0: it cannot
+ * be read now. It may be read as long as sp_py_holds_gil() is true afterwards. */
+SP_SIGSAFE uintptr_t sp_py_thread_name_at(uintptr_t tstate, uintptr_t frame, uint32_t place);
+/* [handler] Whether this thread, whose state it is, holds the GIL; false where there is none. */
+SP_SIGSAFE bool sp_py_holds_gil(uintptr_t tstate);
 
 /* ---- code objects (py_text.c) */
 struct sp_py_code {

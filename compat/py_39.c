@@ -22,6 +22,7 @@ SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstat
         /* co_code is a bytes object of its own */
         if (offset < -1 || offset >= (int64_t)sp_peek(sp_peek(code + l->co_code) + l->ob_size))
             return SP_PY_BAD_CODE;
+        w->root = frame;
         if (!sp_py_push(w, code, offset))
             return SP_PY_OK;
     }

@@ -52,6 +52,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 112, .co_name = 128, .co_first_line = 68, .co_flags = 48, .co_lines = 136, .co_code = 192,
         .co_frame_words = 76,
         .lines = SP_PY_LINES_LOCATIONS_311,
+        .interp_gil = 384, .gil_last_holder = 8, .gil_locked = 16,
         .rt_tss_key = 1544, .rt_interp_head = 40, .rt_interp_main = 48, .rt_finalizing = 24, .interp_next = 0, .interp_id = 8,
     },
     {
@@ -63,6 +64,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 112, .co_name = 128, .co_first_line = 68, .co_flags = 48, .co_lines = 136, .co_code = 200,
         .co_frame_words = 76,
         .lines = SP_PY_LINES_LOCATIONS_311,
+        .interp_gil = 16, .gil_last_holder = 8, .gil_locked = 16,
         .rt_tss_key = 2160, .rt_interp_head = 632, .rt_interp_main = 640, .rt_finalizing = 608,
         .interp_next = 7264, .interp_id = 7272,
         .debug = {
@@ -81,6 +83,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 128, .co_name = 144, .co_first_line = 84, .co_flags = 64, .co_lines = 152, .co_code = 216,
         .co_frame_words = 92,
         .lines = SP_PY_LINES_LOCATIONS_311,
+        .interp_gil = 16, .gil_last_holder = 16, .gil_locked = 24,
         .rt_tss_key = 2160, .rt_interp_head = 632, .rt_interp_main = 640, .rt_finalizing = 608,
         .interp_next = 7264, .interp_id = 7272,
         .debug = {
@@ -99,6 +102,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 112, .co_name = 128, .co_first_line = 68, .co_flags = 48, .co_lines = 136, .co_code = 208,
         .co_frame_words = 76,
         .lines = SP_PY_LINES_LOCATIONS_311,
+        .interp_gil = 16, .gil_last_holder = 8, .gil_locked = 16,
         .rt_tss_key = 2336, .rt_interp_head = 808, .rt_interp_main = 816, .rt_finalizing = 784,
         .interp_next = 7272, .interp_id = 7280,
         .ts_task = 872, .task_bytes = 168, .task_name = 136,
@@ -118,6 +122,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 128, .co_name = 144, .co_first_line = 84, .co_flags = 64, .co_lines = 152, .co_code = 232,
         .co_frame_words = 92, .co_tlbc = 224,
         .lines = SP_PY_LINES_LOCATIONS_311,
+        .interp_gil = 16, .gil_last_holder = 16, .gil_locked = 24,
         .rt_tss_key = 2336, .rt_interp_head = 808, .rt_interp_main = 816, .rt_finalizing = 784,
         .interp_next = 7272, .interp_id = 7280,
         .debug = {
@@ -136,6 +141,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 112, .co_name = 128, .co_first_line = 68, .co_flags = 48, .co_lines = 136, .co_code = 208,
         .co_frame_words = 76,
         .lines = SP_PY_LINES_LOCATIONS_311,
+        .interp_gil = 16, .gil_last_holder = 8, .gil_locked = 16,
         .rt_interp_head = 936, .rt_interp_main = 944, .rt_finalizing = 912, .interp_next = 7264, .interp_id = 7272,
         .ts_task = 1032, .task_bytes = 168, .task_name = 136,
         .debug = {
@@ -154,6 +160,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 128, .co_name = 144, .co_first_line = 84, .co_flags = 64, .co_lines = 152, .co_code = 232,
         .co_frame_words = 92, .co_tlbc = 224,
         .lines = SP_PY_LINES_LOCATIONS_311,
+        .interp_gil = 16, .gil_last_holder = 16, .gil_locked = 24,
         .rt_interp_head = 936, .rt_interp_main = 944, .rt_finalizing = 912, .interp_next = 7264, .interp_id = 7272,
         .debug = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,

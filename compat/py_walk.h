@@ -253,6 +253,7 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
                 return SP_PY_BAD_FRAME;
             in_loop = in_loop && !at_bottom;
             /* CO_NO_MONITORING_EVENTS marks _Py_InitCleanup (Objects/codeobject.c, 3.13) */
+            w->root = frame;
             bool helper = family.has_init_cleanup && (sp_peek_u32(code + l->co_flags) & 0x2000000);
             if (!helper && !sp_py_push(w, code, offset))
                 return SP_PY_OK;

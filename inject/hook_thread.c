@@ -29,7 +29,7 @@ static struct sp_thread *prepare(struct sp_region **r, void *start, void *argume
     int saved = errno;
     t->start_routine = (uint64_t)(uintptr_t)start;
     t->start_argument = (uint64_t)(uintptr_t)argument;
-    sp_hook_python_thread_name(t->name);
+    sp_hook_python_thread_name(t);
     errno = saved;
     return t;
 }

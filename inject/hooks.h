@@ -37,6 +37,6 @@ bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context);
 
 /* hook_python.c */
 /* [any] The name that threading gave the thread that is about to be created, from its creator's Python frame. */
-void sp_hook_python_thread_name(char name[SP_THREAD_NAME_BYTES]);
+void sp_hook_python_thread_name(struct sp_thread *t);
 
 #endif

@@ -10,6 +10,7 @@
 #include "compat/real.h"
 #include "sampler/handler.h"
 
+static char process_name[16]; /* by the system, when the profile began */
 static char program[1024]; /* argv[0], copied before the program can write a title into its bytes */
 
 static const char *base_name(const char *path)
@@ -188,6 +189,7 @@ void sp_identity_read(struct sp_identity *i)
     else
         sp_identity_cut_command(i, program, strlen(program) + 1);
     sp_os_hostname(i->host, sizeof i->host);
+    sp_os_thread_name(process_name);
 }
 
 void sp_identity_copy(struct sp_region *r, const struct sp_identity *i)
@@ -202,17 +204,36 @@ void sp_identity_copy(struct sp_region *r, const struct sp_identity *i)
     r->engine[k] = '\0';
 }
 
-void sp_identity_os_thread_name(struct sp_thread *t)
+/* Threads are born with the name of the thread that made them, as a rule the process's: what it was when the process began, or
+ * is now (setproctitle). That is no name of their own. */
+static void drop_process_name(char name[16])
 {
-    char name[16], process[16] = "";
+    char process[16];
+    if (name[0] && strcmp(name, process_name) != 0) {
+        sp_os_thread_name_of(0, process);
+        if (strcmp(name, process) != 0)
+            return;
+    }
+    name[0] = '\0';
+}
+
+void sp_identity_thread_name_of(int tid, char name[16])
+{
+    sp_os_thread_name_of(tid, name);
+    drop_process_name(name);
+}
+
+void sp_identity_thread_ends(struct sp_thread *t)
+{
+    char name[16];
+    /* CPython from 3.14 on tells the system the first 15 bytes of a thread's name, also of one that it gives itself later:
+     * for builds without a GIL, where nothing else tells. */
+    bool told = sp_py.minor >= 14 && !t->name_place;
+    if (t->name[0] && !told)
+        return;
     sp_os_thread_name(name);
-    int fd = sp_os_open_read("/proc/self/comm");
-    long n = fd < 0 ? 0 : sp_os_read(fd, process, sizeof process - 1);
-    if (fd >= 0)
-        sp_os_close(fd);
-    if (n > 0 && process[n - 1] == '\n')
-        n--;
-    process[n > 0 ? n : 0] = '\0';
-    if (name[0] && strcmp(name, process) != 0)
-        memcpy(t->name, name, strlen(name) + 1);
+    drop_process_name(name);
+    size_t n = strlen(name);
+    if (n && strncmp(t->name, name, n) != 0)
+        memcpy(t->name, name, n + 1);
 }

@@ -104,8 +104,7 @@ static void thread_ends(void *value)
         sp_engine->thread_pause(t);
     else
         sp_os_timer_delete(t->timer);
-    if (!t->name[0])
-        sp_identity_os_thread_name(t);
+    sp_identity_thread_ends(t);
     sp_session_self = NULL;
     sp_adopt_never(t->tid);
     if (!sp_load_acquire(&r->frozen))
@@ -390,6 +389,7 @@ static int write_profile(struct sp_region *r, enum sp_finish how)
     struct sp_profile p = sp_writer_profile(r);
     p.complete = how != SP_FINISH_SNAPSHOT;
     p.writer_cpu_ns = writer_cpu_ns;
+    p.thread_name = sp_identity_thread_name_of;
     p.process_cpu_ns = sp_os_process_cpu_ns();
     writer_started_ns = sp_os_thread_cpu_ns();
     if (!sp_hook_signal_is_ours() && r->loss[SP_LOSS_REPLACED] == 0) {

@@ -198,6 +198,9 @@ struct sp_thread {
     uint64_t start_mask;  /* mask of the creator */
     uint32_t unblocked;   /* we unblocked SIGPROF behind the application's back */
     uint32_t reserved;
+    /* the name's source: which attribute of a threading.Thread it is, 0: none that can be followed; node of the root frame
+     * that holds the Thread */
+    uint32_t name_place, name_node;
     char name[SP_THREAD_NAME_BYTES]; /* UTF-8; "": none known */
     char text[4160];                 /* scratch of the name reader */
 };

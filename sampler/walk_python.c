@@ -108,6 +108,42 @@ SP_SIGSAFE static uint32_t intern_stack(struct sp_region *r, struct sp_thread *t
     return parent;
 }
 
+/* ---- a thread that is given another name */
+SP_SIGSAFE static bool string_ends(const struct sp_region *r, uint32_t ref, const char *end, uint32_t n)
+{
+    const struct sp_string *s = sp_string_at(r, ref);
+    return s->bytes >= n && memcmp(s->data + s->bytes - n, end, n) == 0;
+}
+
+SP_SIGSAFE static bool is_bootstrap(const struct sp_region *r, uint32_t node)
+{
+    const struct sp_frame *f = sp_frame_at(r, sp_node_at(r, node)->frame);
+    if (f->kind != SP_FRAME_PYTHON)
+        return false;
+    const struct sp_code *c = sp_code_at(r, f->what);
+    uint32_t bytes = sp_string_at(r, c->name)->bytes; /* with the class's name from 3.11 on */
+    return (bytes == 10 || bytes == 17) && string_ends(r, c->name, "_bootstrap", 10) && string_ends(r, c->file, "threading.py", 12);
+}
+
+SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, const struct sp_py_walk *w)
+{
+    if (!t->name_place || w->truncated)
+        return;
+    uint32_t root = w->frames[w->n - 1].node;
+    if (root != t->name_node && !is_bootstrap(r, root))
+        return;
+    t->name_node = root;
+    uintptr_t name = sp_py_thread_name_at(tstate, w->root, t->name_place);
+    if (!name)
+        return;
+    /* Its address says nothing: of two names in turn each has the address that the last but one had. */
+    uint32_t n = sp_py_text(name, t->text, SP_THREAD_NAME_BYTES - 1);
+    if ((memcmp(t->name, t->text, n) == 0 && !t->name[n]) || !sp_py_holds_gil(tstate))
+        return;
+    memcpy(t->name, t->text, n);
+    t->name[n] = '\0';
+}
+
 struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintptr_t sp)
 {
     if (!sp_py.layout)
@@ -144,5 +180,6 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
         memset(t->pages, 0, sizeof t->pages);
         return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_CPU_PYTHON, SP_LOSS_OVERFLOW};
     }
+    follow_name(r, t, tstate, &w);
     return (struct sp_sampled){node, SP_CPU_PYTHON, w.truncated ? SP_LOSS_TRUNCATED : SP_LOSS_NONE};
 }

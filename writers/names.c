@@ -76,21 +76,27 @@ void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_func
     }
 }
 
-static void thread_name(const struct sp_thread *t, uint32_t interpreter, struct sp_buf *b)
+/* True: the text names the thread's id. */
+static bool thread_name(const struct sp_view *v, const struct sp_view_profile *p, struct sp_buf *b)
 {
-    if (t->name[0]) {
-        sp_buf_str(b, t->name);
-    } else if (t->serial == 1) {
-        sp_buf_str(b, "MainThread");
-    } else {
-        sp_buf_str(b, "Thread-");
+    const struct sp_thread *t = sp_thread_at(v->region, p->thread);
+    char system[16] = "";
+    if (!t->name[0] && t->serial != 1 && t->state == SP_THREAD_LIVE && v->profile->thread_name)
+        v->profile->thread_name(t->tid, system);
+    bool numbered = !t->name[0] && !system[0] && t->serial != 1;
+    if (numbered) {
+        sp_buf_str(b, "(thread ");
         sp_buf_u64(b, (uint64_t)t->tid);
+        sp_buf_char(b, ')');
+    } else {
+        sp_buf_str(b, t->name[0] ? t->name : system[0] ? system : "MainThread");
     }
-    if (interpreter) {
+    if (p->interpreter) {
         sp_buf_str(b, " [interpreter ");
-        sp_buf_u64(b, interpreter);
+        sp_buf_u64(b, p->interpreter);
         sp_buf_char(b, ']');
     }
+    return numbered;
 }
 
 void sp_names_profile(const struct sp_view *v, const struct sp_view_profile *p, bool tid, struct sp_buf *b)
@@ -101,11 +107,9 @@ void sp_names_profile(const struct sp_view *v, const struct sp_view_profile *p, 
         sp_buf_str(b, v->n_own ? " other threads)" : " threads)");
         return;
     }
-    const struct sp_thread *t = sp_thread_at(v->region, p->thread);
-    thread_name(t, p->interpreter, b);
-    if (tid) {
+    if (!thread_name(v, p, b) && tid) {
         sp_buf_str(b, " (tid ");
-        sp_buf_u64(b, (uint64_t)t->tid);
+        sp_buf_u64(b, (uint64_t)sp_thread_at(v->region, p->thread)->tid);
         sp_buf_char(b, ')');
     }
 }

@@ -27,7 +27,8 @@ void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_func
  * else its last three names. */
 size_t sp_names_short_path(const char *path, size_t bytes);
 
-/* [any] A profile's name: with `tid` as a viewer lists it, "worker (tid 4711)"; without, what the thread is called. */
+/* [any] A profile's name: with `tid` as a viewer lists it, "worker (tid 4711)"; without, what the thread is called. One that
+ * has no name is "(thread 4711)" in both. */
 void sp_names_profile(const struct sp_view *v, const struct sp_view_profile *p, bool tid, struct sp_buf *b);
 
 /* [any] "python app.py (pid 4711)". */

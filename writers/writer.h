@@ -18,6 +18,8 @@ struct sp_profile {
     bool complete;           /* up to the end of the process, or of its program */
     uint64_t most_bytes;     /* the file must not become longer; UINT64_MAX: no limit but the format's own */
     uint64_t (*writer_cpu_ns)(void); /* CPU of the writer so far; NULL: unknown */
+    /* What the system calls a thread that lives and has no name in the region; "": nothing. NULL: it cannot be asked. */
+    void (*thread_name)(int tid, char name[16]);
 };
 
 /* A format, whole: what is not said here nobody else knows of it. */

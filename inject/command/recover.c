@@ -47,11 +47,23 @@ static int sink(void *arg, const void *data, size_t n)
     return 0;
 }
 
+/* As the library does it: not for others where everybody may put files. */
+static mode_t mode_beside(const char *name)
+{
+    char directory[PATH_MAX];
+    struct stat st;
+    snprintf(directory, sizeof directory, "%s", name);
+    char *slash = strrchr(directory, '/');
+    if (slash)
+        slash[slash == directory] = '\0';
+    return stat(slash ? directory : ".", &st) == 0 && (st.st_mode & S_ISVTX) ? 0600 : 0666;
+}
+
 static int write_out(struct sp_region *r, const char *name)
 {
     static char buffer[OUT_BUFFER_BYTES];
     bool standard = strcmp(name, "-") == 0;
-    int fd = standard ? 1 : open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = standard ? 1 : open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_beside(name));
     if (fd < 0)
         return fail(name, errno == EEXIST ? "it exists, and stays; give another name with -o" : strerror(errno));
     struct sp_out out = {.sink = sink, .arg = &fd, .buffer = buffer, .cap = sizeof buffer, .most = UINT64_MAX};
@@ -83,6 +95,26 @@ static void say_what(const struct sp_region *r, const char *out, uint64_t lost_n
                 (double)lost_ns / 1e9);
 }
 
+static pid_t asked; /* the process whose threads have these names */
+
+/* Of a thread of a living process; a name that is the process's is none of its own. */
+static void thread_name(int tid, char name[16])
+{
+    char path[64], process[16] = "";
+    for (int i = 0; i < 2; i++) {
+        char *to = i ? name : process;
+        snprintf(path, sizeof path, i ? "/proc/%d/task/%d/comm" : "/proc/%d/comm", (int)asked, tid);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd >= 0 ? read(fd, to, 15) : 0;
+        if (fd >= 0)
+            close(fd);
+        to[n > 0 ? n : 0] = '\0';
+        to[strcspn(to, "\n")] = '\0';
+    }
+    if (strcmp(name, process) == 0)
+        name[0] = '\0';
+}
+
 /* The region of `s` as a profile in `out`. */
 static int write_profile(const struct sp_source *s, const char *out)
 {
@@ -99,7 +131,10 @@ static int write_profile(const struct sp_source *s, const char *out)
         fail(s->name, "there is not enough memory");
     } else {
         uint64_t first = sp_source_read(s, log, used, 0), second = sp_source_read(s, pools, used, 0);
-        struct sp_salvage_source from = {log, pools, first < second ? first : second};
+        struct sp_salvage_source from = {log, pools, first < second ? first : second, NULL};
+        asked = s->pid;
+        if (s->pid && head.pid == (uint32_t)s->pid) /* else its threads have other numbers here */
+            from.thread_name = thread_name;
         struct sp_salvage_result done = sp_salvage(r, bytes, &from);
         rc = done.error ? fail(s->name, done.error) : write_out(r, out);
         if (rc == 0)

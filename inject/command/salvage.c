@@ -21,6 +21,7 @@ struct salvage {
     uint32_t *code_of, *frame_of, *node_of, *thread_of; /* id there -> id here; 0: none */
     uint32_t n_codes, n_frames, n_nodes, n_threads;
     uint64_t lost_ns;
+    void (*thread_name)(int tid, char name[16]);
 };
 
 const char *sp_salvage_check(const void *head, uint64_t bytes)
@@ -225,6 +226,8 @@ static void copy_thread(struct salvage *s, uint32_t number, const struct sp_thre
     t->prompt_ns = from->prompt_ns;
     t->overruns = from->overruns;
     copy_text(t->name, from->name, sizeof t->name);
+    if (!t->name[0] && t->serial != 1 && from->state == SP_THREAD_LIVE && s->thread_name)
+        s->thread_name(t->tid, t->name);
     copy_log(s, t, from);
 }
 
@@ -329,7 +332,8 @@ struct sp_salvage_result sp_salvage(struct sp_region *into, uint64_t into_bytes,
         result.error = sp_salvage_check(from->pools, from->bytes);
     if (result.error)
         return result;
-    struct salvage s = {.into = into, .log = from->log, .pools = from->pools, .bytes = from->bytes};
+    struct salvage s = {.into = into, .log = from->log, .pools = from->pools, .bytes = from->bytes,
+                        .thread_name = from->thread_name};
     memcpy(&s.log_head, from->log, sizeof s.log_head);
     memcpy(&s.head, from->pools, sizeof s.head);
     struct sp_store_options o = {

@@ -12,6 +12,8 @@
 struct sp_salvage_source {
     const void *log, *pools;
     uint64_t bytes;
+    /* What the system calls a thread that lived when the copy was made and has no name in it; NULL: nobody can be asked. */
+    void (*thread_name)(int tid, char name[16]);
 };
 
 struct sp_salvage_result {

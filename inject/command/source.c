@@ -124,6 +124,7 @@ static bool take(struct sp_source *s, pid_t pid, uint32_t number, const struct m
     uint64_t magic;
     if (file.fd >= 0 && is_region_of(&file, number)) {
         s->fd = file.fd;
+        s->pid = pid;
         return true;
     }
     if (file.fd >= 0)

@@ -10,7 +10,7 @@
 struct sp_source {
     const char *name; /* for messages */
     int fd;           /* -1: memory */
-    pid_t pid;
+    pid_t pid; /* the process that runs; 0: none is known */
     uint64_t address;
 };
 

@@ -100,6 +100,14 @@ def file_modes(b):
     r = b.run(HERE, SPPROF_OUT="/nowhere/p.json", TMPDIR=nowhere)
     found = os.listdir(nowhere)
     assert len(found) == 1 and stat.S_IMODE(os.stat(os.path.join(nowhere, found[0])).st_mode) == 0o600, (found, r.err)
+    # what recover writes out of a spool, which is the owner's alone
+    command = os.path.join(b.build, "spprof")
+    for d, wanted in ((sticky, 0o600), (plain, 0o644)) if os.path.exists(command) else ():
+        b.run("import os, signal\nsum(range(10**6))\nos.kill(os.getpid(), signal.SIGKILL)\n", check=False, SPPROF_SPOOL=d)
+        spool, = [os.path.join(d, f) for f in os.listdir(d) if f.endswith(".spool")]
+        assert stat.S_IMODE(os.stat(spool).st_mode) == 0o600
+        subprocess.run([command, "recover", spool], check=True, capture_output=True)
+        assert stat.S_IMODE(os.stat(spool[:-6] + ".speedscope.json").st_mode) == wanted
     shutil.rmtree(sticky)
 
 

@@ -46,9 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (size < 1)
         return 0;
-    struct sp_salvage_source from = {bytes, bytes, used};
+    struct sp_salvage_source from = {bytes, bytes, used, NULL};
     if (data[0] == 0) {
-        from = (struct sp_salvage_source){data + 1, data + 1, size - 1};
+        from = (struct sp_salvage_source){data + 1, data + 1, size - 1, NULL};
     } else {
         memcpy(bytes, good, used);
         for (size_t at = 1; at + 8 <= size; at += 8) {

@@ -18,6 +18,7 @@ int main(void)
         ROW(co_locals), ROW(co_stack), ROW(co_frame_words), ROW(rt_tstate_current), ROW(rt_tss_key), ROW(rt_interp_head);
         ROW(rt_interp_main), ROW(rt_finalizing), ROW(interp_next), ROW(interp_id);
         ROW(uni_kind_bit), ROW(fr_tlbc), ROW(co_tlbc), ROW(ts_task), ROW(task_bytes), ROW(task_name);
+        ROW(interp_gil), ROW(gil_last_holder), ROW(gil_locked);
         WORD(finalizing), WORD(interp_head), WORD(interp_next), WORD(ts_interp), WORD(ts_frame), WORD(ts_thread_id);
         WORD(ts_chunk), WORD(fr_previous), WORD(fr_code), WORD(fr_instr), WORD(fr_locals), WORD(fr_owner), WORD(fr_tlbc);
         WORD(co_filename), WORD(co_name), WORD(co_lines), WORD(co_first_line), WORD(co_code), WORD(co_tlbc), WORD(ob_type);

@@ -17,6 +17,9 @@ import sys
 import tempfile
 
 
+GIL_FIELDS = {"interp_gil", "gil_last_holder", "gil_locked"}  # releases.txt is older
+
+
 def expressions(minor, free_threaded):
     """Field of struct sp_py_layout -> what it is in C. Fields that the version lacks are not in it."""
     frame = "PyFrameObject" if minor <= 10 else "_PyInterpreterFrame"
@@ -52,6 +55,9 @@ def expressions(minor, free_threaded):
         "interp_id": "offsetof(PyInterpreterState, id)", "uni_kind_bit": "bit_of(kind)",
         "fr_tlbc": f"offsetof({frame}, tlbc_index)", "co_tlbc": "offsetof(PyCodeObject, co_tlbc)",
         "ts_task": "offsetof(_PyThreadStateImpl, asyncio_running_task)",
+        "interp_gil": "offsetof(PyInterpreterState, ceval.gil)",
+        "gil_last_holder": "offsetof(struct _gil_runtime_state, last_holder)",
+        "gil_locked": "offsetof(struct _gil_runtime_state, locked)",
     }
     absent = set() if minor >= 14 and free_threaded else {"fr_tlbc", "co_tlbc"}
     if minor < 14 or free_threaded:
@@ -61,7 +67,7 @@ def expressions(minor, free_threaded):
     if minor != 11:
         absent |= {"fr_is_entry", "co_locals", "co_stack"}
     if minor < 12:
-        absent |= {"co_frame_words"}
+        absent |= {"co_frame_words"} | GIL_FIELDS
     else:
         absent |= {"rt_tstate_current"}
     if minor >= 13:
@@ -103,6 +109,15 @@ def relations(minor, free_threaded, row):
         r["owner_shim"] = ("FRAME_OWNED_BY_CSTACK" if minor <= 13 else "FRAME_OWNED_BY_INTERPRETER", 3)
         r["int_tag"] = ("offsetof(PyLongObject, long_value.lv_tag)", row["ob_size"])
         r["int_digits"] = ("offsetof(PyLongObject, long_value.ob_digit)", row["ob_size"] + 8)
+    if not free_threaded:  # compat/py_thread_name.c
+        r.update({"dict_keys": ("offsetof(PyDictObject, ma_keys)", 32), "dict_values": ("offsetof(PyDictObject, ma_values)", 40)})
+    if minor >= 11 and not free_threaded:
+        r.update({f"dk_{f}": (f"offsetof(PyDictKeysObject, dk_{f})", v) for f, v in
+                  (("log2_index_bytes", 9), ("kind", 10), ("nentries", 24), ("indices", 32))})
+        r.update({"general_keys": ("DICT_KEYS_GENERAL", 0), "values": ("offsetof(PyDictValues, values)", 8 if minor >= 13 else 0),
+                  "entry": ("sizeof(PyDictKeyEntry)", 24), "unicode_entry": ("sizeof(PyDictUnicodeEntry)", 16)})
+    if minor >= 13 and not free_threaded:
+        r["valid"] = ("offsetof(PyDictValues, valid)", 3)
     if minor >= 13:
         r["no_monitoring"] = ("CO_NO_MONITORING_EVENTS", 0x2000000)
     if minor >= 14 and free_threaded:
@@ -115,7 +130,7 @@ def compiled(cc, include, minor, free_threaded, wanted):
     """Evaluates C expressions against the headers in `include`: name -> value."""
     source = "#define Py_BUILD_CORE 1\n" + "#define Py_GIL_DISABLED 1\n" * (free_threaded and minor >= 14)
     for h in ["stddef.h", "stdio.h", "string.h", "Python.h", "frameobject.h", "internal/pycore_runtime.h", "internal/pycore_pystate.h",
-              "internal/pycore_interp.h"] + ["internal/pycore_frame.h", "internal/pycore_code.h"] * (minor >= 11) + [
+              "internal/pycore_interp.h"] + ["internal/pycore_frame.h", "internal/pycore_code.h", "internal/pycore_dict.h"] * (minor >= 11) + [
               "internal/pycore_interpframe_structs.h", "internal/pycore_interpframe.h", "internal/pycore_tstate.h"] * (minor >= 14):
         source += f"#include <{h}>\n"
     source += """#define bit_of(field) ({ PyASCIIObject u; unsigned s; memset(&u, 0, sizeof u); u.state.field = 1; \\
@@ -219,7 +234,7 @@ def compare_releases(dump, path):
         minor, free_threaded = int(names[0].split(".")[1]), "t" in names[0]
         assert all(re.fullmatch(rf"3\.{minor}\.\d+(rc\d+)?{'t' if free_threaded else ''}d?", name) for name in names), names
         bad += differences(names[0], rows[minor, free_threaded], fields, ())
-        missing = set(expressions(minor, free_threaded)) - set(fields) - {"uni_kind_bit"}
+        missing = set(expressions(minor, free_threaded)) - set(fields) - {"uni_kind_bit"} - GIL_FIELDS
         if missing:
             print(f"FAIL {names[0]}: nothing is said of {sorted(missing)}")
             bad += 1

@@ -13,7 +13,8 @@ import sys
 # Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer.
 ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", "standin", "foreign", "relay",
          "sp_lifecycle_finish", "sp_lifecycle_finish_and_exit", "write_file", "fits", "count_entry", "count_line",
-         "emit_line", "emit_stack", "emit_weight", "emit_sum", "add_self", "sink_fd", "writer_cpu_ns", "_exit", "sigaction", "signal",
+         "emit_line", "emit_stack", "emit_weight", "emit_sum", "add_self", "sink_fd", "writer_cpu_ns", "sp_identity_thread_name_of",
+         "_exit", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
 # libc functions that touch nothing but their arguments, or are bare system calls
 PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "strnlen", "strcmp", "strncmp", "strchr", "strrchr", "strcspn",
@@ -28,6 +29,7 @@ INDIRECT = {
     "write_somewhere": "writer", "publish_series": "writer", "sp_output_write": "writer", "write_temporary": "writer",
     "sp_out_mem": "sink: sink_fd is a root", "sp_out_finish": "sink", "flush": "sink", "sp_out_str": "sink", "sp_out_u64": "sink",
     "sp_out_i64": "sink", "sp_out_char": "sink", "sp_hook_mask_pass_on": "engine",
+    "thread_name": "sp_identity_thread_name_of is a root", "sp_names_profile": "the same",
     "put_cpu": "writer_cpu_ns is a root", "sp_meta_write": "the same", "write_file": "emit", "fits": "emit",
     "join": "emit functions of the formats and view_bound.c are roots", "each_line": "emit", "sp_view_bound": "fits is a root",
     "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit", "join_thread": "emit",

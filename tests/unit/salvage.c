@@ -74,7 +74,7 @@ static struct sp_region *profile(void)
 static struct sp_salvage_result salvage(const void *bytes, uint64_t n, struct sp_region **into)
 {
     *into = mmap(NULL, 2 * BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    struct sp_salvage_source from = {bytes, bytes, n};
+    struct sp_salvage_source from = {bytes, bytes, n, NULL};
     return sp_salvage(*into, 2 * BYTES, &from);
 }
 
