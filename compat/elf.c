@@ -9,7 +9,7 @@
 
 struct tables {
     uintptr_t bias;
-    const ElfW(Sym) *symbols;
+    const ElfW(Sym) * symbols;
     const char *strings;
     uint64_t strings_bytes;
     const uint32_t *hash, *gnu_hash;
@@ -49,8 +49,8 @@ static bool find_tables(struct tables *t)
     return t->symbols && t->strings && (t->hash || t->gnu_hash);
 }
 
-/* The table's length stands nowhere. DT_HASH has a link for each symbol; DT_GNU_HASH leaves those out that are only wanted,
- * which come first, and marks the last of a chain by the low bit. */
+/* The table's length stands nowhere. DT_HASH has a link for each symbol; DT_GNU_HASH leaves those out that are only
+ * wanted, which come first, and marks the last of a chain by the low bit. */
 static uint32_t count(const struct tables *t)
 {
     if (t->hash)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * The name of a threading.Thread, read from the object that the thread's own stack holds: in its root frame, _bootstrap(),
- * self is the first local. No code runs; what is read cannot change meanwhile, for the GIL is this thread's. Builds
- * without a GIL are left alone. Sources: Include/internal/pycore_dict.h, pycore_object.h, Objects/dict-common.h (3.9,
- * 3.10). Which of its attributes the name is, is found out when the thread is made, and with it that all this holds. */
+ * The name of a threading.Thread, read from the object that the thread's own stack holds: in its root frame,
+ * _bootstrap(), self is the first local. No code runs; what is read cannot change meanwhile, for the GIL is this
+ * thread's. Builds without a GIL are left alone. Sources: Include/internal/pycore_dict.h, pycore_object.h,
+ * Objects/dict-common.h (3.9, 3.10). Which of its attributes the name is, is found out when the thread is made, and
+ * with it that all this holds. */
 #include "compat/py.h"
 #include "compat/py_walk.h"
 
@@ -14,8 +15,8 @@
 #define DICT_KEYS 32u
 #define DICT_VALUES 40u
 /* before an object, from 3.11 on */
-#define VALUES_BEFORE 32u /* 3.11 */
-#define DICT_BEFORE 24u   /* from 3.12 on also values, with an odd address */
+#define VALUES_BEFORE 32u       /* 3.11 */
+#define DICT_BEFORE 24u         /* from 3.12 on also values, with an odd address */
 #define TP_BASICSIZE_BEFORE 16u /* tp_dealloc */
 
 static uintptr_t name_key; /* the interned "_name": the code of threading keeps it */
@@ -46,7 +47,8 @@ SP_SIGSAFE static uintptr_t in_keys(uintptr_t keys)
         return in_entries(keys + 40 + size * index, sp_peek(keys + 32), 24);
     }
     bool general = sp_peek_u8(keys + 10) == 0; /* {hash, key, value}; else {key, value} */
-    return in_entries(keys + 32 + ((uintptr_t)1 << (sp_peek_u8(keys + 9) & 31)), sp_peek(keys + 24), general ? 24 : 16);
+    return in_entries(keys + 32 + ((uintptr_t)1 << (sp_peek_u8(keys + 9) & 31)), sp_peek(keys + 24),
+                      general ? 24 : 16);
 }
 
 SP_SIGSAFE static uintptr_t in_dict(uintptr_t dict, uint32_t place)
@@ -61,8 +63,10 @@ SP_SIGSAFE static uintptr_t attribute(uintptr_t object, uint32_t place)
 {
     const struct sp_py_layout *l = sp_py.layout;
     if (sp_py.minor < 11)
-        return in_dict(sp_peek(object + l->ob_size), place); /* the dict follows PyObject in an instance of a plain class */
-    uintptr_t values = sp_py.minor == 11 ? sp_peek(object - VALUES_BEFORE) : 0, dict = sp_peek(object - DICT_BEFORE);
+        return in_dict(sp_peek(object + l->ob_size),
+                       place); /* the dict follows PyObject in an instance of a plain class */
+    uintptr_t values = sp_py.minor == 11 ? sp_peek(object - VALUES_BEFORE) : 0,
+              dict = sp_peek(object - DICT_BEFORE);
     if (sp_py.minor == 12 && (dict & 1))
         values = dict + 1;
     if (sp_py.minor >= 13 && !dict) {
@@ -74,8 +78,8 @@ SP_SIGSAFE static uintptr_t attribute(uintptr_t object, uint32_t place)
     return values ? in_values(values, place) : in_dict(dict, place);
 }
 
-/* Before 3.12 one word says whose the GIL is. Later the interpreter's GIL remembers who had it last, and whether it is
- * taken; who takes it writes that before it runs anything. */
+/* Before 3.12 one word says whose the GIL is. Later the interpreter's GIL remembers who had it last, and whether it
+ * is taken; who takes it writes that before it runs anything. */
 bool sp_py_holds_gil(uintptr_t tstate)
 {
     const struct sp_py_layout *l = sp_py.layout;

@@ -11,7 +11,7 @@
 #include "sampler/handler.h"
 
 static char process_name[16]; /* by the system, when the profile began */
-static char program[1024]; /* argv[0], copied before the program can write a title into its bytes */
+static char program[1024];    /* argv[0], copied before the program can write a title into its bytes */
 
 static const char *base_name(const char *path)
 {
@@ -31,8 +31,8 @@ bool sp_identity_is_launcher_name(const char *path)
     return strcmp(name, "") == 0 || strcmp(name, "-dbg") == 0 || strcmp(name, " (deleted)") == 0;
 }
 
-/* By the file that runs, which argv[0] and links say nothing about; a program that embeds an interpreter and is called
- * python gives its arguments to something else than these (Programs/python.c, since 3.8, 3.7, before). */
+/* By the file that runs, which argv[0] and links say nothing about; a program that embeds an interpreter and is
+ * called python gives its arguments to something else than these (Programs/python.c, since 3.8, 3.7, before). */
 static bool is_launcher(void)
 {
     char path[1024];
@@ -69,8 +69,8 @@ static void set_script(struct sp_identity *i, const char *path)
     set_name(i, base, n && base[0] != '.' ? n : 0);
 }
 
-/* Processes that multiprocessing and its like start by -c differ in the module that they begin with. Nothing else of the
- * code is shown. */
+/* Processes that multiprocessing and its like start by -c differ in the module that they begin with. Nothing else
+ * of the code is shown. */
 static void set_code(struct sp_identity *i, const char *code, size_t n)
 {
     static const char *const helpers[] = {"spawn", "forkserver", "resource_tracker", "semaphore_tracker"};
@@ -91,8 +91,8 @@ static void set_code(struct sp_identity *i, const char *code, size_t n)
 }
 
 /* ---- the command line */
-/* A word of CPython's options (Python/getopt.c): the letter among c, m, X, W that takes what follows it as its value, 0 if
- * there is none. *at: where the value begins in the word; at its end: the next word is it. */
+/* A word of CPython's options (Python/getopt.c): the letter among c, m, X, W that takes what follows it as its
+ * value, 0 if there is none. *at: where the value begins in the word; at its end: the next word is it. */
 static char option_with_value(const char *word, size_t *at)
 {
     *at = strlen(word);
@@ -204,8 +204,8 @@ void sp_identity_copy(struct sp_region *r, const struct sp_identity *i)
     r->engine[k] = '\0';
 }
 
-/* Threads are born with the name of the thread that made them, as a rule the process's: what it was when the process began, or
- * is now (setproctitle). That is no name of their own. */
+/* Threads are born with the name of the thread that made them, as a rule the process's: what it was when the
+ * process began, or is now (setproctitle). That is no name of their own. */
 static void drop_process_name(char name[16])
 {
     char process[16];
@@ -226,8 +226,8 @@ void sp_identity_thread_name_of(int tid, char name[16])
 void sp_identity_thread_ends(struct sp_thread *t)
 {
     char name[16];
-    /* CPython from 3.14 on tells the system the first 15 bytes of a thread's name, also of one that it gives itself later:
-     * for builds without a GIL, where nothing else tells. */
+    /* CPython from 3.14 on tells the system the first 15 bytes of a thread's name, also of one that it gives itself
+     * later: for builds without a GIL, where nothing else tells. */
     bool told = sp_py.minor >= 14 && !t->name_place;
     if (t->name[0] && !told)
         return;

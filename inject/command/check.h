@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The parts of spprof check: a trial run (check_python.c), what the system allows (check_system.c), a process that runs
- * (check_process.c). Each tells what it finds, one line a matter. */
+ * The parts of spprof check: a trial run (check_python.c), what the system allows (check_system.c), a process that
+ * runs (check_process.c). Each tells what it finds, one line a matter. */
 #ifndef SP_INJECT_COMMAND_CHECK_H
 #define SP_INJECT_COMMAND_CHECK_H
 
@@ -23,8 +23,8 @@ struct sp_check {
 };
 
 /* [any] One line; what is printed may hold anything. */
-__attribute__((format(printf, 4, 5))) void sp_check_say(struct sp_check *c, enum sp_check_level level, const char *what,
-                                                        const char *format, ...);
+__attribute__((format(printf, 4, 5))) void sp_check_say(struct sp_check *c, enum sp_check_level level,
+                                                        const char *what, const char *format, ...);
 
 /* [any] The parts. */
 void sp_check_python(struct sp_check *c, const char *python);
@@ -32,7 +32,8 @@ void sp_check_system(struct sp_check *c);
 void sp_check_files(struct sp_check *c);
 void sp_check_process(struct sp_check *c, pid_t pid);
 
-/* [any] The first line of a file of /proc that begins with `key`, without it and its blanks; false: there is none. */
+/* [any] The first line of a file of /proc that begins with `key`, without it and its blanks; false: there is none.
+ */
 bool sp_check_line_of(const char *path, const char *key, char *out, size_t cap);
 
 #endif

@@ -61,8 +61,9 @@ static bool look_at_maps(struct sp_check *c, pid_t pid, struct found *f)
     FILE *maps = pid ? fopen(path, "r") : NULL;
     if (!maps) {
         bool exists = pid && access(path, F_OK) == 0;
-        sp_check_say(c, SP_CHECK_NO, "process", exists ? "%d: this user may not look into it (%s)" : "%d: there is no such process (%s)", (int)pid,
-                     strerror(pid ? errno : ESRCH));
+        sp_check_say(c, SP_CHECK_NO, "process",
+                     exists ? "%d: this user may not look into it (%s)" : "%d: there is no such process (%s)",
+                     (int)pid, strerror(pid ? errno : ESRCH));
         return false;
     }
     while (getline(&line, &cap, maps) > 0) {
@@ -107,8 +108,10 @@ static bool say_options(struct sp_check *c, pid_t pid)
 static void say_not_loaded(struct sp_check *c, bool asked_for)
 {
     sp_check_say(c, SP_CHECK_NO, "library", "not loaded; %s",
-                 asked_for ? "its LD_PRELOAD names it: the program is static, privileged (setuid, capabilities), or the file could not be read"
-                           : "its LD_PRELOAD does not name it; there is no attaching: start it again with LD_PRELOAD");
+                 asked_for
+                     ? "its LD_PRELOAD names it: the program is static, privileged (setuid, capabilities), or the "
+                       "file could not be read"
+                     : "its LD_PRELOAD does not name it; there is no attaching: start it again with LD_PRELOAD");
 }
 
 static void say_region(struct sp_check *c, pid_t pid, const struct found *f)
@@ -116,7 +119,8 @@ static void say_region(struct sp_check *c, pid_t pid, const struct found *f)
     static struct sp_region head;
     char since[32] = "?";
     if (!read_at(pid, f->region, &head, sizeof head) || head.layout != SP_REGION_LAYOUT) {
-        sp_check_say(c, SP_CHECK_BUT, "profile", "there is one, of another version than this command's: take the command beside the library");
+        sp_check_say(c, SP_CHECK_BUT, "profile",
+                     "there is one, of another version than this command's: take the command beside the library");
         return;
     }
     head.python[sizeof head.python - 1] = head.build[sizeof head.build - 1] = '\0';
@@ -124,10 +128,13 @@ static void say_region(struct sp_check *c, pid_t pid, const struct found *f)
     struct tm tm;
     if (gmtime_r(&seconds, &tm))
         strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", &tm);
-    sp_check_say(c, SP_CHECK_OK, "profile", "since %s: CPython %s, %s; one sample per %.3g ms of CPU asked, the last one %.1f s after the start", since,
-                 head.python, head.build, (double)head.interval_ns / 1e6, (double)head.last_ns / 1e9);
+    sp_check_say(
+        c, SP_CHECK_OK, "profile",
+        "since %s: CPython %s, %s; one sample per %.3g ms of CPU asked, the last one %.1f s after the start", since,
+        head.python, head.build, (double)head.interval_ns / 1e6, (double)head.last_ns / 1e9);
     if (head.time_order_until_ns)
-        sp_check_say(c, SP_CHECK_NOTE, "memory", "the log is full since %.1f s after the start: sums go on, without order in time",
+        sp_check_say(c, SP_CHECK_NOTE, "memory",
+                     "the log is full since %.1f s after the start: sums go on, without order in time",
                      (double)head.time_order_until_ns / 1e9);
 }
 
@@ -150,12 +157,14 @@ void sp_check_process(struct sp_check *c, pid_t pid)
     if (f.region)
         say_region(c, pid, &f);
     else if (f.refused)
-        sp_check_say(c, SP_CHECK_BUT, "profile", "this user may not read its memory (as for a debugger), so what is in it is not known");
+        sp_check_say(c, SP_CHECK_BUT, "profile",
+                     "this user may not read its memory (as for a debugger), so what is in it is not known");
     else
-        sp_check_say(c, SP_CHECK_NO, "profile", "none: %s", f.python ? "SPPROF=off, or a child that has taken no sample yet"
-                                                                    : "it runs no CPython");
+        sp_check_say(c, SP_CHECK_NO, "profile", "none: %s",
+                     f.python ? "SPPROF=off, or a child that has taken no sample yet" : "it runs no CPython");
     if (*f.spool)
         sp_check_say(c, SP_CHECK_OK, "spool", "%s", f.spool);
     else if (f.region)
-        sp_check_say(c, SP_CHECK_NOTE, "lost", "it has no spool file: a SIGKILL, the OOM killer or a raw exit_group() loses the profile");
+        sp_check_say(c, SP_CHECK_NOTE, "lost",
+                     "it has no spool file: a SIGKILL, the OOM killer or a raw exit_group() loses the profile");
 }

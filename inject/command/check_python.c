@@ -19,24 +19,23 @@
 #define SECONDS_AT_MOST 60
 
 /* Uses some CPU in a function of a known name, and tells what the interpreter knows of itself. */
-static const char program[] =
-    "import os, sys, time\n"
-    "def spprof_check():\n"
-    "    end = time.process_time() + 0.25\n"
-    "    while time.process_time() < end:\n"
-    "        pass\n"
-    "spprof_check()\n"
-    "libc = 'another libc than glibc'\n"
-    "try:\n"
-    "    libc = os.confstr('CS_GNU_LIBC_VERSION') or libc\n"
-    "except Exception:\n"
-    "    pass\n"
-    "maps = open('/proc/self/maps').read()\n"
-    "print('version=' + '.'.join(map(str, sys.version_info[:3])))\n"
-    "print('implementation=' + sys.implementation.name)\n"
-    "print('libc=' + libc)\n"
-    "print('file=' + os.readlink('/proc/self/exe'))\n"
-    "print('loaded=' + ('yes' if os.environ['CHECKED_LIBRARY'] in maps else 'no'))\n";
+static const char program[] = "import os, sys, time\n"
+                              "def spprof_check():\n"
+                              "    end = time.process_time() + 0.25\n"
+                              "    while time.process_time() < end:\n"
+                              "        pass\n"
+                              "spprof_check()\n"
+                              "libc = 'another libc than glibc'\n"
+                              "try:\n"
+                              "    libc = os.confstr('CS_GNU_LIBC_VERSION') or libc\n"
+                              "except Exception:\n"
+                              "    pass\n"
+                              "maps = open('/proc/self/maps').read()\n"
+                              "print('version=' + '.'.join(map(str, sys.version_info[:3])))\n"
+                              "print('implementation=' + sys.implementation.name)\n"
+                              "print('libc=' + libc)\n"
+                              "print('file=' + os.readlink('/proc/self/exe'))\n"
+                              "print('loaded=' + ('yes' if os.environ['CHECKED_LIBRARY'] in maps else 'no'))\n";
 
 struct trial {
     char directory[PATH_MAX], out[PATH_MAX + 16], err[PATH_MAX + 16], profile[PATH_MAX + 16];
@@ -48,7 +47,8 @@ static bool prepare(struct sp_check *c, struct trial *t)
     const char *tmp = getenv("TMPDIR");
     snprintf(t->directory, sizeof t->directory, "%s/spprof-check-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
     if (!mkdtemp(t->directory)) {
-        sp_check_say(c, SP_CHECK_NO, "trial", "%s: %s; a directory for a trial run is needed: set TMPDIR", t->directory, strerror(errno));
+        sp_check_say(c, SP_CHECK_NO, "trial", "%s: %s; a directory for a trial run is needed: set TMPDIR",
+                     t->directory, strerror(errno));
         return false;
     }
     snprintf(t->out, sizeof t->out, "%s/out", t->directory);
@@ -68,13 +68,15 @@ static void clean_up(const struct trial *t)
 /* The user's options hold for the trial as well, but for where the profile goes. */
 static void in_child(const struct sp_check *c, const struct trial *t, const char *python)
 {
-    int in = open("/dev/null", O_RDONLY), out = open(t->out, O_WRONLY | O_CREAT, 0600), err = open(t->err, O_WRONLY | O_CREAT, 0600);
+    int in = open("/dev/null", O_RDONLY), out = open(t->out, O_WRONLY | O_CREAT, 0600),
+        err = open(t->err, O_WRONLY | O_CREAT, 0600);
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
     const char *others = getenv("LD_PRELOAD");
     char preload[2 * PATH_MAX];
-    snprintf(preload, sizeof preload, others && *others && !strstr(others, "libspprof") ? "%s:%s" : "%s", c->library, others);
+    snprintf(preload, sizeof preload, others && *others && !strstr(others, "libspprof") ? "%s:%s" : "%s",
+             c->library, others);
     setenv("LD_PRELOAD", preload, 1);
     setenv("SPPROF_OUT", t->profile, 1);
     setenv("CHECKED_LIBRARY", c->library, 1);
@@ -111,8 +113,8 @@ static bool is_static(const char *path)
     Elf64_Phdr one;
     bool is_elf = false, has_interpreter = false;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
-        head.e_ident[EI_CLASS] == ELFCLASS64) {
+    if (fd >= 0 && pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head &&
+        memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_ident[EI_CLASS] == ELFCLASS64) {
         is_elf = true;
         for (unsigned i = 0; i < head.e_phnum; i++)
             if (pread(fd, &one, sizeof one, (off_t)(head.e_phoff + i * sizeof one)) == (ssize_t)sizeof one)
@@ -127,7 +129,8 @@ static bool is_static(const char *path)
 static bool is_privileged(const char *path)
 {
     struct stat st;
-    return (stat(path, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID))) || getxattr(path, "security.capability", NULL, 0) > 0;
+    return (stat(path, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID))) ||
+           getxattr(path, "security.capability", NULL, 0) > 0;
 }
 
 static void explain_not_loaded(struct sp_check *c, const struct trial *t, const char *file)
@@ -136,12 +139,15 @@ static void explain_not_loaded(struct sp_check *c, const struct trial *t, const 
     if (is_static(file))
         sp_check_say(c, SP_CHECK_NO, "preload", "%s is statically linked: nothing can be loaded into it", file);
     else if (is_privileged(file))
-        sp_check_say(c, SP_CHECK_NO, "preload", "%s is setuid, setgid or has capabilities: the loader ignores LD_PRELOAD there", file);
+        sp_check_say(c, SP_CHECK_NO, "preload",
+                     "%s is setuid, setgid or has capabilities: the loader ignores LD_PRELOAD there", file);
     else if (sp_check_line_of(t->err, "ERROR: ld.so: ", why, sizeof why))
         sp_check_say(c, SP_CHECK_NO, "preload", "the loader refuses the library: %s", why);
     else
-        sp_check_say(c, SP_CHECK_NO, "preload", "%s ran without the library: something drops LD_PRELOAD from the environment (sudo, a "
-                     "wrapper), or a libc does not know it", file);
+        sp_check_say(c, SP_CHECK_NO, "preload",
+                     "%s ran without the library: something drops LD_PRELOAD from the environment (sudo, a "
+                     "wrapper), or a libc does not know it",
+                     file);
 }
 
 /* ---- what the profile says */
@@ -161,14 +167,18 @@ static void judge_profile(struct sp_check *c, const struct trial *t)
         opaque |= strcmp(name, "(python)") == 0;
     }
     if (seen)
-        sp_check_say(c, SP_CHECK_OK, "profile", "written; %s build, %.0f samples in %.0f ms of CPU, the program's function among them",
+        sp_check_say(c, SP_CHECK_OK, "profile",
+                     "written; %s build, %.0f samples in %.0f ms of CPU, the program's function among them",
                      sp_report_string(f.block, "build"), samples, used / 1e6);
     else if (opaque)
-        sp_check_say(c, SP_CHECK_BUT, "profile", "written, with CPU by thread only: this build's frames cannot be read and are (python)");
+        sp_check_say(c, SP_CHECK_BUT, "profile",
+                     "written, with CPU by thread only: this build's frames cannot be read and are (python)");
     else if (samples < 1)
-        sp_check_say(c, SP_CHECK_BUT, "profile", "written, without a sample in %.0f ms of CPU: timers are refused, or do not fire", used / 1e6);
+        sp_check_say(c, SP_CHECK_BUT, "profile",
+                     "written, without a sample in %.0f ms of CPU: timers are refused, or do not fire", used / 1e6);
     else
-        sp_check_say(c, SP_CHECK_BUT, "profile", "written; %.0f samples, the program's function is not among them", samples);
+        sp_check_say(c, SP_CHECK_BUT, "profile", "written; %.0f samples, the program's function is not among them",
+                     samples);
     sp_report_close(&f);
 }
 
@@ -189,7 +199,8 @@ static void pass_on_messages(struct sp_check *c, const struct trial *t)
 
 static void judge(struct sp_check *c, const struct trial *t, const char *python)
 {
-    char version[64] = "", implementation[64] = "", libc[128] = "", file[PATH_MAX] = "", loaded[8] = "", first[1024] = "";
+    char version[64] = "", implementation[64] = "", libc[128] = "", file[PATH_MAX] = "", loaded[8] = "",
+         first[1024] = "";
     sp_check_line_of(t->out, "version=", version, sizeof version);
     sp_check_line_of(t->out, "implementation=", implementation, sizeof implementation);
     sp_check_line_of(t->out, "libc=", libc, sizeof libc);
@@ -200,16 +211,19 @@ static void judge(struct sp_check *c, const struct trial *t, const char *python)
         if (t->status == -1)
             sp_check_say(c, SP_CHECK_NO, "interpreter", "%s did not end within %d s", python, SECONDS_AT_MOST);
         else if (WIFSIGNALED(t->status))
-            sp_check_say(c, SP_CHECK_NO, "interpreter", "%s was killed by signal %d (%s)", python, WTERMSIG(t->status), strsignal(WTERMSIG(t->status)));
+            sp_check_say(c, SP_CHECK_NO, "interpreter", "%s was killed by signal %d (%s)", python,
+                         WTERMSIG(t->status), strsignal(WTERMSIG(t->status)));
         else
-            sp_check_say(c, SP_CHECK_NO, "interpreter", "%s does not run a Python program; it said: %s", python, *first ? first : "nothing");
+            sp_check_say(c, SP_CHECK_NO, "interpreter", "%s does not run a Python program; it said: %s", python,
+                         *first ? first : "nothing");
         return;
     }
     if (!*file)
         snprintf(file, sizeof file, "%s", python);
     bool cpython = strcmp(implementation, "cpython") == 0;
-    sp_check_say(c, cpython ? SP_CHECK_OK : SP_CHECK_NO, "interpreter", "%s: %s %s, %s%s", file, cpython ? "CPython" : implementation, version,
-                 libc, cpython ? "" : "; only CPython is profiled, others are left alone");
+    sp_check_say(c, cpython ? SP_CHECK_OK : SP_CHECK_NO, "interpreter", "%s: %s %s, %s%s", file,
+                 cpython ? "CPython" : implementation, version, libc,
+                 cpython ? "" : "; only CPython is profiled, others are left alone");
     if (strcmp(loaded, "yes") != 0) {
         explain_not_loaded(c, t, file);
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * See check.h: what the system, its limits and the directories allow. A forked trial has shown already whether it works
- * at all; here stands what is less than it could be. */
+ * See check.h: what the system, its limits and the directories allow. A forked trial has shown already whether it
+ * works at all; here stands what is less than it could be. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +28,17 @@ static void check_kernel(struct sp_check *c)
     if (uname(&u) != 0)
         return;
     if (kernel_is_before(u.release, 5, 9))
-        sp_check_say(c, SP_CHECK_BUT, "kernel", "%s %s: before 5.9 a tick may interrupt a system call with EINTR", u.sysname, u.release);
+        sp_check_say(c, SP_CHECK_BUT, "kernel", "%s %s: before 5.9 a tick may interrupt a system call with EINTR",
+                     u.sysname, u.release);
     else
         sp_check_say(c, SP_CHECK_OK, "kernel", "%s %s, %s", u.sysname, u.release, u.machine);
     if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0 || tick.tv_sec || !tick.tv_nsec)
         return;
     double ms = (double)tick.tv_nsec / 1e6;
-    sp_check_say(c, SP_CHECK_NOTE, "tick", "%.3g ms (CONFIG_HZ=%.0f): at most %.0f samples in a second of CPU, whatever SPPROF_INTERVAL asks for",
-                 ms, 1000 / ms, 1000 / ms);
+    sp_check_say(
+        c, SP_CHECK_NOTE, "tick",
+        "%.3g ms (CONFIG_HZ=%.0f): at most %.0f samples in a second of CPU, whatever SPPROF_INTERVAL asks for", ms,
+        1000 / ms, 1000 / ms);
 }
 
 /* A limit that is set; false: none is. */
@@ -54,20 +57,29 @@ static void check_limits(struct sp_check *c)
     char queued[64];
     int before = c->n[SP_CHECK_BUT] + c->n[SP_CHECK_NO];
     if (limited(RLIMIT_SIGPENDING, &v)) {
-        double used = sp_check_line_of("/proc/self/status", "SigQ:", queued, sizeof queued) ? strtod(queued, NULL) : 0;
+        double used =
+            sp_check_line_of("/proc/self/status", "SigQ:", queued, sizeof queued) ? strtod(queued, NULL) : 0;
         if (v - used < 256)
-            sp_check_say(c, SP_CHECK_BUT, "limits", "this user may have %.0f timers and queued signals, %.0f are in use (ulimit -i): threads "
-                         "beyond are (not sampled)", v, used);
+            sp_check_say(c, SP_CHECK_BUT, "limits",
+                         "this user may have %.0f timers and queued signals, %.0f are in use (ulimit -i): threads "
+                         "beyond are (not sampled)",
+                         v, used);
     }
     if (limited(RLIMIT_AS, &v) && v < 16 * 100 * MB)
-        sp_check_say(c, v < 16 * MB ? SP_CHECK_NO : SP_CHECK_BUT, "limits", "address space is limited to %.0f MB (ulimit -v): the profile gets at "
-                     "most a sixteenth, %.0f MB", v / MB, v / MB / 16);
+        sp_check_say(c, v < 16 * MB ? SP_CHECK_NO : SP_CHECK_BUT, "limits",
+                     "address space is limited to %.0f MB (ulimit -v): the profile gets at "
+                     "most a sixteenth, %.0f MB",
+                     v / MB, v / MB / 16);
     if (limited(RLIMIT_DATA, &v) && v < 16 * 100 * MB)
-        sp_check_say(c, v < 16 * MB ? SP_CHECK_NO : SP_CHECK_BUT, "limits", "data is limited to %.0f MB (ulimit -d): the profile gets at most a "
-                     "sixteenth, %.0f MB", v / MB, v / MB / 16);
+        sp_check_say(c, v < 16 * MB ? SP_CHECK_NO : SP_CHECK_BUT, "limits",
+                     "data is limited to %.0f MB (ulimit -d): the profile gets at most a "
+                     "sixteenth, %.0f MB",
+                     v / MB, v / MB / 16);
     if (limited(RLIMIT_FSIZE, &v) && v < 20e6)
-        sp_check_say(c, v < 65536 ? SP_CHECK_NO : SP_CHECK_BUT, "limits", "files are limited to %.0f KB (ulimit -f): profiles are made to fit, "
-                     "a spool of SPPROF_MEMORY does not", v / 1024);
+        sp_check_say(c, v < 65536 ? SP_CHECK_NO : SP_CHECK_BUT, "limits",
+                     "files are limited to %.0f KB (ulimit -f): profiles are made to fit, "
+                     "a spool of SPPROF_MEMORY does not",
+                     v / 1024);
     if (before == c->n[SP_CHECK_BUT] + c->n[SP_CHECK_NO])
         sp_check_say(c, SP_CHECK_OK, "limits", "none of timers, memory and file size is in the way");
 }
@@ -79,7 +91,8 @@ static void check_container(struct sp_check *c)
     if (sp_check_line_of("/proc/self/status", "Seccomp:", mode, sizeof mode) && *mode != '0')
         sp_check_say(c, SP_CHECK_NOTE, "seccomp", "a filter is in force; the trial ran under it");
     if (stat("/proc/self/ns/pid", &st) == 0 && st.st_ino != FIRST_PID_NAMESPACE)
-        sp_check_say(c, SP_CHECK_NOTE, "container", "pids have a namespace here: a program that is process 1 in it, and to which SIGTERM does "
+        sp_check_say(c, SP_CHECK_NOTE, "container",
+                     "pids have a namespace here: a program that is process 1 in it, and to which SIGTERM does "
                      "nothing for want of a handler, writes a snapshot at SIGTERM");
 }
 
@@ -120,7 +133,8 @@ static void check_out(struct sp_check *c)
     char directory[PATH_MAX], shown[PATH_MAX];
     struct stat st;
     if (!directory_of_out(out, directory, sizeof directory)) {
-        sp_check_say(c, SP_CHECK_NOTE, "files", "SPPROF_OUT=%s: its directory has fields and was not looked at", out);
+        sp_check_say(c, SP_CHECK_NOTE, "files", "SPPROF_OUT=%s: its directory has fields and was not looked at",
+                     out);
         return;
     }
     if (strcmp(directory, ".") != 0 || !getcwd(shown, sizeof shown))
@@ -130,8 +144,10 @@ static void check_out(struct sp_check *c)
         sp_check_say(c, SP_CHECK_OK, "files", "%s goes to %s, which can be written to%s", name, shown,
                      st.st_mode & S_ISVTX ? "; being sticky, it makes files the owner's alone" : "");
     else if (access("/tmp", W_OK) == 0 || (tmp && access(tmp, W_OK) == 0))
-        sp_check_say(c, SP_CHECK_BUT, "files", "%s cannot be written to (%s): profiles go to %s, with default names", shown,
-                     is_directory(directory, &st) ? "permission denied" : "no such directory", tmp && access(tmp, W_OK) == 0 ? tmp : "/tmp");
+        sp_check_say(c, SP_CHECK_BUT, "files",
+                     "%s cannot be written to (%s): profiles go to %s, with default names", shown,
+                     is_directory(directory, &st) ? "permission denied" : "no such directory",
+                     tmp && access(tmp, W_OK) == 0 ? tmp : "/tmp");
     else
         sp_check_say(c, SP_CHECK_NO, "files", "neither %s nor /tmp can be written to", shown);
 }
@@ -141,19 +157,25 @@ static void check_spool(struct sp_check *c)
     const char *spool = getenv("SPPROF_SPOOL");
     struct stat st;
     if (!spool || !*spool)
-        sp_check_say(c, SP_CHECK_NOTE, "lost", "without SPPROF_SPOOL: everything at SIGKILL, by the OOM killer, at a raw exit_group() such as the "
-                     "end of a Go program");
+        sp_check_say(
+            c, SP_CHECK_NOTE, "lost",
+            "without SPPROF_SPOOL: everything at SIGKILL, by the OOM killer, at a raw exit_group() such as the "
+            "end of a Go program");
     else if (is_directory(spool, &st) && access(spool, W_OK | X_OK) == 0)
-        sp_check_say(c, SP_CHECK_OK, "spool", "%s can be written to: what a kill or a raw exit_group() leaves is there, for spprof recover", spool);
+        sp_check_say(c, SP_CHECK_OK, "spool",
+                     "%s can be written to: what a kill or a raw exit_group() leaves is there, for spprof recover",
+                     spool);
     else
-        sp_check_say(c, SP_CHECK_BUT, "spool", "SPPROF_SPOOL=%s cannot be written to: a kill loses everything", spool);
+        sp_check_say(c, SP_CHECK_BUT, "spool", "SPPROF_SPOOL=%s cannot be written to: a kill loses everything",
+                     spool);
 }
 
 void sp_check_files(struct sp_check *c)
 {
     const char *on = getenv("SPPROF");
     if (on && (strcmp(on, "off") == 0 || strcmp(on, "0") == 0))
-        sp_check_say(c, SP_CHECK_BUT, "options", "SPPROF=%s is set here: programs that inherit it run unprofiled", on);
+        sp_check_say(c, SP_CHECK_BUT, "options", "SPPROF=%s is set here: programs that inherit it run unprofiled",
+                     on);
     check_out(c);
     check_spool(c);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The command spprof. It runs beside the library, never inside a host: stdio and allocation are fine here. The table of
- * its subcommands feeds the dispatch, `spprof help` and the manual page. */
+ * The command spprof. It runs beside the library, never inside a host: stdio and allocation are fine here. The
+ * table of its subcommands feeds the dispatch, `spprof help` and the manual page. */
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,35 +29,68 @@ static int help(int argc, char **argv);
 static int version(int argc, char **argv);
 
 static const struct subcommand subcommands[] = {
-    {"report", sp_cli_report, "[OPTION...] FILE...", "prints the hottest functions of a profile, or of several together", NULL,
-     {{"--by WHAT", "what a row is: function, line, file, thread or process (function)", NULL},
-      {"--sort ORDER", "by self, total or name (self)", NULL},
-      {"-n ROWS", "rows to print (20; 0: all)", NULL},
-      {"--thread RE", "only threads whose name matches this extended regular expression", NULL}},
-     "0; 1 if a file could not be read"},
-    {"check", sp_cli_check, "[OPTION...] [PYTHON | PID]", "tells whether and how profiling works here",
-     "Starts PYTHON (default: python3) under the library with a small program and looks at what came of it, and at what this\n"
-     "system allows; nothing is left behind. Of a running process it tells whether the library is loaded, and with which options.",
-     {{"--library FILE", "the library (default: beside this command, where it was built or installed)", NULL},
-      {"-q", "nothing but the exit status", NULL}},
-     "0 if it works; 1 if it works, but something is missing that the lines marked \"but\" name; 3 if it does not"},
-    {"recover", sp_cli_recover, "[OPTION...] FILE...", "writes the profile of a killed process from its spool file",
-     "SPPROF_SPOOL=DIRECTORY leaves such a file if the process is killed.",
-     {{"-o OUT", "the profile's name; - is standard output; one FILE only (FILE with .speedscope.json in place of .spool)", NULL},
-      {"--remove", "removes each spool file that was written out, never one that a process still has", NULL},
-      {"--force", "also where nothing tells: on overlayfs and network file systems, if the process was of another container or machine",
-       NULL}},
-     "0; 1 if a profile could not be written"},
-    {"snapshot", sp_cli_snapshot, "[OPTION...] PID | FILE", "writes the profile of a running process, which notices nothing",
-     "From its spool file, or else from its memory, if the system lets this user read that.",
-     {{"-o OUT", "the profile's name; - is standard output (spprof-PID.speedscope.json here, or FILE with that in place of .spool)", NULL}},
-     "0; 1 if the profile could not be written"},
-    {"help", help, "[COMMAND]", "prints this text, or what a command does", NULL, {{"--man", "the manual page", NULL}}, "0"},
-    {"version", version, "", "prints the version", NULL, {{NULL, NULL, NULL}}, "0"},
+    {
+        .name = "report",
+        .run = sp_cli_report,
+        .arguments = "[OPTION...] FILE...",
+        .does = "prints the hottest functions of a profile, or of several together",
+        .options = {{"--by WHAT", "what a row is: function, line, file, thread or process (function)", NULL},
+                    {"--sort ORDER", "by self, total or name (self)", NULL},
+                    {"-n ROWS", "rows to print (20; 0: all)", NULL},
+                    {"--thread RE", "only threads whose name matches this extended regular expression", NULL}},
+        .status = "0; 1 if a file could not be read",
+    },
+    {
+        .name = "check",
+        .run = sp_cli_check,
+        .arguments = "[OPTION...] [PYTHON | PID]",
+        .does = "tells whether and how profiling works here",
+        .text =
+            "Starts PYTHON (default: python3) under the library with a small program and looks at what came of "
+            "it,\n"
+            "and at what this system allows; nothing is left behind. Of a running process it tells whether the\n"
+            "library is loaded, and with which options.",
+        .options = {{"--library FILE", "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
+                    {"-q", "nothing but the exit status", NULL}},
+        .status = "0 if it works; 1 if it works, but something is missing that the lines marked \"but\" name; 3 if "
+                  "it does not",
+    },
+    {
+        .name = "recover",
+        .run = sp_cli_recover,
+        .arguments = "[OPTION...] FILE...",
+        .does = "writes the profile of a killed process from its spool file",
+        .text = "SPPROF_SPOOL=DIRECTORY leaves such a file if the process is killed.",
+        .options = {{"-o OUT", "the profile's name; - is standard output; one FILE only",
+                     "(FILE with .speedscope.json)"},
+                    {"--remove", "removes what was written out, but never a file that a process still has", NULL},
+                    {"--force",
+                     "also where nothing tells whether a process has it: on overlayfs and network file systems",
+                     "(if the process was of another container or machine)"}},
+        .status = "0; 1 if a profile could not be written",
+    },
+    {
+        .name = "snapshot",
+        .run = sp_cli_snapshot,
+        .arguments = "[OPTION...] PID | FILE",
+        .does = "writes the profile of a running process, which notices nothing",
+        .text = "From its spool file, or else from its memory, if the system lets this user read that.",
+        .options = {{"-o OUT", "the profile's name; - is standard output", "(spprof-PID.speedscope.json here)"}},
+        .status = "0; 1 if the profile could not be written",
+    },
+    {
+        .name = "help",
+        .run = help,
+        .arguments = "[COMMAND]",
+        .does = "prints this text, or what a command does",
+        .options = {{"--man", "the manual page", NULL}},
+        .status = "0",
+    },
+    {.name = "version", .run = version, .arguments = "", .does = "prints the version", .status = "0"},
 };
 
 static const struct pair options[] = {
-#define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning) \
+#define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning)                    \
     {name, meaning, "(" values "; default: " fallback_text ")"},
 #include "inject/options.def"
 #undef SP_OPTION
@@ -76,10 +109,11 @@ void sp_cli_usage(FILE *out, const char *name)
     const struct subcommand *c = find(name);
     if (!c)
         return;
-    fprintf(out, "usage: spprof %s %s\n\n%s %s.\n%s%s", c->name, c->arguments, c->name, c->does, c->text ? c->text : "",
-            c->text ? "\n" : "");
+    fprintf(out, "usage: spprof %s %s\n\n%s %s.\n%s%s", c->name, c->arguments, c->name, c->does,
+            c->text ? c->text : "", c->text ? "\n" : "");
     for (const struct pair *o = c->options; o->name; o++)
-        fprintf(out, "%s  %-14s %s\n", o == c->options ? "\n" : "", o->name, o->meaning);
+        fprintf(out, "%s  %-14s %s%s%s\n", o == c->options ? "\n" : "", o->name, o->meaning,
+                o->more ? "\n                 " : "", o->more ? o->more : "");
     fprintf(out, "\nExit status: %s; 2 for a wrong usage.\n", c->status);
 }
 
@@ -88,8 +122,8 @@ static void overview(FILE *out)
     fprintf(out, "spprof " SPPROF_VERSION " - profiles any Python program by being preloaded\n\n"
                  "    LD_PRELOAD=/path/to/libspprof.so SPPROF_OUT=profile.json python app.py\n\n");
     for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++)
-        fprintf(out, "%s spprof %-8s %-26s %s\n", i ? "      " : "usage:", subcommands[i].name, subcommands[i].arguments,
-                subcommands[i].does);
+        fprintf(out, "%s spprof %-8s %-26s %s\n", i ? "      " : "usage:", subcommands[i].name,
+                subcommands[i].arguments, subcommands[i].does);
     fprintf(out, "\nThe library reads these variables of the environment:\n\n");
     for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
         fprintf(out, "  %-16s %s\n%19s%s\n", options[i].name, options[i].meaning, "", options[i].more);
@@ -131,10 +165,12 @@ static void manual(FILE *out)
         roff(out, subcommands[i].arguments, true);
         fprintf(out, *subcommands[i].arguments ? "\n" : "");
     }
-    fprintf(out, ".SH DESCRIPTION\n"
-                 "The library samples every thread of every CPython process below by its CPU time and writes a Speedscope "
-                 "profile when the process ends; with SPPROF_SPOOL the profile lives in a file while the process runs.\n"
-                 ".SH COMMANDS\n");
+    fprintf(
+        out,
+        ".SH DESCRIPTION\n"
+        "The library samples every thread of every CPython process below by its CPU time and writes a Speedscope "
+        "profile when the process ends; with SPPROF_SPOOL the profile lives in a file while the process runs.\n"
+        ".SH COMMANDS\n");
     for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++) {
         const struct subcommand *c = &subcommands[i];
         paragraph(out, &(struct pair){c->name, c->does, NULL});
@@ -191,7 +227,9 @@ static int version(int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
-    name = strcmp(name, "--version") == 0 ? "version" : strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help" : name;
+    name = strcmp(name, "--version") == 0                           ? "version"
+           : strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help"
+                                                                    : name;
     const struct subcommand *c = find(name);
     opterr = 0; /* getopt() would print the option as it is */
     if (c)

@@ -64,8 +64,11 @@ static int take_option(struct request *q, int c)
 /* -1: all is well, optind is at the files; else the exit status. */
 static int parse(struct request *q, int argc, char **argv)
 {
-    static const struct option longs[] = {{"sort", 1, NULL, 's'}, {"by", 1, NULL, 'b'}, {"thread", 1, NULL, 't'},
-                                          {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"sort", 1, NULL, 's'},
+                                          {"by", 1, NULL, 'b'},
+                                          {"thread", 1, NULL, 't'},
+                                          {"help", 0, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "n:h", longs, NULL)) != -1;) {
         if (c == 'h') {
@@ -129,7 +132,7 @@ int sp_cli_report(int argc, char **argv)
         return rc;
     if (q.has_thread && rows.n == 0)
         return sp_report_fail(argv[optind], argc - optind > 1 ? "and the others have no thread whose name matches"
-                                                             : "has no thread whose name matches");
+                                                              : "has no thread whose name matches");
     signal(SIGPIPE, SIG_DFL); /* `| head` ends us quietly */
     sp_report_print_head(&head);
     sp_report_print_rows(&rows, q.sort, q.limit);

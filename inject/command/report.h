@@ -34,9 +34,9 @@ void *sp_report_alloc(void *p, size_t n);
 enum sp_report_by { SP_REPORT_FUNCTION, SP_REPORT_LINE, SP_REPORT_FILE, SP_REPORT_THREAD, SP_REPORT_PROCESS };
 
 struct sp_report_row {
-    char *name; /* owned */
+    char *name;         /* owned */
     double self, total; /* ns */
-    uint64_t seen; /* number of the last stack that it was counted in */
+    uint64_t seen;      /* number of the last stack that it was counted in */
 };
 
 struct sp_report_rows {

@@ -77,8 +77,10 @@ static int check_profile(const struct sp_report_file *f, const cJSON *profile)
     bool arrays = cJSON_IsArray(samples) && cJSON_IsArray(weights);
     if (!arrays || cJSON_GetArraySize(samples) != cJSON_GetArraySize(weights))
         return sp_report_fail(f->path, "is damaged: samples and weights do not match");
-    cJSON_ArrayForEach(stack, samples) {
-        cJSON_ArrayForEach(i, stack) {
+    cJSON_ArrayForEach(stack, samples)
+    {
+        cJSON_ArrayForEach(i, stack)
+        {
             if (!cJSON_IsNumber(i) || i->valuedouble < 0 || i->valuedouble >= f->n_frames)
                 return sp_report_fail(f->path, "is damaged: a stack names a frame that is not there");
         }
@@ -88,7 +90,8 @@ static int check_profile(const struct sp_report_file *f, const cJSON *profile)
 
 static int check(struct sp_report_file *f)
 {
-    const cJSON *frames = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(f->root, "shared"), "frames");
+    const cJSON *frames =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(f->root, "shared"), "frames");
     f->profiles = cJSON_GetObjectItemCaseSensitive(f->root, "profiles");
     f->block = cJSON_GetObjectItemCaseSensitive(f->root, "spprof");
     if (!cJSON_IsArray(f->profiles) || !cJSON_IsArray(frames) || cJSON_GetArraySize(f->profiles) == 0)
@@ -100,7 +103,8 @@ static int check(struct sp_report_file *f)
     const cJSON *frame, *p;
     int i = 0;
     cJSON_ArrayForEach(frame, frames) f->frame[i++] = frame;
-    cJSON_ArrayForEach(p, f->profiles) {
+    cJSON_ArrayForEach(p, f->profiles)
+    {
         if (check_profile(f, p))
             return 1;
     }

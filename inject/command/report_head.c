@@ -70,11 +70,13 @@ static void add_losses(struct sp_report_amounts *a, const cJSON *losses)
 {
     const cJSON *item, *deeper;
     char name[256], reason[512];
-    cJSON_ArrayForEach(item, losses) {
+    cJSON_ArrayForEach(item, losses)
+    {
         frame_of_key(item->string ? item->string : "", name, sizeof name);
         if (cJSON_IsNumber(item))
             add_amount(a, name, item->valuedouble);
-        cJSON_ArrayForEach(deeper, item) {
+        cJSON_ArrayForEach(deeper, item)
+        {
             snprintf(reason, sizeof reason, "%s %s", name, deeper->string ? deeper->string : "");
             for (char *s = reason + strlen(name); *s; s++)
                 *s = *s == '_' ? ' ' : *s;
@@ -88,9 +90,11 @@ static void add_elsewhere(struct sp_report_amounts *a, const cJSON *cpu)
 {
     const cJSON *item;
     char name[256];
-    cJSON_ArrayForEach(item, cpu) {
+    cJSON_ArrayForEach(item, cpu)
+    {
         const char *key = item->string ? item->string : "";
-        bool part = strcmp(key, "used") && strcmp(key, "python") && strcmp(key, "before_start") && strcmp(key, "writer");
+        bool part =
+            strcmp(key, "used") && strcmp(key, "python") && strcmp(key, "before_start") && strcmp(key, "writer");
         frame_of_key(key, name, sizeof name);
         if (part && cJSON_IsNumber(item))
             add_amount(a, name, item->valuedouble);
@@ -104,7 +108,8 @@ static char *command_of(const cJSON *block)
     size_t n = 0, cap = 1;
     char *text = sp_report_alloc(NULL, cap);
     text[0] = '\0';
-    cJSON_ArrayForEach(word, cJSON_GetObjectItemCaseSensitive(block, "argv")) {
+    cJSON_ArrayForEach(word, cJSON_GetObjectItemCaseSensitive(block, "argv"))
+    {
         const char *s = cJSON_GetStringValue(word) ? cJSON_GetStringValue(word) : "";
         const char *quote = *s == '\0' || strchr(s, ' ') ? "'" : "";
         cap += strlen(s) + 4;
@@ -119,7 +124,8 @@ static void add_command(struct sp_report_head *h, const cJSON *block)
     char python[256], *text = command_of(block);
     snprintf(python, sizeof python, "%s %s", sp_report_string(block, "python"), sp_report_string(block, "build"));
     int i = 0;
-    while (i < h->n_commands && (strcmp(h->command[i].text, text) != 0 || strcmp(h->command[i].python, python) != 0))
+    while (i < h->n_commands &&
+           (strcmp(h->command[i].text, text) != 0 || strcmp(h->command[i].python, python) != 0))
         i++;
     if (i == SP_REPORT_COMMANDS) {
         h->n_other_commands++;
@@ -158,13 +164,15 @@ static void add_times(struct sp_report_head *h, const cJSON *block)
     }
     double interval = sp_report_number(block, "interval_ns"), samples = sp_report_number(block, "samples");
     double sampled = samples * sp_report_number(block, "effective_interval_ns");
-    h->shortest_interval_ns = h->n_files == 0 || interval < h->shortest_interval_ns ? interval : h->shortest_interval_ns;
+    h->shortest_interval_ns =
+        h->n_files == 0 || interval < h->shortest_interval_ns ? interval : h->shortest_interval_ns;
     h->longest_interval_ns = interval > h->longest_interval_ns ? interval : h->longest_interval_ns;
     h->samples += samples;
     h->sampled_ns += sampled;
     h->prompt_ns += sampled * sp_report_number(block, "prompt");
     const cJSON *thread;
-    cJSON_ArrayForEach(thread, cJSON_GetObjectItemCaseSensitive(block, "threads")) {
+    cJSON_ArrayForEach(thread, cJSON_GetObjectItemCaseSensitive(block, "threads"))
+    {
         double cpu = sp_report_number(thread, "cpu"), others = sp_report_number(thread, "others");
         if (cpu < interval * (others > 1 ? others : 1))
             h->short_ns += cpu;
@@ -186,7 +194,8 @@ void sp_report_add_head(struct sp_report_head *h, const struct sp_report_file *f
     h->folded_ns += sp_report_number(bounded, "folded_ns");
     h->no_order |= sp_report_number(bounded, "time_order_until_ns") > 0;
     const char *engine = sp_report_string(block, "engine");
-    snprintf(h->engine, sizeof h->engine, "%s", h->n_files == 0 || strcmp(h->engine, engine) == 0 ? engine : "several");
+    snprintf(h->engine, sizeof h->engine, "%s",
+             h->n_files == 0 || strcmp(h->engine, engine) == 0 ? engine : "several");
     h->n_files++;
 }
 
@@ -245,11 +254,13 @@ static void print_hints(const struct sp_report_head *h)
             ended = h->elsewhere.sum[i];
     double share = h->used > 0 ? (h->short_ns > ended ? h->short_ns : ended) / h->used : 0;
     if (share > 0.1)
-        printf("Hint:      %.0f%% of the CPU fell on threads or processes about as short as the time between two samples (%.3g ms):\n"
+        printf("Hint:      %.0f%% of the CPU fell on threads or processes about as short as the time between two "
+               "samples (%.3g ms):\n"
                "           what they did is known by chance only; a shorter SPPROF_INTERVAL shows more of it\n",
                100 * share, h->longest_interval_ns / 1e6);
     if (prompt < 0.9 && h->samples >= 10)
-        printf("Hint:      %.0f%% of the CPU was seen late, in samples that stand for more than two periods (a busy machine, or long\n"
+        printf("Hint:      %.0f%% of the CPU was seen late, in samples that stand for more than two periods (a "
+               "busy machine, or long\n"
                "           system calls): totals are exact, small differences are not to be trusted\n",
                100 * (1 - prompt));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * See report.h: the table of functions, lines, files, threads or processes. Rows of several files that are called the
- * same are one row. */
+ * See report.h: the table of functions, lines, files, threads or processes. Rows of several files that are called
+ * the same are one row. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,7 +92,7 @@ struct adding {
     struct sp_report_rows *rows;
     const struct sp_report_file *f;
     int *row_of_frame; /* -1: not looked up yet */
-    double *left; /* by lines: CPU of the file that no row has yet */
+    double *left;      /* by lines: CPU of the file that no row has yet */
 };
 
 static int row_of(struct adding *a, int frame)
@@ -112,7 +112,8 @@ static void add_stack(struct adding *a, const cJSON *stack, double weight)
     int last = -1;
     r->n_stacks++;
     r->sum += weight;
-    cJSON_ArrayForEach(i, stack) {
+    cJSON_ArrayForEach(i, stack)
+    {
         last = row_of(a, i->valueint);
         if (r->row[last].seen != r->n_stacks) { /* recursion counts once */
             r->row[last].seen = r->n_stacks;
@@ -140,11 +141,13 @@ static void each_stack(struct adding *a, void (*each)(struct adding *a, const cJ
 {
     int index = 0;
     const cJSON *p, *stack;
-    cJSON_ArrayForEach(p, a->f->profiles) {
+    cJSON_ArrayForEach(p, a->f->profiles)
+    {
         if (!wanted(a->rows, a->f, p, index++))
             continue;
         const cJSON *w = cJSON_GetObjectItemCaseSensitive(p, "weights")->child;
-        cJSON_ArrayForEach(stack, cJSON_GetObjectItemCaseSensitive(p, "samples")) {
+        cJSON_ArrayForEach(stack, cJSON_GetObjectItemCaseSensitive(p, "samples"))
+        {
             each(a, stack, w->valuedouble);
             w = w->next;
         }
@@ -157,7 +160,8 @@ static void by_names(struct adding *a)
     const cJSON *p, *w;
     char process[8192];
     describe_process(a->f, process, sizeof process);
-    cJSON_ArrayForEach(p, a->f->profiles) {
+    cJSON_ArrayForEach(p, a->f->profiles)
+    {
         if (!wanted(a->rows, a->f, p, index++))
             continue;
         double sum = 0;
@@ -171,12 +175,14 @@ static void by_names(struct adding *a)
 static int add_lines(struct adding *a, double *sum)
 {
     const cJSON *entry, *line;
-    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(a->f->block, "lines")) {
+    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(a->f->block, "lines"))
+    {
         const cJSON *frame = cJSON_GetArrayItem(entry, 0);
         if (!cJSON_IsNumber(frame) || frame->valuedouble < 0 || frame->valuedouble >= a->f->n_frames)
             return sp_report_fail(a->f->path, "is damaged: the line table names a frame that is not there");
         a->row_of_frame[frame->valueint] = 0; /* has lines */
-        cJSON_ArrayForEach(line, cJSON_GetArrayItem(entry, 1)) {
+        cJSON_ArrayForEach(line, cJSON_GetArrayItem(entry, 1))
+        {
             const cJSON *number = cJSON_GetArrayItem(line, 0), *self = cJSON_GetArrayItem(line, 1);
             const cJSON *total = cJSON_GetArrayItem(line, 2);
             if (!cJSON_IsNumber(number) || !cJSON_IsNumber(self) || !cJSON_IsNumber(total))
@@ -190,14 +196,15 @@ static int add_lines(struct adding *a, double *sum)
     return 0;
 }
 
-/* What stacks give to frames without lines. Line tables know nothing of frames that were folded into their callers to
- * keep the file small, so that a caller may have here what stands in a line already: never more than is left. */
+/* What stacks give to frames without lines. Line tables know nothing of frames that were folded into their callers
+ * to keep the file small, so that a caller may have here what stands in a line already: never more than is left. */
 static void add_frames_without_lines(struct adding *a, const cJSON *stack, double weight)
 {
     const cJSON *i, *leaf = NULL;
     char text[8192];
     a->rows->n_stacks++;
-    cJSON_ArrayForEach(i, stack) {
+    cJSON_ArrayForEach(i, stack)
+    {
         leaf = i;
         if (a->row_of_frame[i->valueint] >= 0)
             continue;
@@ -218,7 +225,8 @@ static void add_frames_without_lines(struct adding *a, const cJSON *stack, doubl
 
 static int by_lines(struct adding *a)
 {
-    double used = sp_report_number(cJSON_GetObjectItemCaseSensitive(a->f->block, "cpu"), "used"), in_lines = 0, left;
+    double used = sp_report_number(cJSON_GetObjectItemCaseSensitive(a->f->block, "cpu"), "used"), in_lines = 0,
+           left;
     int rc = add_lines(a, &in_lines);
     if (rc)
         return rc;
@@ -276,7 +284,8 @@ static void print_share(double part, double whole)
 
 void sp_report_print_rows(struct sp_report_rows *r, const char *sort, long limit)
 {
-    static const char *const whats[] = {"Function (file:line)", "Function (file:line)", "File", "Thread", "Process"};
+    static const char *const whats[] = {"Function (file:line)", "Function (file:line)", "File", "Thread",
+                                        "Process"};
     bool colours = sp_cli_colours();
     const char *bold = colours ? "\033[1m" : "", *plain = colours ? "\033[0m" : "";
     sort_key = sort;
