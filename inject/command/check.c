@@ -97,7 +97,9 @@ static int verdict(const struct sp_check *c, bool process)
     if (c->quiet)
         return rc;
     if (process)
-        puts(rc == 3 ? "\nIt is not being profiled." : "\nIt is being profiled.");
+        puts(c->is_hidden ? "\nWhether it is being profiled cannot be told."
+             : rc == 3    ? "\nIt is not being profiled."
+                          : "\nIt is being profiled.");
     else
         puts(rc == 3   ? "\nProfiling does not work here: see \"no\"."
              : rc == 1 ? "\nProfiling works here, but not all of it: see \"but\"."

@@ -18,6 +18,7 @@ enum sp_check_level {
 
 struct sp_check {
     bool quiet;
+    bool is_hidden; /* the process may not be looked into */
     int n[SP_CHECK_LEVELS];
     char library[PATH_MAX];
 };

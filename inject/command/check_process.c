@@ -60,7 +60,8 @@ static bool look_at_maps(struct sp_check *c, pid_t pid, struct found *f)
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     FILE *maps = pid ? fopen(path, "r") : NULL;
     if (!maps) {
-        bool exists = pid && access(path, F_OK) == 0;
+        bool exists = pid && errno != ENOENT;
+        c->is_hidden = exists;
         sp_check_say(c, SP_CHECK_NO, "process",
                      exists ? "%d: this user may not look into it (%s)" : "%d: there is no such process (%s)",
                      (int)pid, strerror(pid ? errno : ESRCH));

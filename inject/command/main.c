@@ -53,7 +53,7 @@ static const struct subcommand subcommands[] = {
         .options = {{"--library FILE", "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
                     {"-q", "nothing but the exit status", NULL}},
         .status = "0 if it works; 1 if it works, but something is missing that the lines marked \"but\" name; 3 if "
-                  "it does not",
+                  "it does not, or cannot be told",
     },
     {
         .name = "recover",

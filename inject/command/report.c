@@ -75,8 +75,10 @@ static int parse(struct request *q, int argc, char **argv)
             sp_cli_usage(stdout, argv[0]);
             return 0;
         }
-        if (c == '?')
+        if (c == '?') {
+            sp_report_fail(argv[optind - 1], "is not understood");
             sp_cli_usage(stderr, argv[0]);
+        }
         int rc = take_option(q, c);
         if (rc)
             return rc;
