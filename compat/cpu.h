@@ -9,6 +9,13 @@
 
 #include "compat/base.h"
 
+/* What an interrupted context says of a system call, if it was interrupted at the end of one. */
+struct sp_cpu_call {
+    uintptr_t instruction;
+    long nr;      /* negative: this processor does not keep it */
+    long args[5]; /* the first: -1 where the result has taken its place */
+};
+
 #if defined(__x86_64__)
 
 SP_INLINE long sp_syscall6(long nr, long a, long b, long c, long d, long e, long f)
@@ -34,6 +41,18 @@ SP_INLINE uintptr_t sp_cpu_thread_pointer(void)
 SP_INLINE uintptr_t sp_cpu_context_sp(const void *uc)
 {
     return (uintptr_t)((const ucontext_t *)uc)->uc_mcontext.gregs[REG_RSP];
+}
+
+SP_INLINE struct sp_cpu_call sp_cpu_context_call(const void *uc)
+{
+    const greg_t *r = ((const ucontext_t *)uc)->uc_mcontext.gregs;
+    return (struct sp_cpu_call){(uintptr_t)r[REG_RIP] - 2, -1, {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[REG_R10], r[REG_R8]}};
+}
+
+SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)
+{
+    const uint8_t *code = (const uint8_t *)instruction;
+    return code[0] == 0x0f && code[1] == 0x05;
 }
 
 /* What became of the fault that a signal with a code of the kernel's speaks of. SP_CPU_REPEATS: the interrupted code raises
@@ -105,6 +124,18 @@ SP_INLINE uintptr_t sp_cpu_thread_pointer(void)
 SP_INLINE uintptr_t sp_cpu_context_sp(const void *uc)
 {
     return (uintptr_t)((const ucontext_t *)uc)->uc_mcontext.sp;
+}
+
+SP_INLINE struct sp_cpu_call sp_cpu_context_call(const void *uc)
+{
+    const mcontext_t *m = &((const ucontext_t *)uc)->uc_mcontext;
+    const unsigned long long *x = m->regs;
+    return (struct sp_cpu_call){(uintptr_t)m->pc - 4, (long)x[8], {-1, (long)x[1], (long)x[2], (long)x[3], (long)x[4]}};
+}
+
+SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)
+{
+    return *(const uint32_t *)instruction == 0xd4000001u; /* svc #0 */
 }
 
 enum sp_cpu_fault { SP_CPU_REPEATS, SP_CPU_OVER, SP_CPU_SENT };

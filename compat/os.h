@@ -55,6 +55,13 @@ bool sp_os_probe_init(void);
 SP_SIGSAFE uint64_t sp_os_mask_block(uint64_t add);     /* returns the mask before */
 SP_SIGSAFE uint64_t sp_os_mask_unblock(uint64_t sub);   /* returns the mask before */
 SP_SIGSAFE void sp_os_mask_set(uint64_t mask);
+/* [handler] Whether a signal was delivered because the system call that it interrupted changed the thread's mask: by its
+ * handler's context. The calls above do not count. */
+SP_SIGSAFE bool sp_os_ends_mask_call(const void *context);
+SP_SIGSAFE bool sp_os_is_pending(int sig); /* blocked, and waiting for the calling thread or the process */
+/* Whether a thread of this process has it blocked; false too if /proc does not tell. 30 us. */
+SP_SIGSAFE bool sp_os_thread_blocks(int tid, int sig);
+bool sp_os_waits_in_thread(int tid, int sig); /* sent to that thread, and pending there; as above */
 /* [handler] Takes one pending signal of `mask` without waiting: its number, or 0. */
 SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
 SP_SIGSAFE int sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread; 0 or negative errno */

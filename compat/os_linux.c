@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "compat/buf.h"
 #include "compat/os_linux_call.h"
 
 #define KERNEL_SIGSET_BYTES 8
@@ -234,8 +235,27 @@ bool sp_os_probe_init(void)
 SP_SIGSAFE static uint64_t mask_change(int how, uint64_t set)
 {
     uint64_t old = 0;
-    sp_syscall6(SYS_rt_sigprocmask, how, (long)&set, (long)&old, KERNEL_SIGSET_BYTES, 0, 0);
+    sp_syscall6(SYS_rt_sigprocmask, how, (long)&set, (long)&old, KERNEL_SIGSET_BYTES, ~(long)&set, 0);
     return old;
+}
+
+/* A system call of four arguments leaves a fifth register as it was: in our own calls that is a mark. */
+bool sp_os_ends_mask_call(const void *context)
+{
+    struct sp_cpu_call c = sp_cpu_context_call(context);
+    bool may_be = c.nr < 0 ? c.args[0] == SIG_UNBLOCK || c.args[0] == SIG_SETMASK : c.nr == SYS_rt_sigprocmask;
+    if (!may_be || c.args[3] != KERNEL_SIGSET_BYTES || c.args[4] == ~c.args[1] || !sp_os_readable(c.instruction) ||
+        !sp_cpu_is_syscall(c.instruction))
+        return false;
+    const uint64_t *before = (const uint64_t *)(uintptr_t)c.args[2]; /* what the call said of the mask, if it was asked */
+    return !before || !sp_os_readable((uintptr_t)before) || *before & SP_OS_MASK(SIGPROF);
+}
+
+bool sp_os_is_pending(int sig)
+{
+    uint64_t set = 0;
+    sp_syscall6(SYS_rt_sigpending, (long)&set, KERNEL_SIGSET_BYTES, 0, 0, 0, 0);
+    return set & SP_OS_MASK(sig);
 }
 
 uint64_t sp_os_mask_block(uint64_t add)
@@ -265,7 +285,7 @@ int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info)
     return (int)SYS(SYS_rt_tgsigqueueinfo, sp_os_getpid(), tid, sig, info);
 }
 
-static uint64_t parse_hex(const char *s)
+SP_SIGSAFE static uint64_t parse_hex(const char *s)
 {
     uint64_t v = 0;
     for (; (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'f'); s++)
@@ -273,13 +293,18 @@ static uint64_t parse_hex(const char *s)
     return v;
 }
 
-bool sp_os_main_thread_wants(int sig)
+struct signals {
+    uint64_t blocked, pending; /* the latter: sent to the thread itself */
+};
+
+/* Whether the thread that /proc describes at `path` lives, and its signals. */
+SP_SIGSAFE static bool read_status(const char *path, struct signals *s)
 {
-    int fd = sp_os_open_read("/proc/self/status"); /* the main thread's, whoever reads it */
+    int fd = sp_os_open_read(path);
     if (fd < 0)
         return false;
     char chunk[256], line[32] = "";
-    bool lives = false, is_unblocked = false;
+    bool lives = false, has_mask = false;
     size_t used = 0;
     long n;
     while ((n = sp_os_read(fd, chunk, sizeof chunk)) > 0)
@@ -291,13 +316,44 @@ bool sp_os_main_thread_wants(int sig)
             }
             line[used] = '\0';
             used = 0;
-            if (memcmp(line, "State:\t", 7) == 0)
+            if (memcmp(line, "State:\t", 7) == 0) {
                 lives = line[7] != 'Z' && line[7] != 'X';
-            else if (memcmp(line, "SigBlk:\t", 8) == 0)
-                is_unblocked = !(parse_hex(line + 8) & SP_OS_MASK(sig));
+            } else if (memcmp(line, "SigPnd:\t", 8) == 0) {
+                s->pending = parse_hex(line + 8);
+            } else if (memcmp(line, "SigBlk:\t", 8) == 0) {
+                s->blocked = parse_hex(line + 8);
+                has_mask = true;
+            }
         }
     sp_os_close(fd);
-    return lives && is_unblocked;
+    return lives && has_mask;
+}
+
+bool sp_os_main_thread_wants(int sig)
+{
+    struct signals s = {0, 0}; /* the main thread's, whoever reads it */
+    return read_status("/proc/self/status", &s) && !(s.blocked & SP_OS_MASK(sig));
+}
+
+SP_SIGSAFE static struct signals signals_of(int tid)
+{
+    char path[48];
+    SP_BUF(b, path);
+    sp_buf_str(&b, "/proc/self/task/");
+    sp_buf_u64(&b, (uint64_t)tid);
+    sp_buf_str(&b, "/status");
+    struct signals s = {0, 0};
+    return read_status(path, &s) ? s : (struct signals){0, 0};
+}
+
+bool sp_os_thread_blocks(int tid, int sig)
+{
+    return signals_of(tid).blocked & SP_OS_MASK(sig);
+}
+
+bool sp_os_waits_in_thread(int tid, int sig)
+{
+    return signals_of(tid).pending & SP_OS_MASK(sig);
 }
 
 int sp_os_requeue(int sig, siginfo_t *info)

@@ -1,38 +1,35 @@
 /* SPDX-License-Identifier: MIT
- * Signal masks: the program sees SIGPROF in them as it put it, and nothing of ours is pending while it has it blocked.
- * Threads that libraries create with everything blocked are sampled all the same, until the program names SIGPROF. */
+ * Signal masks. The kernel's mask is the truth, and nothing here mirrors it: a handler's return, siglongjmp, setcontext and
+ * raw system calls change it unseen. Timers run on while SIGPROF is blocked, a tick waits then (hook_pending.c hides it).
+ * Only this is known of a thread: that it began with SIGPROF blocked, for no reason of the program's own, and we unblocked
+ * it. Until the program names SIGPROF such a thread is sampled, and goes on believing that SIGPROF is blocked. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* they are what we stand before */
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 
 #include "compat/os.h"
 #include "inject/hooks.h"
 #include "inject/session.h"
-#include "inject/relay.h"
 #include "sampler/handler.h"
 
 SP_REAL_SLOT(pthread_sigmask);
 SP_REAL_SLOT(sigprocmask);
 SP_REAL_SLOT(sighold);
 SP_REAL_SLOT(sigrelse);
-SP_REAL_SLOT(sigwait);
-SP_REAL_SLOT(sigwaitinfo);
-SP_REAL_SLOT(sigtimedwait);
-SP_REAL_SLOT(signalfd);
 
 /* The program named SIGPROF itself: a handler, a wait, a mask other than "all". From then on its masks are kept. */
 static bool sigprof_named;
 
-/* This thread believes that SIGPROF is blocked; it is not. */
+/* This thread believes that SIGPROF is blocked, and we unblocked it. */
 static __thread bool hidden;
-/* This thread's timer is off because the program blocked SIGPROF. */
-static __thread bool paused;
+/* ... but for a wait that this thread is in. */
+static __thread bool is_let_in;
 
 void sp_hook_mask_name_sigprof(void)
 {
-    sigprof_named = true;
+    if (!sp_session.pid || sp_session_is_own_process()) /* not in a vfork child */
+        sigprof_named = true;
 }
 
 bool sp_hook_mask_is_hidden(void)
@@ -40,84 +37,57 @@ bool sp_hook_mask_is_hidden(void)
     return hidden;
 }
 
-static bool is_everything(const sigset_t *set)
+static uint64_t to_mask(const sigset_t *set)
 {
-    return sigismember(set, SIGTERM) && sigismember(set, SIGINT) && sigismember(set, SIGHUP) &&
-           sigismember(set, SIGUSR1) && sigismember(set, SIGUSR2) && sigismember(set, SIGALRM);
+    uint64_t mask;
+    memcpy(&mask, set, sizeof mask);
+    return mask;
 }
 
-/* The program blocks SIGPROF: no tick of ours may be pending then, where sigpending, sigwait and signalfd would
- * show it. */
-SP_SIGSAFE static void quieten(struct sp_thread *t)
+static void from_mask(sigset_t *set, uint64_t mask)
 {
-    siginfo_t info;
-    sp_engine->thread_pause(t);
-    paused = true;
-    if (!sp_os_take_pending(SP_OS_MASK(SIGPROF), &info) || sp_handler_is_tick(&info))
-        return;
-    if (info.si_code == SI_TKILL)
-        sp_os_requeue(SIGPROF, &info);
-    else
-        sp_os_requeue_to_process(SIGPROF, &info);
+    memcpy(set, &mask, sizeof mask);
 }
 
-static void now_blocked(struct sp_thread *t)
+static bool is_everything(uint64_t mask)
 {
-    t->blocked_at_ns = sp_os_thread_cpu_ns();
-    quieten(t);
-}
-
-/* To be called while SIGPROF is still blocked: the tick that waits comes right after. */
-static void will_unblock(struct sp_region *r, struct sp_thread *t)
-{
-    uint64_t now = sp_os_thread_cpu_ns();
-    if (now > t->blocked_at_ns)
-        t->blocked_ns += now - sp_max_u64(t->blocked_at_ns, t->last_cpu_ns);
-    t->blocked_at_ns = UINT64_MAX;
-    if (paused)
-        sp_engine->thread_resume(r, t);
-    paused = false;
+    uint64_t some = SP_OS_MASK(SIGTERM) | SP_OS_MASK(SIGINT) | SP_OS_MASK(SIGHUP) | SP_OS_MASK(SIGUSR1) |
+                    SP_OS_MASK(SIGUSR2) | SP_OS_MASK(SIGALRM);
+    return (mask & some) == some;
 }
 
 typedef int mask_fn(int how, const sigset_t *set, sigset_t *old);
 
-static int change_mask(mask_fn *real, int how, const sigset_t *set, sigset_t *old)
+/* SIGPROF stays out of the kernel's mask, and in what the thread is told. */
+static int change_believed(mask_fn *real, int how, const sigset_t *set, sigset_t *old)
 {
-    struct sp_thread *t = sp_session_self;
-    bool touches = set && (how == SIG_SETMASK || sigismember(set, SIGPROF));
-    if (!t || (!touches && !hidden))
-        return real(how, set, old);
-    struct sp_region *r = sp_session_region();
-    if (!r)
-        return real(how, set, old);
-
-    bool believed = hidden || t->blocked_at_ns != UINT64_MAX, wish = believed;
+    bool named = set && to_mask(set) & SP_OS_MASK(SIGPROF);
+    bool stays = !set || (how == SIG_SETMASK ? named : how == SIG_BLOCK || !named);
     sigset_t changed;
-    if (touches) {
-        wish = how == SIG_SETMASK ? sigismember(set, SIGPROF) == 1 : how == SIG_BLOCK;
-        if ((how == SIG_BLOCK || how == SIG_SETMASK) && wish && !believed && !is_everything(set))
-            sigprof_named = true;
+    if (named && stays) {
         changed = *set;
-        if (hidden && wish) /* still believed blocked, still not */
-            sigdelset(&changed, SIGPROF);
+        from_mask(&changed, to_mask(set) & ~SP_OS_MASK(SIGPROF));
         set = &changed;
     }
-    bool really_blocked = t->blocked_at_ns != UINT64_MAX, will_be = !hidden && wish;
-    if (really_blocked && !will_be)
-        will_unblock(r, t);
     int rc = real(how, set, old);
-    if (rc != 0) {
-        if (really_blocked && !will_be)
-            now_blocked(t);
+    if (rc != 0)
         return rc;
-    }
-    if (old && hidden)
-        sigaddset(old, SIGPROF);
-    if (!wish)
+    if (old)
+        from_mask(old, to_mask(old) | SP_OS_MASK(SIGPROF));
+    if (!stays && sp_session_is_own_process()) /* a vfork child is about to get a belief of its own */
         hidden = false;
-    if (will_be && !really_blocked)
-        now_blocked(t);
     return rc;
+}
+
+static int change_mask(mask_fn *real, int how, const sigset_t *set, sigset_t *old)
+{
+    if (SP_UNLIKELY(hidden))
+        return change_believed(real, how, set, old);
+    if (set && !sigprof_named && how != SIG_UNBLOCK && to_mask(set) & SP_OS_MASK(SIGPROF) && !is_everything(to_mask(set)))
+        sp_hook_mask_name_sigprof();
+    if (SP_UNLIKELY(sp_hook_pending_is_watched))
+        return sp_hook_pending_change_mask(real, how, set, old);
+    return real(how, set, old);
 }
 
 SP_EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
@@ -176,85 +146,54 @@ SP_EXPORT int sigsetmask(int mask)
     return old_style(SIG_SETMASK, mask);
 }
 
-/* ---- waiting for SIGPROF: the thread must have it blocked for real, and nobody is unblocked any more */
-static void will_wait_for(const sigset_t *set)
+/* ---- threads */
+void sp_hook_mask_thread_created(struct sp_thread *t)
 {
-    struct sp_thread *t = sp_session_self;
-    if (!set || sigismember(set, SIGPROF) != 1 || !sp_session_region())
-        return;
-    sigprof_named = true;
-    if (t && hidden) {
-        hidden = false;
-        sp_os_mask_block(SP_OS_MASK(SIGPROF));
-        now_blocked(t);
-    }
-}
-
-SP_EXPORT int sigwait(const sigset_t *set, int *sig)
-{
-    will_wait_for(set);
-    return SP_REAL(sigwait)(set, sig);
-}
-
-static int arrived(int sig, siginfo_t *info)
-{
-    if (sig > 0 && info)
-        sp_relay_arrived(sig, info);
-    return sig;
-}
-
-SP_EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
-{
-    will_wait_for(set);
-    return arrived(SP_REAL(sigwaitinfo)(set, info), info);
-}
-
-SP_EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
-{
-    will_wait_for(set);
-    return arrived(SP_REAL(sigtimedwait)(set, info, timeout), info);
-}
-
-SP_EXPORT int signalfd(int fd, const sigset_t *set, int flags)
-{
-    will_wait_for(set);
-    return SP_REAL(signalfd)(fd, set, flags);
+    t->starts_hidden = hidden;
 }
 
 void sp_hook_mask_thread_begins(struct sp_thread *t, uint64_t mask)
 {
-    hidden = false;
-    paused = false;
-    if (!(mask & SP_OS_MASK(SIGPROF)))
-        return;
-    /* Libraries block everything in their threads. The main thread's mask is the program's own. */
-    if (t->serial > 1 && !sigprof_named) {
-        hidden = true;
+    bool is_blocked = mask & SP_OS_MASK(SIGPROF);
+    hidden = is_blocked ? !sigprof_named : t->starts_hidden != 0;
+    if (hidden && is_blocked)
         sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
-    } else {
-        t->blocked_at_ns = t->base_cpu_ns;
-    }
 }
 
-void sp_hook_mask_thread_started(struct sp_thread *t)
+void sp_hook_mask_believe(void)
 {
-    if (t->blocked_at_ns != UINT64_MAX)
-        quieten(t);
+    if (!hidden)
+        return;
+    hidden = false;
+    sp_os_mask_block(SP_OS_MASK(SIGPROF));
+}
+
+bool sp_hook_mask_hand_over(void)
+{
+    return hidden && !(sp_os_mask_block(SP_OS_MASK(SIGPROF)) & SP_OS_MASK(SIGPROF)); /* it is in a handler's sa_mask */
+}
+
+void sp_hook_mask_take_back(bool was_unblocked)
+{
+    if (was_unblocked)
+        sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
+}
+
+void sp_hook_mask_is_let_in(bool yes)
+{
+    is_let_in = yes;
 }
 
 bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context)
 {
-    if (!hidden)
+    if (!hidden || is_let_in)
         return false;
-    struct sp_thread *t = sp_session_self;
     uint64_t mask;
     memcpy(&mask, &((ucontext_t *)context)->uc_sigmask, sizeof mask);
     mask |= SP_OS_MASK(sig);
     memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
     hidden = false;
     sigprof_named = true;
-    if (t)
-        now_blocked(t);
     sp_os_requeue_to_process(sig, info);
     return true;
 }

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +24,8 @@ SP_REAL_SLOT(fexecve);
 SP_REAL_SLOT(execveat);
 SP_REAL_SLOT(posix_spawn);
 SP_REAL_SLOT(posix_spawnp);
+SP_REAL_SLOT(system);
+SP_REAL_SLOT(popen);
 
 extern int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags);
 
@@ -157,4 +161,22 @@ SP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_
     struct sp_handover h = before(false);
     int rc = SP_REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
     return after(h, rc);
+}
+
+/* These start a process by a call inside libc that no hook sees. SIG_IGN does not go along: system() may take hours, in
+ * which no thread would have a tick. */
+SP_EXPORT int system(const char *command)
+{
+    bool was_unblocked = sp_hook_mask_hand_over();
+    int rc = SP_REAL(system)(command);
+    sp_hook_mask_take_back(was_unblocked);
+    return rc;
+}
+
+SP_EXPORT FILE *popen(const char *command, const char *mode)
+{
+    bool was_unblocked = sp_hook_mask_hand_over();
+    FILE *f = SP_REAL(popen)(command, mode);
+    sp_hook_mask_take_back(was_unblocked);
+    return f;
 }

@@ -137,6 +137,7 @@ static void foreign(int sig, siginfo_t *info, void *context)
 {
     struct sigaction act = wanted[sig];
     int saved = errno;
+    sp_hook_pending_arrived();
     if (sp_hook_mask_pass_on(sig, info, context))
         return;
     if (act.sa_handler == SIG_IGN)
@@ -232,7 +233,7 @@ void sp_hook_signal_start(void (*on_end)(enum sp_finish how))
             stood_in[sig] = install_standin(sig) == 0;
     }
     sp_handler_foreign = foreign;
-    if (wanted[SIGPROF].sa_handler != SIG_DFL)
+    if (has_handler(&wanted[SIGPROF]))
         sp_hook_mask_name_sigprof();
     started = true;
 }
@@ -383,10 +384,7 @@ struct sp_handover sp_hook_signal_hand_over(void)
         struct sigaction act = {.sa_handler = SIG_IGN};
         h.ignored = real_sigaction_call(SIGPROF, &act, NULL) == 0;
     }
-    if (sp_hook_mask_is_hidden()) {
-        sp_os_mask_block(SP_OS_MASK(SIGPROF));
-        h.blocked = true;
-    }
+    h.blocked = sp_hook_mask_hand_over();
     return h;
 }
 
@@ -394,6 +392,5 @@ void sp_hook_signal_take_back(struct sp_handover h)
 {
     if (h.ignored)
         install_sigprof();
-    if (h.blocked)
-        sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
+    sp_hook_mask_take_back(h.blocked);
 }

@@ -26,6 +26,7 @@ static struct sp_thread *prepare(struct sp_region **r, void *start, void *argume
     struct sp_thread *t = *r ? sp_thread_claim(*r) : NULL;
     if (!t)
         return NULL;
+    sp_hook_mask_thread_created(t);
     int saved = errno;
     t->start_routine = (uint64_t)(uintptr_t)start;
     t->start_argument = (uint64_t)(uintptr_t)argument;

@@ -23,17 +23,34 @@ struct sp_handover sp_hook_signal_hand_over(void);
 void sp_hook_signal_take_back(struct sp_handover h);
 
 /* hook_mask.c */
-/* [handler] Notes the mask that a thread begins with (low 64 signals); unblocks SIGPROF where that takes nothing from
- * the program: the thread is "hidden" then, it believes that SIGPROF is blocked. */
-SP_SIGSAFE void sp_hook_mask_thread_begins(struct sp_thread *t, uint64_t mask);
-/* [handler] ... and when its timer runs: stopped again if the thread has SIGPROF blocked. */
-SP_SIGSAFE void sp_hook_mask_thread_started(struct sp_thread *t);
-/* [any] The program named SIGPROF itself (a handler, a wait, a mask other than "all"): its masks are kept from now on. */
+/* [any] The slot's thread is about to be created by the calling one, whose belief about its mask it inherits. */
+void sp_hook_mask_thread_created(struct sp_thread *t);
+/* [any] Takes the mask that a thread begins with (low 64 signals), and unblocks SIGPROF where that takes nothing from
+ * the program: the thread is "hidden" then, it believes that SIGPROF is blocked. A fork child's thread stays as it was. */
+void sp_hook_mask_thread_begins(struct sp_thread *t, uint64_t mask);
+/* [hook] The program named SIGPROF itself (a handler, a wait, a mask other than "all"): its masks are kept from now on. */
 void sp_hook_mask_name_sigprof(void);
 bool sp_hook_mask_is_hidden(void);
+/* [hook] What the calling thread believes of SIGPROF becomes true. */
+void sp_hook_mask_believe(void);
+/* [hook] ... for a process that it starts, until taken back. */
+bool sp_hook_mask_hand_over(void);
+void sp_hook_mask_take_back(bool was_unblocked);
+/* [hook] Whether the calling thread is in a wait in which it believes that SIGPROF comes through. */
+void sp_hook_mask_is_let_in(bool yes);
 /* [handler] A SIGPROF that is not ours reached a hidden thread: blocks it there for good and sends it to the process
  * again, for whoever waits for it. False: the thread is not hidden. */
 bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context);
+
+/* hook_pending.c */
+/* [handler] The calling thread takes a SIGPROF that is the program's. */
+void sp_hook_pending_arrived(void);
+/* The program has a descriptor that reads SIGPROF. */
+extern bool sp_hook_pending_is_watched;
+/* [hook] Changes the mask by `real` when that is so: the timer stops while SIGPROF is blocked. */
+int sp_hook_pending_change_mask(int (*real)(int, const sigset_t *, sigset_t *), int how, const sigset_t *set, sigset_t *old);
+/* [any] The same for a thread that begins with this mask, and has its timer. */
+void sp_hook_pending_thread_begins(struct sp_thread *t, uint64_t mask);
 
 /* hook_python.c */
 /* [any] The name that threading gave the thread that is about to be created, from its creator's Python frame. */

@@ -80,10 +80,11 @@ void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintpt
     t->in_handler = 1; /* until the slot is complete */
     sp_thread_begin(r, t, tid, 0, stack_top);
     t->thread_pointer = sp_cpu_thread_pointer();
-    sp_hook_mask_thread_begins(t, sp_os_mask_block(0));
+    uint64_t mask = sp_os_mask_block(0);
+    sp_hook_mask_thread_begins(t, mask);
     sp_session_self = t;
     sp_engine->thread_start(r, t);
-    sp_hook_mask_thread_started(t);
+    sp_hook_pending_thread_begins(t, mask);
     sp_store_release(&t->in_handler, 0);
     if (has_end_key)
         SP_REAL(pthread_setspecific)(end_key, t);
@@ -196,7 +197,7 @@ static void after_fork_in_child(void)
 }
 
 /* Makes the fork child's profile. Runs in the handler when the first tick comes before anything else. */
-SP_SIGSAFE static void start_child(uint64_t mask)
+SP_SIGSAFE static void start_child(void)
 {
     child_pending = false;
     init_region(0);
@@ -208,11 +209,9 @@ SP_SIGSAFE static void start_child(uint64_t mask)
     sp_thread_begin(r, t, sp_os_gettid(), 0, self_stack_top);
     t->thread_pointer = sp_cpu_thread_pointer();
     t->saw_python = 1; /* it was forked by Python: (startup) is over */
-    sp_hook_mask_thread_begins(t, mask);
     t->timer = pending_timer;
     if (pending_timer == SP_OS_NO_TIMER)
         sp_engine->thread_start(r, t);
-    sp_hook_mask_thread_started(t);
     sp_session_self = t;
     enter_spool();
     sp_store_release(&t->in_handler, 0);
@@ -221,7 +220,7 @@ SP_SIGSAFE static void start_child(uint64_t mask)
 SP_SIGSAFE static void child_ticks(void)
 {
     if (child_pending && sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_session_is_own_process())
-        start_child(0); /* a tick came: SIGPROF is not blocked */
+        start_child();
 }
 
 void sp_lifecycle_child_runs_python(void)
@@ -230,7 +229,7 @@ void sp_lifecycle_child_runs_python(void)
         return;
     uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF));
     if (child_pending)
-        start_child(mask);
+        start_child();
     sp_os_mask_set(mask);
 }
 
@@ -296,7 +295,6 @@ static void start(uint64_t cpu_before)
         sp_session.timer = t->timer;
         if (rc == -EAGAIN)
             sp_diag("timer_create refused; RLIMIT_SIGPENDING is used up; threads show as (not sampled)");
-        sp_hook_mask_thread_started(t);
         sp_store_release(&t->in_handler, 0);
     }
 }

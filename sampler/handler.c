@@ -19,19 +19,23 @@ bool sp_handler_is_tick(const siginfo_t *info)
     return info->si_code == SI_TIMER && (uint64_t)(uintptr_t)info->si_value.sival_ptr >> 32 == sp_tick_cookie;
 }
 
-SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, const siginfo_t *info, uintptr_t sp)
+SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, const siginfo_t *info, const void *context,
+                                   uintptr_t sp)
 {
     uint64_t now = sp_os_thread_cpu_ns(), mono = sp_os_mono_ns();
     uint64_t since = mono - r->started_mono_ns, delta = now - t->last_cpu_ns;
     if (now < t->last_cpu_ns)
         return;
     t->last_cpu_ns = now;
-    if (SP_UNLIKELY(t->blocked_ns)) {
-        uint64_t blocked = sp_min_u64(t->blocked_ns, delta);
-        t->blocked_ns = 0;
+    if (delta <= 2 * t->period_ns)
+        t->prompt_ns += delta;
+    /* Late without that: one long system call, which is the stack's. */
+    else if (!context || t->pause || sp_os_ends_mask_call(context)) {
+        uint64_t blocked = sp_thread_held_back_ns(t, delta);
         delta -= blocked;
         sp_log_book(r, t, r->pseudo_node[SP_CPU_BLOCKED], SP_CPU_BLOCKED, blocked, since);
     }
+    t->pause = SP_PAUSE_NONE;
     struct sp_sampled s = sp_walk_python(r, t, sp);
     if (s.loss)
         sp_count_loss(r, s.loss);
@@ -39,18 +43,22 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, con
     t->samples++;
     sp_store_relaxed(&r->last_ns, since);
     t->overruns += (uint64_t)info->si_overrun;
-    if (delta <= 2 * t->period_ns)
-        t->prompt_ns += delta;
     if (mono >= sp_load_relaxed(&r->next_scan_ns))
         sp_adopt_scan(r, mono);
 }
 
-void sp_handler(int sig, siginfo_t *info, void *context)
+/* The tick stood for a signal of the program's as well. */
+SP_SIGSAFE static void settle_sent(struct sp_thread *t)
 {
-    if (!sp_handler_is_tick(info)) {
-        sp_handler_foreign(sig, info, context);
-        return;
-    }
+    uint32_t was = SP_SENT_DONE;
+    if (sp_cas(&t->sent, &was, SP_SENT_NONE))
+        sp_os_tgkill(t->tid, SIGPROF);
+    else if (was == SP_SENT_NOW)
+        sp_cas(&t->sent, &was, SP_SENT_AGAIN);
+}
+
+SP_SIGSAFE static void tick(const siginfo_t *info, const void *context, uintptr_t sp)
+{
     struct sp_region *r = sp_region;
     if (SP_UNLIKELY(!sp_store_ready(r))) {
         sp_handler_forked();
@@ -63,6 +71,8 @@ void sp_handler(int sig, siginfo_t *info, void *context)
     /* A late tick of a thread whose slot has a new owner. */
     if (t->thread_pointer && t->thread_pointer != sp_cpu_thread_pointer())
         return;
+    if (SP_UNLIKELY(sp_load_relaxed(&t->sent)))
+        settle_sent(t);
     if (t->in_handler) {
         sp_count_loss(r, SP_LOSS_NESTED);
         return;
@@ -72,8 +82,29 @@ void sp_handler(int sig, siginfo_t *info, void *context)
     if (__atomic_load_n(&r->frozen, __ATOMIC_SEQ_CST))
         sp_count_loss(r, SP_LOSS_FROZEN);
     else
-        take_sample(r, t, info, sp_cpu_context_sp(context));
+        take_sample(r, t, info, context, sp);
     sp_store_release(&t->in_handler, 0);
+}
+
+void sp_handler(int sig, siginfo_t *info, void *context)
+{
+    if (sp_handler_is_tick(info))
+        tick(info, context, sp_cpu_context_sp(context));
+    else
+        sp_handler_foreign(sig, info, context);
+}
+
+void sp_handler_taken(const siginfo_t *info)
+{
+    tick(info, NULL, (uintptr_t)__builtin_frame_address(0));
+}
+
+static bool is_held_back(const struct sp_thread *t, bool is_self)
+{
+    if (!sp_thread_held_back_ns(t, t->end_cpu_ns - t->last_cpu_ns))
+        return false;
+    /* The writer has everything blocked itself; but the tick came long before. */
+    return t->pause || (is_self ? sp_os_is_pending(SIGPROF) : sp_os_thread_blocks(t->tid, SIGPROF));
 }
 
 void sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)
@@ -89,7 +120,7 @@ void sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)
             sp_os_sleep_ns(100000);
         uint64_t cpu = sp_os_thread_cpu_ns_of(t->tid);
         t->end_cpu_ns = sp_max_u64(cpu, t->last_cpu_ns);
-        sp_thread_rest(r, t, t->end_cpu_ns, t->rest_ns);
+        sp_thread_rest(r, t, t->end_cpu_ns, is_held_back(t, t->tid == self), t->rest_ns);
     }
 }
 

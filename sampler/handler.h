@@ -15,6 +15,10 @@ extern const struct sp_engine_ops *sp_engine;
 /* [handler] SIGPROF. A tick of ours becomes a finished sample; any other goes to sp_handler_foreign. */
 SP_SIGSAFE void sp_handler(int sig, siginfo_t *info, void *context);
 
+/* [handler] A tick that its thread, the calling one, took where the program would have seen it: becomes the sample that the
+ * handler would have made of it. All signals are blocked, as in the handler. */
+SP_SIGSAFE void sp_handler_taken(const siginfo_t *info);
+
 /* [handler] Whether the signal is a tick of ours. */
 SP_SIGSAFE bool sp_handler_is_tick(const siginfo_t *info);
 

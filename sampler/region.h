@@ -158,6 +158,13 @@ struct sp_chunk {
 /* ---- threads */
 enum sp_thread_state { SP_THREAD_FREE, SP_THREAD_STARTING, SP_THREAD_LIVE, SP_THREAD_ENDED };
 
+/* The timer of a thread that reads signals from a descriptor is off while it has SIGPROF blocked. */
+enum sp_pause { SP_PAUSE_NONE, SP_PAUSE_NOW, SP_PAUSE_OVER /* and there was no sample since */ };
+
+/* The program sends a SIGPROF to a thread in which a tick waits: of two that wait in one thread the kernel keeps the first,
+ * so who takes the tick sends the other again. */
+enum sp_sent { SP_SENT_NONE, SP_SENT_NOW /* the call is under way */, SP_SENT_AGAIN /* ... and a tick was taken */, SP_SENT_DONE };
+
 #define SP_THREAD_NAME_BYTES 128
 #define SP_PAGES_KNOWN 64
 
@@ -173,8 +180,6 @@ struct sp_thread {
     uint64_t last_cpu_ns;  /* thread CPU clock at the last sample */
     uint64_t base_cpu_ns;  /* ... and when the thread's profile began */
     uint64_t end_cpu_ns;   /* ... and when it ended, or when the store was frozen */
-    uint64_t blocked_at_ns; /* ... and when SIGPROF was blocked; UINT64_MAX: it is not */
-    uint64_t blocked_ns;    /* since the last sample, to be booked with the next */
     uint64_t period_ns;     /* what the timer really does */
     uint64_t cpu_ns[SP_CPU_N];
     uint64_t rest_ns[SP_CPU_N]; /* valid while frozen: not in the log, to be shown with it */
@@ -195,8 +200,9 @@ struct sp_thread {
     uint64_t thread_pointer; /* of libc's descriptor of the thread; 0: not known yet */
     /* process-local: what the thread runs */
     uint64_t start_routine, start_argument;
-    uint64_t start_mask;  /* mask of the creator */
-    uint32_t unblocked;   /* we unblocked SIGPROF behind the application's back */
+    uint32_t starts_hidden; /* its creator believes that SIGPROF is blocked, and it is not (inject/hook_mask.c) */
+    uint32_t pause;         /* enum sp_pause */
+    uint32_t sent;          /* enum sp_sent */
     uint32_t reserved;
     /* the name's source: which attribute of a threading.Thread it is, 0: none that can be followed; node of the root frame
      * that holds the Thread */

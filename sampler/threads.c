@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "compat/os.h"
 #include "compat/py.h"
 #include "sampler/log.h"
 
@@ -84,7 +85,6 @@ SP_SIGSAFE static void clear(struct sp_thread *t)
     t->stack_depth = depth;
     t->state = state;
     t->timer = -1;
-    t->blocked_at_ns = UINT64_MAX;
 }
 
 struct sp_thread *sp_thread_claim(struct sp_region *r)
@@ -122,19 +122,20 @@ void sp_thread_begin(struct sp_region *r, struct sp_thread *t, int tid, uint64_t
     sp_add_relaxed(&r->n_starting, (uint32_t)-1);
 }
 
-void sp_thread_rest(const struct sp_region *r, const struct sp_thread *t, uint64_t cpu_ns, uint64_t rest[SP_CPU_N])
+void sp_thread_rest(const struct sp_region *r, const struct sp_thread *t, uint64_t cpu_ns, bool is_held_back,
+                    uint64_t rest[SP_CPU_N])
 {
     memset(rest, 0, SP_CPU_N * sizeof rest[0]);
     if (cpu_ns <= t->last_cpu_ns)
         return;
-    uint64_t left = cpu_ns - t->last_cpu_ns, blocked = t->blocked_ns;
-    if (t->blocked_at_ns < cpu_ns)
-        blocked += cpu_ns - sp_max_u64(t->blocked_at_ns, t->last_cpu_ns);
-    rest[SP_CPU_BLOCKED] = sp_min_u64(blocked, left);
+    uint64_t left = cpu_ns - t->last_cpu_ns;
+    if (is_held_back)
+        rest[SP_CPU_BLOCKED] = sp_thread_held_back_ns(t, left);
     left -= rest[SP_CPU_BLOCKED];
     /* A timer is late by a tick at most: more than that was not seen for want of a timer, or in one long
      * system call. */
-    rest[SP_CPU_THREAD_END] = t->timer < 0 ? 0 : sp_min_u64(left, t->period_ns + r->tick_ns);
+    bool has_timer = t->timer >= 0 || rest[SP_CPU_BLOCKED];
+    rest[SP_CPU_THREAD_END] = has_timer ? sp_min_u64(left, t->period_ns + r->tick_ns) : 0;
     rest[SP_CPU_NOT_SAMPLED] = left - rest[SP_CPU_THREAD_END];
 }
 
@@ -178,7 +179,8 @@ void sp_thread_end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, ui
 {
     uint64_t rest[SP_CPU_N];
     t->end_cpu_ns = cpu_ns;
-    sp_thread_rest(r, t, cpu_ns, rest);
+    bool is_held_back = sp_os_mask_block(0) & SP_OS_MASK(SIGPROF);
+    sp_thread_rest(r, t, cpu_ns, is_held_back, rest);
     for (int c = 0; c < SP_CPU_N; c++)
         if (rest[c])
             sp_log_book(r, t, r->pseudo_node[c], (enum sp_cpu)c, rest[c], since_ns);

@@ -16,11 +16,20 @@ void sp_thread_cancel(struct sp_region *r, struct sp_thread *t);
 SP_SIGSAFE void sp_thread_begin(struct sp_region *r, struct sp_thread *t, int tid, uint64_t base_cpu_ns,
                                 uint64_t stack_top);
 
-/* [any] The thread ends with this reading of its CPU clock; its timer is gone already. */
+/* [handler] Of CPU since the last sample, when its tick was held back by a blocked SIGPROF: what belongs to no stack. A
+ * section shorter than two periods stays with the stack that it ends in; of a longer one that gets a period. */
+SP_INLINE uint64_t sp_thread_held_back_ns(const struct sp_thread *t, uint64_t cpu_ns)
+{
+    return cpu_ns > 2 * t->period_ns ? cpu_ns - t->period_ns : 0;
+}
+
+/* [any] The calling thread ends with this reading of its CPU clock; its timer is gone already. */
 void sp_thread_end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns);
 
-/* [any] Where CPU since the last sample belongs, at reading `cpu_ns` of the thread's clock: by category. */
-void sp_thread_rest(const struct sp_region *r, const struct sp_thread *t, uint64_t cpu_ns, uint64_t rest[SP_CPU_N]);
+/* [any] Where CPU since the last sample belongs, at reading `cpu_ns` of the thread's clock: by category. is_held_back:
+ * it has SIGPROF blocked. */
+void sp_thread_rest(const struct sp_region *r, const struct sp_thread *t, uint64_t cpu_ns, bool is_held_back,
+                    uint64_t rest[SP_CPU_N]);
 
 /* [handler] Slot of a living thread by its tid; NULL: none. The search begins at slot *near and leaves there the number
  * behind the one found: threads are listed, and have their slots, in about the order in which they began. */

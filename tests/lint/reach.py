@@ -23,9 +23,10 @@ PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "s
 # function -> why it may call through a pointer, or what is behind it
 INDIRECT = {
     "sp_handler": "see sigsafe.py", "sp_walk_python": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
-    "adopt": "engine", "sp_adopt_scan": "engine", "end_gone": "engine", "start_child": "engine", "quieten": "engine",
-    "child_ticks": "engine", "after_fork_in_child": "engine", "sp_hook_mask_thread_started": "engine", "now_blocked": "engine",
-    "will_unblock": "engine", "change_mask": "libc's own sigprocmask, a system call", "write_to": "writer: write_file is a root",
+    "adopt": "engine", "sp_adopt_scan": "engine", "end_gone": "engine", "start_child": "engine",
+    "child_ticks": "engine", "after_fork_in_child": "engine", "pause_timer": "engine", "tick": "see sigsafe.py",
+    "change_mask": "libc's own sigprocmask, a system call", "change_believed": "the same",
+    "sp_hook_pending_change_mask": "the same, and the engine", "write_to": "writer: write_file is a root",
     "write_somewhere": "writer", "publish_series": "writer", "sp_output_write": "writer", "write_temporary": "writer",
     "sp_out_mem": "sink: sink_fd is a root", "sp_out_finish": "sink", "flush": "sink", "sp_out_str": "sink", "sp_out_u64": "sink",
     "sp_out_i64": "sink", "sp_out_char": "sink", "sp_hook_mask_pass_on": "engine",

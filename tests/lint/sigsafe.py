@@ -24,8 +24,8 @@ ALLOWED = {
 }
 # function -> why it may call through a pointer
 INDIRECT = {
-    "sp_handler": "sp_handler_foreign and sp_handler_forked: the foreign signal belongs to the program, the fork "
-                  "child's start is marked",
+    "sp_handler": "sp_handler_foreign: the foreign signal belongs to the program",
+    "tick": "sp_handler_forked: the fork child's start is marked",
     "sp_walk_python": "walkers, held by SP_SIGSAFE_TABLE",
     "adopt": "engine, held by SP_SIGSAFE_TABLE",
     "sp_adopt_scan": "engine, held by SP_SIGSAFE_TABLE",
@@ -33,8 +33,6 @@ INDIRECT = {
     "sp_adopt_scan.part.0": "engine, held by SP_SIGSAFE_TABLE",
     "start_child": "engine, held by SP_SIGSAFE_TABLE",
     "child_ticks": "engine, held by SP_SIGSAFE_TABLE (start_child inlined)",
-    "quieten": "engine, held by SP_SIGSAFE_TABLE",
-    "sp_hook_mask_thread_started": "engine, held by SP_SIGSAFE_TABLE (quieten inlined)",
     "sp_os_each_thread": "callback: adopt only, which is marked",
     "sp_py_own_tstate": "pthread_getspecific where it is a plain load (musl); from 3.15 on CPython's own load from TLS",
     "kept_tstate": "the same, when it is not inlined",

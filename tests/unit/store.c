@@ -187,20 +187,18 @@ static void rest_is_classified(void)
     struct sp_thread *t = region_thread(r, 1, "a");
     uint64_t rest[SP_CPU_N];
     t->last_cpu_ns = 1000000000;
-    sp_thread_rest(r, t, 1005000000, rest);
+    sp_thread_rest(r, t, 1005000000, false, rest);
     CHECK(rest[SP_CPU_THREAD_END] == 5000000 && rest[SP_CPU_NOT_SAMPLED] == 0);
-    sp_thread_rest(r, t, 1100000000, rest); /* a period is 12 ms here, and a tick 4 */
+    sp_thread_rest(r, t, 1100000000, false, rest); /* a period is 12 ms here, and a tick 4 */
     CHECK(rest[SP_CPU_THREAD_END] == 16000000 && rest[SP_CPU_NOT_SAMPLED] == 84000000);
-    t->blocked_at_ns = 1040000000;
-    t->blocked_ns = 10000000;
-    sp_thread_rest(r, t, 1100000000, rest);
-    CHECK(rest[SP_CPU_BLOCKED] == 70000000 && rest[SP_CPU_THREAD_END] == 16000000 && rest[SP_CPU_NOT_SAMPLED] == 14000000);
-    t->blocked_at_ns = UINT64_MAX;
-    t->blocked_ns = 0;
+    sp_thread_rest(r, t, 1100000000, true, rest);
+    CHECK(rest[SP_CPU_BLOCKED] == 88000000 && rest[SP_CPU_THREAD_END] == 12000000 && rest[SP_CPU_NOT_SAMPLED] == 0);
+    sp_thread_rest(r, t, 1020000000, true, rest);
+    CHECK(rest[SP_CPU_BLOCKED] == 0 && rest[SP_CPU_THREAD_END] == 16000000 && rest[SP_CPU_NOT_SAMPLED] == 4000000);
     t->timer = -1;
-    sp_thread_rest(r, t, 1005000000, rest);
+    sp_thread_rest(r, t, 1005000000, false, rest);
     CHECK(rest[SP_CPU_NOT_SAMPLED] == 5000000);
-    sp_thread_rest(r, t, 900000000, rest);
+    sp_thread_rest(r, t, 900000000, false, rest);
     CHECK(rest[SP_CPU_NOT_SAMPLED] == 0);
 }
 

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT
+ * Where a program can see what is pending, it does not see our ticks: they become samples here, as they would have in the
+ * handler. sigpending, waits for SIGPROF, a descriptor that reads it; and waits with a mask that lets SIGPROF in, which a
+ * tick from before the wait would end at once. (None comes during it: CPU timers do not run while a thread sleeps.) */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* they are what we stand before */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/signalfd.h>
+
+#include "compat/cpu.h"
+#include "compat/os.h"
+#include "inject/hooks.h"
+#include "inject/relay.h"
+#include "inject/session.h"
+#include "sampler/handler.h"
+#include "sampler/threads.h"
+
+/* libc's, without a declaration everywhere */
+extern int tgkill(pid_t pid, pid_t tid, int sig);
+extern int __sigpause(int sig_or_mask, int is_sig);
+extern int __xpg_sigpause(int sig);
+extern int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t bytes);
+extern int epoll_pwait2(int fd, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask);
+
+SP_REAL_SLOT(sigpending);
+SP_REAL_SLOT(sigwait);
+SP_REAL_SLOT(sigwaitinfo);
+SP_REAL_SLOT(sigtimedwait);
+SP_REAL_SLOT(signalfd);
+SP_REAL_SLOT(raise);
+SP_REAL_SLOT(pthread_kill);
+SP_REAL_SLOT(tgkill);
+SP_REAL_SLOT(sigsuspend);
+SP_REAL_SLOT(pselect);
+SP_REAL_SLOT(ppoll);
+SP_REAL_SLOT(__ppoll_chk);
+SP_REAL_SLOT(epoll_pwait);
+SP_REAL_SLOT(epoll_pwait2);
+
+static bool has_sigprof(const sigset_t *set)
+{
+    return set && sigismember(set, SIGPROF) == 1;
+}
+
+static bool is_running(void)
+{
+    return sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING;
+}
+
+static bool is_tick(const siginfo_t *info)
+{
+    return is_running() && sp_handler_is_tick(info);
+}
+
+/* The tick that was just taken. A signal handler that jumps away from here would leave the sample half done. */
+static void sample(const siginfo_t *info)
+{
+    uint64_t mask = sp_os_mask_block(~0ull);
+    sp_handler_taken(info);
+    sp_os_mask_set(mask);
+}
+
+/* Ticks that wait in the calling thread are taken; what the program was sent waits on. Whether there is such. */
+static bool take_ticks(void)
+{
+    siginfo_t kept[2]; /* one may wait for the thread, one for the process; the kernel looks in this order */
+    int n = 0;
+    while (n < 2 && sp_os_take_pending(SP_OS_MASK(SIGPROF), &kept[n]))
+        if (is_tick(&kept[n]))
+            sample(&kept[n]);
+        else
+            n++;
+    for (int i = 0; i < n; i++)
+        if (kept[i].si_code == SI_TKILL)
+            sp_os_requeue(SIGPROF, &kept[i]);
+        else
+            sp_os_requeue_to_process(SIGPROF, &kept[i]);
+    return n > 0;
+}
+
+SP_EXPORT int sigpending(sigset_t *set)
+{
+    int rc = SP_REAL(sigpending)(set);
+    if (rc == 0 && is_running() && has_sigprof(set) && !take_ticks())
+        sigdelset(set, SIGPROF);
+    return rc;
+}
+
+/* ---- waiting for SIGPROF: the thread must have it blocked for real, and nobody is unblocked any more */
+static bool waits_for(const sigset_t *set)
+{
+    if (!has_sigprof(set))
+        return false;
+    sp_hook_mask_name_sigprof();
+    if (!sp_session_region())
+        return false;
+    sp_hook_mask_believe();
+    return true;
+}
+
+static uint64_t deadline(const struct timespec *timeout)
+{
+    uint64_t now = sp_os_mono_exact_ns(), s = (uint64_t)timeout->tv_sec;
+    return s > UINT64_MAX / SP_NS_PER_S / 2 ? UINT64_MAX : now + s * SP_NS_PER_S + (uint64_t)timeout->tv_nsec;
+}
+
+static const struct timespec *until(uint64_t deadline_ns, struct timespec *left)
+{
+    uint64_t now = sp_os_mono_exact_ns(), ns = deadline_ns > now ? deadline_ns - now : 0;
+    *left = (struct timespec){(time_t)(ns / SP_NS_PER_S), (long)(ns % SP_NS_PER_S)};
+    return left;
+}
+
+static int wait_past_ticks(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+{
+    siginfo_t own;
+    struct timespec left;
+    uint64_t deadline_ns = timeout ? deadline(timeout) : 0;
+    info = info ? info : &own;
+    for (;;) {
+        int sig = SP_REAL(sigtimedwait)(set, info, timeout);
+        if (sig != SIGPROF || !is_tick(info)) {
+            if (sig > 0)
+                sp_relay_arrived(sig, info);
+            if (sig == SIGPROF)
+                sp_hook_pending_arrived();
+            return sig;
+        }
+        sample(info);
+        timeout = timeout ? until(deadline_ns, &left) : NULL;
+    }
+}
+
+SP_EXPORT int sigwait(const sigset_t *set, int *sig)
+{
+    if (!waits_for(set))
+        return SP_REAL(sigwait)(set, sig);
+    int saved = errno, got;
+    do
+        got = wait_past_ticks(set, NULL, NULL);
+    while (got < 0 && errno == EINTR);
+    int rc = got < 0 ? errno : 0;
+    errno = saved;
+    if (rc == 0)
+        *sig = got;
+    return rc;
+}
+
+static int arrived(int sig, siginfo_t *info)
+{
+    if (sig > 0 && info)
+        sp_relay_arrived(sig, info);
+    return sig;
+}
+
+SP_EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
+{
+    return waits_for(set) ? wait_past_ticks(set, info, NULL) : arrived(SP_REAL(sigwaitinfo)(set, info), info);
+}
+
+SP_EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+{
+    return waits_for(set) ? wait_past_ticks(set, info, timeout)
+                          : arrived(SP_REAL(sigtimedwait)(set, info, timeout), info);
+}
+
+/* ---- what the program sends to a thread in which a tick waits */
+void sp_hook_pending_arrived(void)
+{
+    if (sp_session_self)
+        sp_store_release(&sp_session_self->sent, SP_SENT_NONE);
+}
+
+static struct sp_thread *by_thread_pointer(struct sp_region *r, uintptr_t pointer)
+{
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
+        struct sp_thread *t = sp_thread_at(r, i);
+        if (t && sp_load_acquire(&t->state) == SP_THREAD_LIVE && t->thread_pointer == pointer)
+            return t;
+    }
+    return NULL;
+}
+
+/* Before SIGPROF is sent to the slot's thread: the slot again if that could be lost. */
+static struct sp_thread *sends(struct sp_region *r, struct sp_thread *t)
+{
+    if (!r || !t)
+        return NULL;
+    if (t == sp_session_self) {
+        take_ticks();
+        return NULL;
+    }
+    if (sp_hook_pending_is_watched || !sp_os_waits_in_thread(t->tid, SIGPROF))
+        return NULL;
+    sp_store_release(&t->sent, SP_SENT_NOW);
+    return t;
+}
+
+/* After that. True: once more. */
+static bool was_lost(struct sp_thread *t, int rc)
+{
+    uint32_t now = SP_SENT_NOW;
+    if (!t || sp_cas(&t->sent, &now, rc == 0 ? SP_SENT_DONE : SP_SENT_NONE))
+        return false;
+    return rc == 0 && now == SP_SENT_AGAIN && sp_cas(&t->sent, &now, SP_SENT_NOW);
+}
+
+SP_EXPORT int raise(int sig)
+{
+    if (sig == SIGPROF)
+        sends(sp_session_region(), sp_session_self);
+    return SP_REAL(raise)(sig);
+}
+
+SP_EXPORT int pthread_kill(pthread_t thread, int sig)
+{
+    if (!SP_REAL(pthread_kill)) /* glibc before 2.32, without libpthread */
+        return ENOSYS;
+    struct sp_region *r = sig == SIGPROF ? sp_session_region() : NULL;
+    /* The same distance in all threads of a libc. */
+    uintptr_t distance = (uintptr_t)pthread_self() - sp_cpu_thread_pointer();
+    struct sp_thread *t = r ? sends(r, by_thread_pointer(r, (uintptr_t)thread - distance)) : NULL;
+    int rc;
+    do
+        rc = SP_REAL(pthread_kill)(thread, sig);
+    while (was_lost(t, rc));
+    return rc;
+}
+
+SP_EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
+{
+    if (!SP_REAL(tgkill)) { /* glibc before 2.30 */
+        errno = ENOSYS;
+        return -1;
+    }
+    struct sp_region *r = sig == SIGPROF && pid == sp_session.pid ? sp_session_region() : NULL;
+    uint32_t near = 1;
+    struct sp_thread *t = r ? sends(r, sp_thread_by_tid(r, tid, &near)) : NULL;
+    int rc;
+    do
+        rc = SP_REAL(tgkill)(pid, tid, sig);
+    while (was_lost(t, rc));
+    return rc;
+}
+
+/* ---- a descriptor that reads SIGPROF. What poll() and read() of it show is what is pending in the thread that calls
+ * them, and nothing of ours stands there: so no tick may be pending, and the timers of threads that block SIGPROF stop. */
+bool sp_hook_pending_is_watched;
+
+static void pause_timer(struct sp_thread *t)
+{
+    t->pause = SP_PAUSE_NOW;
+    sp_engine->thread_pause(t);
+    take_ticks();
+}
+
+SP_EXPORT int signalfd(int fd, const sigset_t *set, int flags)
+{
+    if (waits_for(set)) {
+        sp_hook_pending_is_watched = true;
+        if (sp_session_self && sp_session_self->pause != SP_PAUSE_NOW && sp_os_mask_block(0) & SP_OS_MASK(SIGPROF))
+            pause_timer(sp_session_self);
+    }
+    return SP_REAL(signalfd)(fd, set, flags);
+}
+
+int sp_hook_pending_change_mask(int (*real)(int, const sigset_t *, sigset_t *), int how, const sigset_t *set, sigset_t *old)
+{
+    struct sp_thread *t = sp_session_self;
+    struct sp_region *r = t ? sp_session_region() : NULL;
+    sigset_t before;
+    int rc = real(how, set, &before);
+    if (rc == 0 && r) {
+        bool was = has_sigprof(&before), named = has_sigprof(set);
+        bool is = !set ? was : how == SIG_SETMASK ? named : how == SIG_BLOCK ? was || named : was && !named;
+        if (is && !was && t->pause != SP_PAUSE_NOW) /* both: we are in a handler that has it blocked, whose return we do not see */
+            pause_timer(t);
+        if (!is && t->pause == SP_PAUSE_NOW) {
+            t->pause = SP_PAUSE_OVER;
+            sp_engine->thread_resume(r, t);
+        }
+    }
+    if (rc == 0 && old)
+        *old = before;
+    return rc;
+}
+
+void sp_hook_pending_thread_begins(struct sp_thread *t, uint64_t mask)
+{
+    if (sp_hook_pending_is_watched && mask & SP_OS_MASK(SIGPROF) && !sp_hook_mask_is_hidden())
+        pause_timer(t);
+}
+
+/* ---- waits that let SIGPROF in */
+static void let_in(const sigset_t *mask)
+{
+    if (!is_running() || !mask || sigismember(mask, SIGPROF) == 1)
+        return;
+    int saved = errno;
+    take_ticks();
+    sp_hook_mask_is_let_in(true);
+    errno = saved;
+}
+
+static int waited(int rc)
+{
+    sp_hook_mask_is_let_in(false);
+    return rc;
+}
+
+SP_EXPORT int sigsuspend(const sigset_t *mask)
+{
+    let_in(mask);
+    return waited(SP_REAL(sigsuspend)(mask));
+}
+
+/* The old name of the same, as libc makes it of sigsuspend: by a call that no hook sees. */
+SP_EXPORT int __sigpause(int sig_or_mask, int is_sig)
+{
+    sigset_t mask;
+    if (is_sig) {
+        sigprocmask(SIG_BLOCK, NULL, &mask);
+        if (sigdelset(&mask, sig_or_mask) != 0)
+            return -1;
+    } else {
+        sigemptyset(&mask);
+        memcpy(&mask, &sig_or_mask, sizeof sig_or_mask); /* signals 1 to 32 */
+    }
+    return sigsuspend(&mask);
+}
+
+SP_EXPORT int __xpg_sigpause(int sig)
+{
+    return __sigpause(sig, 1);
+}
+
+SP_EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec *timeout, const sigset_t *mask)
+{
+    let_in(mask);
+    return waited(SP_REAL(pselect)(n, in, out, other, timeout, mask));
+}
+
+SP_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+    let_in(mask);
+    return waited(SP_REAL(ppoll)(fds, n, timeout, mask));
+}
+
+SP_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t bytes)
+{
+    let_in(mask);
+    return waited(SP_REAL(__ppoll_chk)(fds, n, timeout, mask, bytes));
+}
+
+SP_EXPORT int epoll_pwait(int fd, struct epoll_event *events, int n, int timeout_ms, const sigset_t *mask)
+{
+    let_in(mask);
+    return waited(SP_REAL(epoll_pwait)(fd, events, n, timeout_ms, mask));
+}
+
+SP_EXPORT int epoll_pwait2(int fd, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
+{
+    if (!SP_REAL(epoll_pwait2)) { /* glibc before 2.35 */
+        errno = ENOSYS;
+        return -1;
+    }
+    let_in(mask);
+    return waited(SP_REAL(epoll_pwait2)(fd, events, n, timeout, mask));
+}

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Signal masks: sampling goes on where the kernel lets it, whatever changed the mask; shares stay true; and a program that
+looks at what is pending sees only what it was sent."""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import BUSY, CASES, Skip, case, complaints, main, spent  # noqa: E402,F401
+
+HEAD = """
+import ctypes, os, random, signal, sys, threading, time
+lib = ctypes.CDLL(sys.argv[1])
+lib.what_is_seen.restype = ctypes.c_char_p
+"""
+UNSEEN = ("handler", "restoring handler", "siglongjmp", "setcontext", "swapcontext", "system call")
+
+
+def run(b, program, *args, **kw):
+    return b.run(HEAD + program, os.path.join(b.build, "tests/libmasks.so"), *args, **kw)
+
+
+@case
+def unseen_changes(b):
+    """Everything blocked by a call that a hook sees, and let go by what none does."""
+    for how in UNSEEN:
+        p = run(b, """
+print(lib.let_go(sys.argv[2].encode(), 0))
+def after(): lib.burn(250)
+after()
+""", how).profile()
+        assert spent(b, p, "after") > 0.24e9 and p.block["cpu"]["blocked"] < 0.02e9, (how, p.block["cpu"], p.self_ns())
+
+
+@case
+def long_sections(b):
+    """What is held back for longer than two periods has its own name, less one period that stays where it was let go. (But a
+    handler's own CPU is the interrupted function's.)"""
+    for how in UNSEEN[2:] + ("pthread_sigmask",):
+        p = run(b, """
+def section(): lib.let_go(sys.argv[2].encode(), 120)
+section()
+lib.burn(40)
+""", how).profile()
+        assert p.block["cpu"]["blocked"] > 0.09e9 and p.total_ns()["section"] < 0.05e9, (how, p.block["cpu"], p.self_ns())
+
+
+@case
+def blocked_to_the_end(b):
+    """Nothing lets the tick in: by the main thread, by a thread that ends, by one that is still there at the exit."""
+    p = run(b, """
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPROF})
+def ends(): lib.burn(80)
+def stays(): lib.burn(100); done.set(); time.sleep(100)
+done = threading.Event()
+t = threading.Thread(target=ends); t.start(); t.join()
+threading.Thread(target=stays, daemon=True).start()
+done.wait(); lib.burn(90)
+""").profile()
+    cpu = p.block["cpu"]
+    assert cpu["blocked"] > 0.2e9 and cpu["not_sampled"] + cpu["thread_end"] < 0.07e9, (cpu, p.self_ns())
+
+
+@case
+def long_system_calls(b):
+    """CPU that the kernel uses in one call is late, but not held back; so is that of a fork."""
+    p = run(b, """
+import mmap
+def call(): return mmap.mmap(-1, 400 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x8000)
+def copy():
+    if os.fork() == 0: os._exit(0)
+    os.wait()
+before = time.thread_time(); m = call(); print(time.thread_time() - before)
+before = time.thread_time(); copy(); print(time.thread_time() - before)
+""", SPPROF_INTERVAL="1ms")
+    p = max(p.profiles(), key=lambda p: p.total())
+    assert p.block["cpu"]["blocked"] < 0.002e9, (p.block["cpu"], p.self_ns())
+
+
+@case
+def short_sections(b):
+    """Signals blocked for 2 us of every 100 us in one function, not at all in the other: half each."""
+    r = run(b, """
+cpu = [0, 0]
+def plain(n): lib.sections(n, 0)
+def blocking(n): lib.sections(n, 1)
+for i in range(140):
+    for which in random.sample((0, 1), 2):
+        before = time.thread_time()
+        (plain, blocking)[which](random.randrange(20, 160))
+        cpu[which] += time.thread_time() - before
+print(*cpu)
+""", SPPROF_INTERVAL="4ms")
+    p, true = r.profile(), list(map(float, r.out.split()))
+    i = p.thread("MainThread") if len(p.profiles) > 1 else 0
+    entries = [(w, "blocking" in p.names(s)) for s, w in zip(p.profiles[i]["samples"], p.profiles[i]["weights"])
+               if {"plain", "blocking"} & set(p.names(s))]
+    whole, share = sum(w for w, _ in entries), true[1] / sum(true)
+    seen = sum(w for w, is_blocking in entries if is_blocking) / whole
+    # joined samples count as one: five standard deviations and more
+    sigma = (share * (1 - share) * sum(w * w for w, _ in entries)) ** 0.5 / whole
+    assert abs(seen - share) < 5 * sigma < 0.35, (seen, share, sigma, len(entries), p.block["cpu"])
+    # what fell late, and into a section, looks as if it had been held back: on a busy machine only
+    assert p.block["cpu"]["blocked"] < 0.2 * p.block["cpu"]["used"], p.block["cpu"]
+
+
+@case
+def nothing_is_seen(b):
+    """No tick of ours shows, or ends a wait, while SIGPROF is blocked; whether by a call or behind our back."""
+    for is_raw in (0, 1):
+        r = run(b, """
+def look(): return lib.what_is_seen(int(sys.argv[2])).decode()
+print(repr(look()), signal.SIGPROF in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+def after(): lib.burn(100)
+after()
+""", is_raw, SPPROF_INTERVAL="1ms")
+        p = r.profile()
+        assert r.out == "'' False\n", (is_raw, r.out)
+        assert spent(b, p, "after") > 0.09e9, (is_raw, p.self_ns(), p.block["cpu"])
+        assert p.total_ns()["look"] + p.block["cpu"]["blocked"] > 0.2e9, (is_raw, p.self_ns(), p.block["cpu"])
+
+
+@case
+def what_is_sent_arrives(b):
+    """A SIGPROF that the program sends to a thread in which a tick waits."""
+    for how in ("kill", "raise", "pthread_kill", "thread"):
+        r = run(b, "print(lib.is_lost(sys.argv[2].encode()))", how, SPPROF_INTERVAL="1ms")
+        assert r.out == "0\n", (how, r.out)
+
+
+BELIEF = BUSY + """
+import ctypes, os, signal, subprocess, sys, threading, warnings
+warnings.simplefilter('ignore')
+def mine(): return signal.SIGPROF in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+def child(*command):
+    out = subprocess.run(['grep', 'SigBlk', '/proc/self/status'], capture_output=True).stdout
+    return int(out.split()[1], 16) >> 26 & 1
+def spin(): busy(.15)
+spin()
+print('main', mine(), signal.sigpending())
+print('child', child(), os.system('exit $((0x$(sed -n "s/SigBlk:.//p" /proc/self/status | cut -c10) & 4))') >> 8)
+seen = []
+t = threading.Thread(target=lambda: (seen.append(mine()), spin())); t.start(); t.join()
+print('thread', seen)
+sys.stdout.flush()
+pid = os.fork()
+if pid == 0:
+    spin(); print('fork', mine(), child()); sys.stdout.flush(); os._exit(0)
+os.waitpid(pid, 0)
+os.kill(os.getpid(), signal.SIGPROF)
+print('sent', signal.SIGPROF in signal.sigpending(), signal.sigtimedwait([signal.SIGPROF], 1).si_signo)
+old = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
+print('unblocked', signal.SIGPROF in old, mine(), child())
+"""
+
+
+@case
+def inherited_masks(b):
+    """Started by a parent that has signals blocked: sampled as a library's thread that blocks all, and still believes them
+    blocked, as do its threads and children."""
+    source = b.write(BELIEF)
+    for blocked in ("signal.valid_signals()", "{signal.SIGPROF}"):
+        start = f"""
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {blocked})
+os.execv(sys.executable, [sys.executable, {source!r}])
+"""
+        plain, ours = b.run(start, preload=False), b.run(start)
+        assert plain.out == ours.out and complaints(ours.err) == "", (blocked, plain.out, ours.out, ours.err)
+        p = max(ours.profiles(), key=lambda p: p.total())
+        assert spent(b, p, "spin") > 0.28e9 and p.block["cpu"]["blocked"] < 0.05e9, (p.block["cpu"], p.self_ns())
+        assert len([p for p in ours.profiles() if p.total_ns()["spin"] > 0.1e9]) == 2, [p.self_ns() for p in ours.profiles()]
+
+
+def profiler(name):
+    for d in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"):
+        if os.path.exists(os.path.join(d, name)):
+            return os.path.join(d, name)
+    raise Skip(f"no {name} (gperftools)")
+
+
+@case
+def other_profilers(b):
+    """gperftools' CPU profiler, alone and with tcmalloc: its unwinder restores masks in its handler, 100 times a second. Both
+    profiles are whole."""
+    import struct
+    for name in ("libprofiler.so.0", "libtcmalloc_and_profiler.so.4"):
+        theirs = profiler(name)
+        for preload in (f"{b.library}:{theirs}", f"{theirs}:{b.library}"):
+            where = os.path.join(b.fresh(), "cpu.prof")
+            r = b.run(BUSY + "def spin(): busy(.5)\nspin()\n", CPUPROFILE=where, SPPROF_INTERVAL="4ms", LD_PRELOAD=preload)
+            p = r.profile()
+            blocked = p.block["cpu"]["blocked"]
+            assert spent(b, p, "spin") + blocked > 0.48e9 and blocked < 0.2e9, (preload, p.block["cpu"], p.self_ns())
+            words = struct.unpack("@%dQ" % (os.path.getsize(where) // 8), open(where, "rb").read()[:os.path.getsize(where) // 8 * 8])
+            ticks, at = 0, 5
+            while at + 2 < len(words) and not (words[at] == 0 and words[at + 1] == 1):
+                ticks, at = ticks + words[at], at + 2 + words[at + 1]
+            assert ticks > 20, (preload, ticks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
