@@ -1,82 +1,191 @@
 /* SPDX-License-Identifier: MIT
- * The main program's own dynamic symbols, as the loader mapped them. See real.h. */
-#include <elf.h>
-#include <link.h>
-#include <string.h>
-#include <sys/auxv.h>
+ * See elf.h. The formats: System V gABI, and the GNU hash table as binutils writes it. */
+#include "compat/elf.h"
 
+#include <elf.h>
+#include <string.h>
+
+#include "compat/os.h"
 #include "compat/real.h"
 
-struct tables {
+#define VERSION_HIDDEN 0x8000 /* of an entry in DT_VERSYM: not the default version */
+
+#define PAGE 4096
+
+/* glibc 2.35's struct dl_find_object (dlfcn.h), with room for what later ones add, and the public part of its struct link_map
+ * (link.h). That function takes no lock. */
+struct library {
     uintptr_t bias;
-    const ElfW(Sym) * symbols;
-    const char *strings;
-    uint64_t strings_bytes;
-    const uint32_t *hash, *gnu_hash;
+    const char *path;
+    const Elf64_Dyn *dynamic;
+};
+struct found_object {
+    unsigned long long flags;
+    void *start, *end;
+    const struct library *library;
+    uint64_t more[16];
+};
+extern int _dl_find_object(void *address, struct found_object *result);
+SP_REAL_SLOT(_dl_find_object);
+
+/* ---- finding it */
+struct search {
+    uintptr_t address;
+    const char *prefix;
+    struct sp_os_mapping first; /* of a file: where its beginning is mapped */
+    uintptr_t header;           /* of the last file with code so far */
 };
 
-/* glibc adds the bias to addresses in the dynamic section when it maps the program, musl does not. */
-static const void *at(const struct tables *t, ElfW(Addr) address)
+/* Only files with code are looked into: the bytes of any other may be gone, and reading them kill (SIGBUS). */
+static bool note(struct search *s, const struct sp_os_mapping *m)
 {
-    return (const void *)(uintptr_t)(address < t->bias ? address + t->bias : address);
-}
-
-static bool find_tables(struct tables *t)
-{
-    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR), *dynamic = NULL;
-    unsigned long n = getauxval(AT_PHNUM);
-    *t = (struct tables){0};
-    for (unsigned long i = 0; headers && i < n; i++) {
-        if (headers[i].p_type == PT_PHDR)
-            t->bias = (uintptr_t)headers - headers[i].p_vaddr;
-        if (headers[i].p_type == PT_DYNAMIC)
-            dynamic = &headers[i];
-    }
-    if (!dynamic)
+    if (m->inode && m->offset == 0 && m->readable)
+        s->first = *m;
+    if (!m->inode || !m->executable || m->inode != s->first.inode || m->device != s->first.device)
         return false;
-    for (const ElfW(Dyn) *d = (const ElfW(Dyn) *)(t->bias + dynamic->p_vaddr); d->d_tag != DT_NULL; d++) {
-        if (d->d_tag == DT_SYMTAB)
-            t->symbols = at(t, d->d_un.d_ptr);
-        else if (d->d_tag == DT_STRTAB)
-            t->strings = at(t, d->d_un.d_ptr);
-        else if (d->d_tag == DT_STRSZ)
-            t->strings_bytes = d->d_un.d_val;
-        else if (d->d_tag == DT_HASH)
-            t->hash = at(t, d->d_un.d_ptr);
-        else if (d->d_tag == DT_GNU_HASH)
-            t->gnu_hash = at(t, d->d_un.d_ptr);
-    }
-    return t->symbols && t->strings && (t->hash || t->gnu_hash);
+    s->header = s->first.start;
+    return true;
 }
 
-/* The table's length stands nowhere. DT_HASH has a link for each symbol; DT_GNU_HASH leaves those out that are only
- * wanted, which come first, and marks the last of a chain by the low bit. */
-static uint32_t count(const struct tables *t)
+static bool reaches(void *arg, const struct sp_os_mapping *m)
 {
-    if (t->hash)
-        return t->hash[1];
-    const uint32_t *g = t->gnu_hash;
-    uint32_t n_buckets = g[0], first = g[1], bloom_words = g[2], last = first;
-    const uint32_t *buckets = g + 4 + bloom_words * (sizeof(ElfW(Addr)) / 4), *chains = buckets + n_buckets;
-    for (uint32_t i = 0; i < n_buckets; i++)
-        last = buckets[i] > last ? buckets[i] : last;
-    if (last < first || (last == first && buckets[0] == 0)) /* none defined: GNU ld then gives 1 as the first */
-        return t->strings > (const char *)t->symbols
-                   ? (uint32_t)((size_t)(t->strings - (const char *)t->symbols) / sizeof *t->symbols)
-                   : first;
-    while (!(chains[last - first] & 1))
-        last++;
-    return last + 1;
-}
-
-bool sp_real_program_names(const char *symbol)
-{
-    struct tables t;
-    if (!find_tables(&t))
-        return false;
-    uint32_t n = count(&t);
-    for (uint32_t i = 1; i < n; i++)
-        if (t.symbols[i].st_name < t.strings_bytes && strcmp(t.strings + t.symbols[i].st_name, symbol) == 0)
-            return true;
+    struct search *s = arg;
+    if (m->start > s->address)
+        return true;
+    note(s, m);
     return false;
+}
+
+static bool is_named(void *arg, const struct sp_os_mapping *m)
+{
+    struct search *s = arg;
+    return note(s, m) && strncmp(m->name, s->prefix, strlen(s->prefix)) == 0;
+}
+
+/* The loader of glibc writes addresses into the dynamic section where the file has offsets, musl's does not. */
+static uintptr_t relocated(const struct sp_elf *e, uintptr_t a)
+{
+    if (a < e->start || a >= e->end)
+        a += e->bias;
+    return a >= e->start && a < e->end ? a : 0;
+}
+
+static bool read_dynamic(struct sp_elf *e, const Elf64_Dyn *d)
+{
+    for (size_t i = 0; d[i].d_tag != DT_NULL; i++) {
+        uintptr_t a = relocated(e, d[i].d_un.d_ptr);
+        if (d[i].d_tag == DT_SYMTAB)
+            e->symbols = a;
+        else if (d[i].d_tag == DT_STRTAB)
+            e->strings = a;
+        else if (d[i].d_tag == DT_VERSYM)
+            e->versions = a;
+        else if (d[i].d_tag == DT_GNU_HASH)
+            e->gnu_hash = a;
+        else if (d[i].d_tag == DT_HASH)
+            e->hash = a;
+    }
+    return e->symbols && e->strings && (e->gnu_hash || e->hash);
+}
+
+static bool open_at(struct sp_elf *e, uintptr_t header)
+{
+    const Elf64_Ehdr *h = (const Elf64_Ehdr *)header;
+    if (memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || h->e_ident[EI_CLASS] != ELFCLASS64 ||
+        h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phoff + h->e_phnum * sizeof(Elf64_Phdr) > PAGE)
+        return false;
+    const Elf64_Phdr *p = (const Elf64_Phdr *)(header + h->e_phoff), *dynamic = NULL;
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    for (size_t i = 0; i < h->e_phnum; i++) {
+        if (p[i].p_type == PT_DYNAMIC)
+            dynamic = &p[i];
+        if (p[i].p_type != PT_LOAD)
+            continue;
+        if (p[i].p_vaddr < low)
+            low = p[i].p_vaddr;
+        if (p[i].p_vaddr + p[i].p_memsz > high)
+            high = p[i].p_vaddr + p[i].p_memsz;
+    }
+    if (high <= low || !dynamic)
+        return false;
+    *e = (struct sp_elf){.bias = header - low, .start = header, .end = header - low + high};
+    uintptr_t at = relocated(e, e->bias + dynamic->p_vaddr);
+    return at && read_dynamic(e, (const Elf64_Dyn *)at);
+}
+
+bool sp_elf_at(struct sp_elf *e, uintptr_t address)
+{
+    struct found_object o;
+    struct search s = {.address = address};
+    if (SP_REAL(_dl_find_object) && SP_REAL(_dl_find_object)((void *)address, &o) == 0) {
+        *e = (struct sp_elf){.bias = o.library->bias, .start = (uintptr_t)o.start, .end = (uintptr_t)o.end};
+        return read_dynamic(e, o.library->dynamic);
+    }
+    sp_os_each_mapping(reaches, &s);
+    return s.header && open_at(e, s.header) && address >= e->start && address < e->end;
+}
+
+bool sp_elf_named(struct sp_elf *e, const char *prefix)
+{
+    struct search s = {.prefix = prefix};
+    return sp_os_each_mapping(is_named, &s) && open_at(e, s.header);
+}
+
+/* ---- its symbols */
+static const Elf64_Sym *matching(const struct sp_elf *e, uint32_t index, const char *symbol)
+{
+    const Elf64_Sym *s = (const Elf64_Sym *)e->symbols + index;
+    unsigned type = ELF64_ST_TYPE(s->st_info);
+    if (s->st_shndx == SHN_UNDEF || !s->st_value || (type != STT_NOTYPE && type != STT_OBJECT && type != STT_FUNC))
+        return NULL;
+    if (e->versions && ((const uint16_t *)e->versions)[index] & VERSION_HIDDEN)
+        return NULL;
+    return strcmp((const char *)e->strings + s->st_name, symbol) == 0 ? s : NULL;
+}
+
+static const Elf64_Sym *find_by_gnu_hash(const struct sp_elf *e, const char *symbol)
+{
+    const uint32_t *table = (const uint32_t *)e->gnu_hash;
+    uint32_t n_buckets = table[0], first = table[1], n_bloom = table[2], shift = table[3], h = 5381;
+    const uint64_t *bloom = (const uint64_t *)(table + 4);
+    const uint32_t *buckets = (const uint32_t *)(bloom + n_bloom), *chain = buckets + n_buckets;
+    for (const char *c = symbol; *c; c++)
+        h = h * 33 + (uint8_t)*c;
+    if (!n_buckets || !n_bloom)
+        return NULL;
+    uint64_t bits = 1ull << (h % 64) | 1ull << ((h >> shift) % 64);
+    if ((bloom[h / 64 % n_bloom] & bits) != bits)
+        return NULL;
+    uint32_t i = buckets[h % n_buckets];
+    if (i < first)
+        return NULL;
+    for (;; i++) {
+        uint32_t have = chain[i - first]; /* its lowest bit ends the chain */
+        const Elf64_Sym *s = (have | 1) == (h | 1) ? matching(e, i, symbol) : NULL;
+        if (s || have & 1)
+            return s;
+    }
+}
+
+static const Elf64_Sym *find_by_hash(const struct sp_elf *e, const char *symbol)
+{
+    const uint32_t *table = (const uint32_t *)e->hash;
+    uint32_t n_buckets = table[0], h = 0;
+    for (const char *c = symbol; *c; c++) {
+        h = (h << 4) + (uint8_t)*c;
+        h ^= (h & 0xf0000000) >> 24;
+        h &= 0x0fffffff;
+    }
+    for (uint32_t i = n_buckets ? table[2 + h % n_buckets] : 0; i != STN_UNDEF; i = table[2 + n_buckets + i]) {
+        const Elf64_Sym *s = matching(e, i, symbol);
+        if (s)
+            return s;
+    }
+    return NULL;
+}
+
+void *sp_elf_find(const struct sp_elf *e, const char *symbol)
+{
+    const Elf64_Sym *s = e->gnu_hash ? find_by_gnu_hash(e, symbol) : find_by_hash(e, symbol);
+    return s ? (void *)(e->bias + s->st_value) : NULL;
 }

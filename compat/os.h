@@ -127,6 +127,17 @@ SP_SIGSAFE void sp_os_boot_id(char id[40]);
 /* [handler] Bytes of the process's command line (NUL-separated) copied, or negative errno. */
 SP_SIGSAFE long sp_os_command_line(char *p, size_t cap);
 
+/* --- [any] what is mapped --- */
+struct sp_os_mapping {
+    uintptr_t start, end;
+    uint64_t offset, device, inode; /* of the file; inode 0: none */
+    bool readable, executable;
+    const char *name; /* the last part of its path, 63 bytes at most; "" if it has none */
+};
+/* Calls found(arg, mapping) for each, in ascending order, until that returns true. False: it never did. By system calls
+ * alone: async-signal-safe, whatever locks are held. */
+bool sp_os_each_mapping(bool (*found)(void *arg, const struct sp_os_mapping *m), void *arg);
+
 #ifdef SP_FAULT
 /* Test builds: the n-th system call from now on fails with `error` (n = 0: none). */
 void sp_os_fault_set(long n, int error);

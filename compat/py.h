@@ -102,7 +102,8 @@ struct sp_py {
     uintptr_t code_type, frame_type;   /* &PyCode_Type, &PyFrame_Type */
     uintptr_t str_type, int_type;      /* &PyUnicode_Type, &PyLong_Type */
     void *(*this_tstate)(void); /* PyGILState_GetThisThreadState: for versions without a key */
-    uintptr_t entry; /* some address in it: tells its library */
+    uintptr_t entry;      /* some address in it */
+    uintptr_t start, end; /* of its library or program; left to the caller of sp_py_probe(), as `build` is */
     uint32_t minor;
     char version[32]; /* "3.12.1" */
     char build[24];   /* "shared", "static" */
@@ -110,6 +111,11 @@ struct sp_py {
 };
 
 extern struct sp_py sp_py;
+
+SP_INLINE bool sp_py_contains(const void *address)
+{
+    return (uintptr_t)address - sp_py.start < sp_py.end - sp_py.start;
+}
 
 /* ---- finding it (py_probe.c) */
 /* [start] Looks a symbol up where CPython may be: RTLD_DEFAULT, or one library's handle. */

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Recognises the CPython of this process and chooses its row of py_layouts.c. */
 #include <string.h>
-#include <sys/auxv.h>
 
 #include "compat/buf.h"
 #include "compat/py.h"
-#include "compat/real.h"
 
 struct sp_py sp_py;
 
@@ -90,8 +88,6 @@ bool sp_py_probe(sp_py_lookup *lookup, void *handle)
     /* Not a function: another preloaded library may stand before that. */
     sp_py.runtime = (uintptr_t)lookup(handle, "_PyRuntime");
     sp_py.entry = sp_py.runtime ? sp_py.runtime : (uintptr_t)get_version;
-    bool is_static = sp_real_same_library((void *)sp_py.entry, (void *)getauxval(AT_ENTRY));
-    memcpy(sp_py.build, is_static ? "static" : "shared", 7);
     const char *text = get_version(); /* "3.12.1 (main, ...": safe before initialisation */
     struct sp_buf b = sp_buf_at(sp_py.version, sizeof sp_py.version);
     for (const char *s = text; *s && *s != ' ' && b.len + 1 < b.cap; s++)

@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "compat/cpu.h"
+#include "compat/elf.h"
 
 #ifdef __GLIBC__
 __asm__(".symver dlsym, dlsym@" SP_CPU_DLSYM_VERSION);
 __asm__(".symver dlopen, dlopen@" SP_CPU_DLSYM_VERSION);
-__asm__(".symver dlclose, dlclose@" SP_CPU_DLSYM_VERSION);
 __asm__(".symver dladdr, dladdr@" SP_CPU_DLSYM_VERSION);
 #endif
 
@@ -34,7 +34,8 @@ static const struct version versions[] = {
 extern struct sp_real *const __start_sp_reals[] __attribute__((weak, visibility("hidden")));
 extern struct sp_real *const __stop_sp_reals[] __attribute__((weak, visibility("hidden")));
 
-bool sp_real_all_found;
+static bool all_found;
+static bool is_split; /* glibc before 2.34: threads and timers are in libraries of their own */
 
 typedef void *find_version(void *handle, const char *symbol, const char *version);
 
@@ -51,54 +52,72 @@ static void *find(const char *symbol)
     return f ? f : dlsym(RTLD_NEXT, symbol);
 }
 
-void *sp_real_find_early(struct sp_real *slot)
+/* The program came without libpthread, and something that it loaded later brought it. */
+static void *find_late(const char *name)
 {
-    if (!slot->original)
-        slot->original = find(slot->name);
-    return slot->original;
+    static const char *const prefixes[] = {"libpthread", "librt"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(prefixes); i++) {
+        struct sp_elf e;
+        void *f = sp_elf_named(&e, prefixes[i]) ? sp_elf_find(&e, name) : NULL;
+        if (f)
+            return f;
+    }
+    return NULL;
+}
+
+/* The message that a failed dlsym leaves is not the program's. */
+static void forget_error(void)
+{
+    char *(*forget)(void) = (char *(*)(void))dlsym(RTLD_DEFAULT, "dlerror");
+    if (forget)
+        forget();
+}
+
+void *sp_real_find_missing(struct sp_real *slot)
+{
+    void *f = NULL;
+    if (!sp_load_acquire(&all_found)) /* sp_real_find_all() */
+        f = find(slot->name);
+    else if (is_split)
+        f = find_late(slot->name);
+    if (f)
+        sp_store_relaxed(&slot->original, f);
+    return f;
+}
+
+static bool is_before_2_34(void)
+{
+    const char *(*version)(void) = (const char *(*)(void))dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
+    const char *text = version ? version() : ""; /* "2.31" */
+    return text[0] == '2' && text[1] == '.' && (text[2] < '3' || (text[2] == '3' && text[3] < '4')) && text[3];
 }
 
 void sp_real_find_all(void)
 {
+    if (all_found)
+        return;
     bool all = true;
     for (struct sp_real *const *slot = __start_sp_reals; slot < __stop_sp_reals; slot++)
-        all &= sp_real_find_early(*slot) != NULL;
-    if (!all) { /* the message of what failed is not the program's */
-        char *(*forget)(void) = (char *(*)(void))find("dlerror");
-        if (forget)
-            forget();
-    }
-    sp_store_release(&sp_real_all_found, true); /* sp_real_original() */
+        all &= sp_real_original(*slot) != NULL;
+    is_split = !all && is_before_2_34();
+    if (!all)
+        forget_error();
+    sp_store_release(&all_found, true); /* sp_real_find_missing() */
 }
 
-void *sp_real_global_handle(void)
+void *sp_real_find_in_process(const char *symbol)
 {
-    return RTLD_DEFAULT;
+    void *f = dlsym(RTLD_DEFAULT, symbol);
+    if (!f)
+        forget_error();
+    return f;
 }
 
-bool sp_real_same_library(const void *a, const void *b)
-{
-    Dl_info ia, ib;
-    return dladdr(a, &ia) && dladdr(b, &ib) && ia.dli_fbase == ib.dli_fbase;
-}
-
-void *sp_real_find_in(void *handle, const char *symbol)
-{
-    return dlsym(handle, symbol);
-}
-
-void *sp_real_library_at(const void *address, const char **path)
+void sp_real_keep_library(const void *address)
 {
     Dl_info info;
-    if (!dladdr(address, &info) || !info.dli_fname)
-        return NULL;
-    *path = info.dli_fname;
-    return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
-}
-
-void sp_real_release(void *library)
-{
-    dlclose(library);
+    if (dladdr(address, &info) && info.dli_fname)
+        dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 }
 
 const char *sp_real_program_name(void)

@@ -20,29 +20,22 @@ struct sp_real {
 /* The function, with its type. NULL: this system has none. */
 #define SP_REAL(fn) ((__typeof__(&fn))sp_real_original(&real_##fn))
 
-extern bool sp_real_all_found;
-
 /* [start] Fills every slot. Also for a hook that makes a thread before our constructor ran. */
 void sp_real_find_all(void);
-/* [any] Fills one slot, before our constructor ran. */
-void *sp_real_find_early(struct sp_real *slot);
+/* [any] For an empty slot: before our constructor ran the function is looked up; afterwards, on a glibc before 2.34, in a
+ * libpthread or librt that was loaded since, by system calls alone. NULL: there is none. */
+void *sp_real_find_missing(struct sp_real *slot);
 
 static inline void *sp_real_original(struct sp_real *slot)
 {
-    if (SP_UNLIKELY(!sp_load_acquire(&sp_real_all_found))) /* sp_real_find_all() */
-        return sp_real_find_early(slot);
-    return slot->original;
+    void *f = sp_load_relaxed(&slot->original);
+    return SP_LIKELY(f) ? f : sp_real_find_missing(slot);
 }
 
-/* [any] `symbol` in the library that `handle` names: dlopen's, or sp_real_global_handle() for the process. */
-void *sp_real_find_in(void *handle, const char *symbol);
-void *sp_real_global_handle(void);
-/* [any] Whether both addresses lie in the same loaded library. */
-bool sp_real_same_library(const void *a, const void *b);
-/* [any] A handle for the loaded library that contains `address`; NULL: none. path gets its file name. */
-void *sp_real_library_at(const void *address, const char **path);
-/* [any] Gives a handle of sp_real_library_at() back: it keeps the library loaded. */
-void sp_real_release(void *library);
+/* [start] The first definition of `symbol` in the process; NULL: there is none. */
+void *sp_real_find_in_process(const char *symbol);
+/* [any] Keeps the library that contains `address` loaded from now on. Locks the loader. */
+void sp_real_keep_library(const void *address);
 /* [start] Whether the main program's table of dynamic symbols has `symbol`, defined or wanted. */
 bool sp_real_program_names(const char *symbol);
 /* [start] argv[0]; the program may write to it later. */

@@ -7,9 +7,9 @@
 #include "compat/cpu.h"
 #include "compat/os.h"
 #include "compat/py.h"
-#include "compat/real.h"
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
+#include "inject/python.h"
 
 SP_REAL_SLOT(pthread_condattr_setclock);
 SP_REAL_SLOT(pthread_key_create);
@@ -49,28 +49,21 @@ struct api {
     void *unicode_type;
 };
 
-static const struct api *api(void)
+static struct api api;
+static bool has_api;
+
+void sp_hook_python_start(void)
 {
-    static struct api found;
-    static int state;
-    if (!state) {
-        const char *path;
-        void *library = sp_real_library_at((void *)sp_py.entry, &path);
-        if (!library)
-            library = sp_real_global_handle();
-        found.gil_held = (int (*)(void))sp_real_find_in(library, "PyGILState_Check");
-        found.intern = (void *(*)(const char *))sp_real_find_in(library, "PyUnicode_InternFromString");
-        found.type_lookup = (void *(*)(void *, void *))sp_real_find_in(library, "_PyType_Lookup");
-        found.get = (void *(*)(void *, void *))sp_real_find_in(library, "PyObject_GenericGetAttr");
-        found.error_fetch = (void (*)(void **, void **, void **))sp_real_find_in(library, "PyErr_Fetch");
-        found.error_restore = (void (*)(void *, void *, void *))sp_real_find_in(library, "PyErr_Restore");
-        found.decref = (void (*)(void *))sp_real_find_in(library, "Py_DecRef");
-        found.unicode_type = sp_real_find_in(library, "PyUnicode_Type");
-        bool all = found.unicode_type && found.gil_held && found.intern && found.type_lookup && found.get &&
-                   found.error_fetch && found.error_restore && found.decref;
-        state = all ? 1 : -1;
-    }
-    return state > 0 ? &found : NULL;
+    api.gil_held = (int (*)(void))sp_python_symbol("PyGILState_Check");
+    api.intern = (void *(*)(const char *))sp_python_symbol("PyUnicode_InternFromString");
+    api.type_lookup = (void *(*)(void *, void *))sp_python_symbol("_PyType_Lookup");
+    api.get = (void *(*)(void *, void *))sp_python_symbol("PyObject_GenericGetAttr");
+    api.error_fetch = (void (*)(void **, void **, void **))sp_python_symbol("PyErr_Fetch");
+    api.error_restore = (void (*)(void *, void *, void *))sp_python_symbol("PyErr_Restore");
+    api.decref = (void (*)(void *))sp_python_symbol("Py_DecRef");
+    api.unicode_type = sp_python_symbol("PyUnicode_Type");
+    has_api = api.unicode_type && api.gil_held && api.intern && api.type_lookup && api.get && api.error_fetch &&
+              api.error_restore && api.decref;
 }
 
 /* The Thread object that this thread is starting: first local of the innermost frame, if that runs
@@ -103,26 +96,26 @@ static uintptr_t starting_thread_object(void)
 
 void sp_hook_python_thread_name(struct sp_thread *t)
 {
-    if (!sp_py.layout || !sp_py_running() || !api() || !api()->gil_held())
+    if (!sp_py.layout || !sp_py_running() || !has_api || !api.gil_held())
         return;
     uintptr_t object = starting_thread_object();
     if (!object)
         return;
     void *type, *value, *trace;
-    api()->error_fetch(&type, &value, &trace);
-    void *attribute = api()->intern("_name");
+    api.error_fetch(&type, &value, &trace);
+    void *attribute = api.intern("_name");
     /* Only an instance's own attribute: a class that defines _name may run code of its own. */
     void *class = (void *)sp_peek(object + sp_py.layout->ob_type);
-    if (attribute && !api()->type_lookup(class, attribute)) {
-        void *text = api()->get((void *)object, attribute);
-        if (text && sp_peek((uintptr_t)text + sp_py.layout->ob_type) == (uintptr_t)api()->unicode_type) {
+    if (attribute && !api.type_lookup(class, attribute)) {
+        void *text = api.get((void *)object, attribute);
+        if (text && sp_peek((uintptr_t)text + sp_py.layout->ob_type) == (uintptr_t)api.unicode_type) {
             t->name[sp_py_text((uintptr_t)text, t->name, SP_THREAD_NAME_BYTES - 1)] = '\0';
             t->name_place = sp_py_thread_name_place(object, (uintptr_t)attribute, (uintptr_t)text);
         }
         if (text)
-            api()->decref(text);
+            api.decref(text);
     }
     if (attribute)
-        api()->decref(attribute);
-    api()->error_restore(type, value, trace);
+        api.decref(attribute);
+    api.error_restore(type, value, trace);
 }

@@ -19,8 +19,7 @@ static struct sp_thread *prepare(struct sp_region **r, void *start, void *argume
 {
     /* Before our constructor ran: the thread may come to our hooks while a constructor that waits for it has the loader
      * locked. */
-    if (!sp_load_acquire(&sp_real_all_found))
-        sp_real_find_all();
+    sp_real_find_all();
     sp_lifecycle_child_runs_python();
     *r = sp_session_region();
     struct sp_thread *t = *r ? sp_thread_claim(*r) : NULL;

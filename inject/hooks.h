@@ -53,6 +53,8 @@ int sp_hook_pending_change_mask(int (*real)(int, const sigset_t *, sigset_t *), 
 void sp_hook_pending_thread_begins(struct sp_thread *t, uint64_t mask);
 
 /* hook_python.c */
+/* [start] Finds what it will ask of the CPython that was found. */
+void sp_hook_python_start(void);
 /* [any] The name that threading gave the thread that is about to be created, from its creator's Python frame. */
 void sp_hook_python_thread_name(struct sp_thread *t);
 

@@ -18,6 +18,7 @@
 #include "inject/hooks.h"
 #include "inject/identity.h"
 #include "inject/output.h"
+#include "inject/python.h"
 #include "inject/relay.h"
 #include "inject/run.h"
 #include "inject/session.h"
@@ -273,6 +274,7 @@ static void start(uint64_t cpu_before)
     memcpy(output.script, identity.script, sizeof output.script);
     init_region(cpu_before);
     enter_spool();
+    sp_hook_python_start();
     if (sp_py.layout)
         original_dealloc = sp_py_hook_code_dealloc(code_dies);
     has_end_key = SP_REAL(pthread_key_create) && SP_REAL(pthread_setspecific) &&
@@ -304,6 +306,23 @@ static void say_option(const char *line)
     sp_diag(line);
 }
 
+static void python_starts(void)
+{
+    uint64_t cpu_before = sp_os_process_cpu_ns();
+    bool first = sp_run_take_ownership();
+    const char *verbose = sp_config_env(environ, "SPPROF_VERBOSE");
+    sp_diag_enable(first || (verbose && strcmp(verbose, "1") == 0));
+    sp_config_read(&config, environ, say_option);
+    output.is_owner = first;
+    output.run_started_ns = sp_run_started_ns();
+    if (!config.on)
+        return;
+    sp_output_init(&output, config.out, environ);
+    if (config.spool[0])
+        sp_spool_init(config.spool);
+    start(cpu_before);
+}
+
 void sp_lifecycle_load(void)
 {
     sp_session.pid = sp_os_getpid();
@@ -318,42 +337,21 @@ void sp_lifecycle_load(void)
         return;
     sp_identity_note_program();
     sp_store_release(&sp_session.state, SP_SESSION_WATCHING);
-    if (sp_py_probe((sp_py_lookup *)sp_real_find_in, sp_real_global_handle()))
-        sp_lifecycle_python_starts(NULL);
+    if (sp_python_find_linked())
+        python_starts();
 }
 
 void sp_lifecycle_python_starts(const void *address)
 {
-    if (address && sp_py.ops) {
-        python_ran |= sp_real_same_library(address, (const void *)sp_py.entry);
+    if (sp_load_acquire(&sp_py.ops)) {
+        if (!python_ran && sp_py_contains(address) && sp_session_is_own_process())
+            python_ran = true;
         return;
     }
-    if (sp_load_acquire(&sp_session.state) != SP_SESSION_WATCHING || !sp_session_is_own_process())
+    if (sp_load_acquire(&sp_session.state) != SP_SESSION_WATCHING || !sp_python_find_at(address))
         return;
-    if (address) {
-        const char *path;
-        void *library = sp_real_library_at(address, &path);
-        if (!library)
-            return;
-        if (!sp_py_probe((sp_py_lookup *)sp_real_find_in, library)) {
-            sp_real_release(library);
-            return;
-        }
-        python_ran = true;
-    }
-    uint64_t cpu_before = sp_os_process_cpu_ns();
-    bool first = sp_run_take_ownership();
-    const char *verbose = sp_config_env(environ, "SPPROF_VERBOSE");
-    sp_diag_enable(first || (verbose && strcmp(verbose, "1") == 0));
-    sp_config_read(&config, environ, say_option);
-    output.is_owner = first;
-    output.run_started_ns = sp_run_started_ns();
-    if (!config.on)
-        return;
-    sp_output_init(&output, config.out, environ);
-    if (config.spool[0])
-        sp_spool_init(config.spool);
-    start(cpu_before);
+    python_ran = true;
+    python_starts();
 }
 
 /* ---- the end */

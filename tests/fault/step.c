@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Walks the Python stack after every machine instruction: the trap flag raises SIGTRAP after each, and the handler
  * calls the walkers as the sampler does. Loaded through ctypes; x86-64 only. */
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 #include "compat/cpu.h"
 #include "compat/os.h"
 #include "compat/py.h"
-#include "compat/real.h"
 
 #define CAP 2048
 
@@ -111,7 +111,7 @@ static void on_step(int sig, siginfo_t *info, void *context)
 
 int step_prepare(void)
 {
-    if (!sp_py_probe((sp_py_lookup *)sp_real_find_in, sp_real_global_handle()) || !sp_py.layout)
+    if (!sp_py_probe(dlsym, RTLD_DEFAULT) || !sp_py.layout)
         return -1;
     if (!sp_os_probe_init() || !sp_py_tss_init())
         return -2;

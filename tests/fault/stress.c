@@ -2,6 +2,7 @@
  * Walks the stacks of many threads at arbitrary instants: a timer of real time for each thread that asks, a handler that
  * walks as the sampler does, and checks that each step from caller to callee is one that the program makes. Loaded through
  * ctypes. */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -15,7 +16,6 @@
 #include "compat/cpu.h"
 #include "compat/os.h"
 #include "compat/py.h"
-#include "compat/real.h"
 
 #define CAP 600
 #define TEXT_BYTES 64
@@ -129,7 +129,7 @@ static void on_tick(int sig, siginfo_t *info, void *context)
 
 int stress_prepare(void)
 {
-    if (!sp_py_probe((sp_py_lookup *)sp_real_find_in, sp_real_global_handle()) || !sp_py.layout)
+    if (!sp_py_probe(dlsym, RTLD_DEFAULT) || !sp_py.layout)
         return -1;
     if (!sp_os_probe_init() || !sp_py_tss_init())
         return -2;

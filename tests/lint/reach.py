@@ -40,7 +40,7 @@ INDIRECT = {
 }
 # function -> why what it reaches beyond is not followed
 STOPS = {
-    "sp_real_find_early": "before our constructor ran; afterwards nothing is looked up",
+    "sp_real_find_missing": "before our constructor ran; afterwards by system calls alone",
 }
 
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * What one warm sample costs beyond signal delivery and the clock: walk and intern, called in a loop. Loaded through
  * ctypes.PyDLL by scripts/bench at the bottom of a Python stack of the wanted depth. */
+#include <dlfcn.h>
 #include <sys/auxv.h>
 
 #include "compat/os.h"
 #include "compat/py.h"
-#include "compat/real.h"
 #include "sampler/walk_python.h"
 #include "tests/support/region.h"
 
@@ -16,7 +16,7 @@ static struct sp_thread *thread;
 
 static bool prepare(void)
 {
-    if (!sp_py_probe((sp_py_lookup *)sp_real_find_in, sp_real_global_handle()) || !sp_py.layout ||
+    if (!sp_py_probe(dlsym, RTLD_DEFAULT) || !sp_py.layout ||
         !sp_os_probe_init() || !sp_py_tss_init())
         return false;
     sp_py_tss_learn_existing_key();
