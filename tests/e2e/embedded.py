@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from embedding import embed  # noqa: E402,F401
-from sp import BUSY, CASES, WORK, Skip, case, complete, main, spent  # noqa: E402,F401
+from embedding import ask, embed, libpython, like_python  # noqa: E402,F401
+from sp import BUSY, CASES, WORK, Skip, case, compile_support, complete, main, spent  # noqa: E402,F401
 
 
 @case
@@ -24,6 +24,29 @@ def embedded_local(b):
     source = BUSY + "def f(): busy(0.15)\nf()\n"
     p = embed(b, "local", source).profile()
     assert spent(b, p, "f") >= 0.15e9, p.stacks()
+
+
+@case
+def python_in_a_constructor(b):
+    """A plug-in's constructor waits for a thread that is the first to initialise a CPython."""
+    if b.version >= (3, 15):
+        raise Skip("from 3.15 on CPython itself locks the loader while it starts (dladdr)")
+    python = libpython(b)
+    plugin = compile_support(b, "hosts_python.c", "libhosts_python.so", "-shared", "-fPIC", python)
+    host = compile_support(b, "opens.c", "opens", *like_python(b, python))
+    source = BUSY + "def hosted(): busy(0.15)\nhosted()\n"
+    home = ask(b, "sys.base_prefix")
+    r = b.run(None, command=[host, "1", "0", plugin], HOSTED_SCRIPT=b.write(source), PYTHONHOME=home, timeout=60)
+    assert r.out == "done \n"
+    assert spent(b, r.profile(), "hosted") >= 0.15e9, r.profile().stacks()
+
+
+@case
+def python_is_unloaded(b):
+    """A program that closes its libpython and runs on: what we read stays mapped."""
+    r = embed(b, "close", WORK)
+    p = complete(b, r)
+    assert p.block["cpu"]["native_thread"] > 0.1e9, p.block["cpu"]
 
 
 @case

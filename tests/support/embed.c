@@ -2,6 +2,7 @@
  * A C program that runs Python scripts in a libpython, and runs on.
  * usage: embed HOW SCRIPT [LIBPYTHON]
  *   once, twice          dlopen()ed with RTLD_GLOBAL; or linked, when compiled with -DLINKED
+ *   close                dlopen()ed with RTLD_GLOBAL, and closed after
  *   local, deep, space   dlopen()ed with RTLD_LOCAL; also RTLD_DEEPBIND; dlmopen()ed into a namespace of its own
  *   title                dlopen()ed, after its argv was overwritten by a title
  *   main                 linked: Py_BytesMain, as python itself does */
@@ -39,9 +40,10 @@ static void (*Py_Initialize)(void);
 static int (*Py_FinalizeEx)(void);
 static int (*PyRun_SimpleString)(const char *);
 
+static void *lib;
+
 static void load(const char *how, const char *path)
 {
-    void *lib;
     if (strcmp(how, "space") == 0)
         lib = dlmopen(LM_ID_NEWLM, path, RTLD_NOW);
     else
@@ -91,6 +93,10 @@ int main(int argc, char **argv)
         printf("round %d\n", i);
         fflush(stdout);
     }
+#ifndef LINKED
+    if (strcmp(argv[1], "close") == 0)
+        dlclose(lib);
+#endif
     burn(0.2);
     return 0;
 }

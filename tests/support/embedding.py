@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from sp import Skip
+from sp import Skip, compile_support
 
 
 def ask(b, expression):
@@ -23,16 +23,16 @@ def libpython(b):
     raise Skip("no shared libpython")
 
 
+def like_python(b, library):
+    """Flags for a program that runs with this interpreter's own loader and libraries."""
+    loader = re.search(r"interpreter: (\S+)\]", subprocess.run(["readelf", "-lW", os.path.realpath(b.python)], capture_output=True,
+                                                             text=True).stdout).group(1)
+    return ["-Wl,--disable-new-dtags", f"-Wl,--dynamic-linker,{loader},-rpath,{os.path.dirname(library)},--allow-shlib-undefined"]
+
+
 def embed(b, how, source, *args, linked=False, name="embed", **kw):
-    """Runs a script in tests/support/embed.c, which is compiled for this interpreter's own loader and libraries."""
+    """Runs a script in tests/support/embed.c."""
     library = libpython(b)
-    program = os.path.join(b.directory, name + "1" * linked)
-    if not os.path.exists(program):
-        loader = re.search(r"interpreter: (\S+)\]", subprocess.run(["readelf", "-lW", os.path.realpath(b.python)], capture_output=True,
-                                                                 text=True).stdout).group(1)
-        here = os.path.dirname(os.path.abspath(__file__))
-        subprocess.run(["cc", "-O1", "-w", os.path.join(here, "embed.c"), "-o", program, "-ldl", "-Wl,--disable-new-dtags",
-                        f"-Wl,--dynamic-linker,{loader},-rpath,{os.path.dirname(library)},--allow-shlib-undefined"] +
-                       (["-DLINKED", library] if linked else []), check=True)
+    program = compile_support(b, "embed.c", name + "1" * linked, *like_python(b, library), *(["-DLINKED", library] if linked else []))
     # a copy of a debug or relocated build looks for its standard library where PYTHONHOME says
     return b.run(None, command=[program, how, b.write(source), library, *args], PYTHONHOME=ask(b, "sys.base_prefix"), **kw)

@@ -238,6 +238,15 @@ def need_frames(b):
         raise Skip("this version's frames are not known")
 
 
+def compile_support(b, source, name, *flags):
+    """A C program or library of this folder, compiled once in the case's directory."""
+    path = os.path.join(b.directory, name)
+    if not os.path.exists(path):
+        here = os.path.dirname(os.path.abspath(__file__))
+        subprocess.run(["cc", "-O1", "-w", os.path.join(here, source), "-o", path, *flags, "-ldl", "-lpthread"], check=True)
+    return path
+
+
 def complaints(err):
     """stderr without the one line that names a version whose frames are not known."""
     return re.sub(r"spprof: CPython .* cannot be looked into.*\n", "", err)
