@@ -16,14 +16,13 @@ __asm__(".symver dlopen, dlopen@" SP_CPU_DLSYM_VERSION);
 __asm__(".symver dladdr, dladdr@" SP_CPU_DLSYM_VERSION);
 #endif
 
-/* Functions of which glibc has had several: dlsym(RTLD_NEXT) answers with the oldest before 2.36 (sourceware bug 14932), and
- * with none that is left for old programs only. aarch64 began with the newest of each. */
+/* Functions of which glibc has had several: dlsym(RTLD_NEXT) answers with the oldest before 2.36 (sourceware bug 14932).
+ * aarch64 began with the newest of most. */
 struct version {
     const char *symbol, *version;
 };
 static const struct version versions[] = {
 #ifdef __x86_64__
-    {"bsd_signal", "GLIBC_2.2.5"},
     {"posix_spawn", "GLIBC_2.15"},
     {"posix_spawnp", "GLIBC_2.15"},
     {"timer_create", "GLIBC_2.3.3"},

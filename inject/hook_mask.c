@@ -4,6 +4,7 @@
  * Only this is known of a thread: that it began with SIGPROF blocked, for no reason of the program's own, and we unblocked
  * it. Until the program names SIGPROF such a thread is sampled, and goes on believing that SIGPROF is blocked. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* they are what we stand before */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -90,9 +91,18 @@ static int change_mask(mask_fn *real, int how, const sigset_t *set, sigset_t *ol
     return real(how, set, old);
 }
 
+/* For a program without libpthread, before glibc 2.32: there it asks for pthread_sigmask by a weak reference, if at all. */
+static int by_sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+    int saved = errno, rc = SP_REAL(sigprocmask)(how, set, old) == 0 ? 0 : errno;
+    errno = saved;
+    return rc;
+}
+
 SP_EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
-    return change_mask(SP_REAL(pthread_sigmask), how, set, old);
+    mask_fn *real = SP_REAL_IF_FOUND(pthread_sigmask);
+    return change_mask(real ? real : by_sigprocmask, how, set, old);
 }
 
 SP_EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)

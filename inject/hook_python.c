@@ -17,6 +17,8 @@ SP_REAL_SLOT(pthread_key_create);
 /* Every CPython calls this once while its runtime starts: how a dlopen()ed one is noticed. */
 SP_EXPORT int pthread_condattr_setclock(pthread_condattr_t *attr, clockid_t clock)
 {
+    if (!SP_REAL(pthread_condattr_setclock))
+        return 0; /* as libc's own pthread_condattr_init does, where there is no libpthread */
     int rc = SP_REAL(pthread_condattr_setclock)(attr, clock), saved = errno;
     sp_lifecycle_python_starts(__builtin_return_address(0));
     errno = saved;
@@ -25,6 +27,8 @@ SP_EXPORT int pthread_condattr_setclock(pthread_condattr_t *attr, clockid_t cloc
 
 SP_EXPORT int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
 {
+    if (!SP_REAL(pthread_key_create))
+        return EAGAIN;
     int rc = SP_REAL(pthread_key_create)(key, destructor), saved = errno;
     if (rc == 0) {
         sp_py_tss_key_created(*key);

@@ -20,17 +20,12 @@ SP_REAL_SLOT(siginterrupt);
 
 typedef void handler_fn(int);
 
-/* glibc, musl lacks some: looked up only if the program calls them */
 extern handler_fn *bsd_signal(int sig, handler_fn *handler);
 extern handler_fn *ssignal(int sig, handler_fn *handler);
 extern handler_fn *sysv_signal(int sig, handler_fn *handler);
 extern handler_fn *__sysv_signal(int sig, handler_fn *handler);
 extern handler_fn *sigset(int sig, handler_fn *handler);
 extern int sigignore(int sig);
-SP_REAL_SLOT(bsd_signal);
-SP_REAL_SLOT(ssignal);
-SP_REAL_SLOT(sysv_signal);
-SP_REAL_SLOT(__sysv_signal);
 SP_REAL_SLOT(sigset);
 SP_REAL_SLOT(sigignore);
 
@@ -311,28 +306,28 @@ SP_EXPORT handler_fn *signal(int sig, handler_fn *handler)
     return set_handler(sig, handler, interrupts[sig] ? 0 : SA_RESTART);
 }
 
+/* Other names of it and of each other, of which a libc may have none: musl, or glibc 2.26 for what it has for old programs only. */
 SP_EXPORT handler_fn *bsd_signal(int sig, handler_fn *handler)
 {
-    return is_managed(sig) && handler != SIG_ERR ? signal(sig, handler) : SP_REAL(bsd_signal)(sig, handler);
+    return signal(sig, handler);
 }
 
 SP_EXPORT handler_fn *ssignal(int sig, handler_fn *handler)
 {
-    return is_managed(sig) && handler != SIG_ERR ? signal(sig, handler) : SP_REAL(ssignal)(sig, handler);
+    return signal(sig, handler);
 }
 
 SP_EXPORT handler_fn *sysv_signal(int sig, handler_fn *handler)
 {
-    if (!is_managed(sig) || handler == SIG_ERR)
-        return SP_REAL(sysv_signal)(sig, handler);
-    return set_handler(sig, handler, (int)SA_RESETHAND | SA_NODEFER);
+    if (handler != SIG_ERR)
+        return set_handler(sig, handler, (int)SA_RESETHAND | SA_NODEFER);
+    errno = EINVAL;
+    return SIG_ERR;
 }
 
 SP_EXPORT handler_fn *__sysv_signal(int sig, handler_fn *handler)
 {
-    if (!is_managed(sig) || handler == SIG_ERR)
-        return SP_REAL(__sysv_signal)(sig, handler);
-    return set_handler(sig, handler, (int)SA_RESETHAND | SA_NODEFER);
+    return sysv_signal(sig, handler);
 }
 
 SP_EXPORT int siginterrupt(int sig, int flag)

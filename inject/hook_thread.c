@@ -61,6 +61,8 @@ static int run_c11(void *slot)
 
 SP_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *argument)
 {
+    if (!SP_REAL(pthread_create))
+        return EAGAIN;
     struct sp_region *r;
     struct sp_thread *t = prepare(&r, (void *)start, argument);
     if (!t)
@@ -73,6 +75,8 @@ SP_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void
 
 SP_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 {
+    if (!SP_REAL(thrd_create))
+        return thrd_error;
     struct sp_region *r;
     struct sp_thread *t = prepare(&r, (void *)start, argument);
     if (!t)
@@ -101,6 +105,10 @@ static void notify(union sigval v)
 
 SP_EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
 {
+    if (!SP_REAL(timer_create)) {
+        errno = ENOSYS;
+        return -1;
+    }
     struct sp_region *r = sp_session_region();
     struct sigevent ours;
     if (r && event && event->sigev_notify == SIGEV_THREAD) {

@@ -24,7 +24,8 @@ def check(ok, what):
 
 dynamic = readelf("-d")
 needed = re.findall(r"\(NEEDED\).*\[(.+)\]", dynamic)
-check(set(needed) <= {"libc.so.6", "libdl.so.2"}, f"NEEDED {needed} is within libc.so.6, libdl.so.2")
+check(set(needed) == {"libc.so.6", "libdl.so.2"}, f"NEEDED {needed} is libc.so.6 and libdl.so.2")
+check(not re.search(r"\((RUNPATH|RPATH)\)", dynamic), "looks for them nowhere but where the system does")
 check("BIND_NOW" in dynamic or re.search(r"FLAGS.*\bNOW\b", dynamic), "bound at load time (-z now)")
 check(re.search(r"FLAGS_1.*NODELETE", dynamic), "never unmapped (-z nodelete)")
 check("GNU_RELRO" in readelf("-l"), "RELRO")

@@ -7,6 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* musl lacks some of these: a program that asks finds ours */
+typedef void handler_fn(int);
+extern __attribute__((weak)) handler_fn *bsd_signal(int, handler_fn *), *ssignal(int, handler_fn *), *sysv_signal(int, handler_fn *),
+    *__sysv_signal(int, handler_fn *);
+extern __attribute__((weak)) int execveat(int, const char *, char *const[], char *const[], int);
+
 static void *run(void *arg)
 {
     return arg;
@@ -33,6 +39,13 @@ int main(void)
         return 2;
     signal(SIGUSR1, on);
     raise(SIGUSR1);
+    handler_fn *(*setters[])(int, handler_fn *) = {bsd_signal, ssignal, sysv_signal, __sysv_signal};
+    for (int i = 0; i < 4; i++)
+        if (setters[i] && (setters[i](SIGUSR2, on) == SIG_ERR || signal(SIGUSR2, SIG_DFL) != on))
+            return 4;
+    char *none[] = {NULL};
+    if (execveat && (execveat(-1, "/nonexistent", none, none, 0) != -1))
+        return 5;
     sigemptyset(&set);
     sigaddset(&set, SIGPROF);
     if (sigprocmask(SIG_BLOCK, &set, &old) || sigismember(&old, SIGPROF))
