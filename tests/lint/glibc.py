@@ -17,7 +17,7 @@ HEAD = """# Symbols of glibc's libraries on x86-64, by library and version: fact
 # Names with an underscore in front only as far as spprof has to do with them.
 """
 PRIVATE = {"__cxa_finalize", "__environ", "__errno_location", "__register_atfork", "__sysv_signal", "_Exit", "_exit", "_dl_find_object",
-           "__stack_chk_fail", "__libc_start_main", "__sigsetjmp", "_setjmp", "_longjmp", "_Fork"}
+           "__progname", "__progname_full", "__stack_chk_fail", "__libc_start_main", "__sigsetjmp", "_setjmp", "_longjmp", "_Fork"}
 OLDEST = (2, 17)
 
 
