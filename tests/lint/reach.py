@@ -44,6 +44,18 @@ STOPS = {
 }
 
 
+# What locks the loader: a hook must not call it, for the constructor of a library holds that lock while it waits for a thread.
+LOADER = {"dlsym", "dlvsym", "dlopen", "dlclose", "dlmopen", "dlinfo", "dladdr", "dladdr1", "dl_iterate_phdr"}
+# ... and where threads come to us otherwise
+THREADS = ["run", "run_c11", "notify", "thread_ends"]
+ALLOWED = {
+    "sp_real_find_missing": "before our constructor ran; afterwards by system calls alone",
+    "sp_real_find_all": "before our constructor ran",
+    "sp_real_find_in_process": "of a CPython that is linked in, in the constructor",
+    "sp_real_keep_library": "in dlclose, which locks the loader itself",
+}
+
+
 def graph(library):
     calls, libc, indirect, function = {}, {}, set(), None
     text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", library], check=True, capture_output=True, text=True).stdout
@@ -75,9 +87,25 @@ def graph(library):
     return calls, libc, indirect
 
 
+def to_the_loader(library, calls, libc):
+    symbols = subprocess.run(["readelf", "-W", "--dyn-syms", library], check=True, capture_output=True, text=True).stdout
+    hooks = re.findall(r"FUNC +GLOBAL +DEFAULT +\d+ (\w+)", symbols)
+    todo, seen, problems = [(r, r) for r in hooks + THREADS + ROOTS if r in calls], set(), []
+    while todo:
+        function, path = todo.pop()
+        if function in seen or function in ALLOWED:
+            continue
+        seen.add(function)
+        problems += [f"{path} calls {name}" for name in libc.get(function, ()) if name in LOADER and name not in calls]
+        todo += [(c, f"{path} > {c}") for c in calls[function]]
+    if len(hooks) < 30:
+        problems.append(f"only {hooks} are exported")
+    return problems
+
+
 def main(library):
     calls, libc, indirect = graph(library)
-    problems, seen = [], {}
+    problems, seen = to_the_loader(library, calls, libc), {}
     roots = [r for r in ROOTS if r in calls]
     if len(roots) < len(ROOTS) - 6:
         problems.append(f"only these roots have code of their own: {roots}")
