@@ -117,7 +117,7 @@ bool sp_elf_at(struct sp_elf *e, uintptr_t address)
 {
     struct found_object o;
     struct search s = {.address = address};
-    if (SP_REAL(_dl_find_object) && SP_REAL(_dl_find_object)((void *)address, &o) == 0) {
+    if (SP_REAL_IF_FOUND(_dl_find_object) && SP_REAL_IF_FOUND(_dl_find_object)((void *)address, &o) == 0) {
         *e = (struct sp_elf){.bias = o.library->bias, .start = (uintptr_t)o.start, .end = (uintptr_t)o.end};
         return read_dynamic(e, o.library->dynamic);
     }
