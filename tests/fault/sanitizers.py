@@ -17,9 +17,9 @@ source, build, *pythons = sys.argv[1:]
 subprocess.run(["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_C_COMPILER=gcc", "-DSPPROF_COMMAND=OFF",
                 "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"],
                check=True, stdout=subprocess.DEVNULL)
-units = ["unit_config", "unit_names", "unit_lines", "unit_walk", "unit_store", "unit_salvage", "unit_writer"]
+units = ["unit_config", "unit_names", "unit_lines", "unit_elf", "unit_walk", "unit_store", "unit_salvage", "unit_writer"]
 subprocess.run(["cmake", "--build", build, "--target", "spprof_library", *units], check=True, stdout=subprocess.DEVNULL)
-env = dict(clean_env(), ASAN_OPTIONS="detect_leaks=0", SPPROF_TEST_GOLDEN=os.path.join(source, "tests/golden/speedscope.json"))
+env = dict(clean_env(), ASAN_OPTIONS="detect_leaks=0", SPPROF_TEST_GOLDEN=os.path.join(source, "tests/golden"))
 for unit in units:
     subprocess.run([os.path.join(build, "tests/unit", unit)], check=True, env=env)
 
