@@ -96,6 +96,28 @@ SP_INLINE void sp_cpu_raise(int sig)
         *(volatile uint8_t *)0xdead000000000000ul = 0; /* not canonical */
 }
 
+/* f(arg) on the stack that ends at `top`, 16-byte aligned. */
+SP_INLINE void sp_cpu_call_on(void *top, void (*f)(void *), void *arg)
+{
+    __asm__ volatile("mov %%rsp, %%rbx\n\tmov %[top], %%rsp\n\tcall *%[f]\n\tmov %%rbx, %%rsp"
+                     : [top] "+r"(top), [f] "+r"(f), "+D"(arg)
+                     :
+                     : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2",
+                       "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+                       "xmm15");
+}
+
+/* Asks by an instruction sequence that does nothing elsewhere (valgrind.h, RUNNING_ON_VALGRIND). */
+SP_INLINE bool sp_cpu_is_valgrind(void)
+{
+    uint64_t request[6] = {0x1001}, answer = 0;
+    __asm__ volatile("rolq $3, %%rdi\n\trolq $13, %%rdi\n\trolq $61, %%rdi\n\trolq $51, %%rdi\n\txchgq %%rbx, %%rbx"
+                     : "+d"(answer)
+                     : "a"(request)
+                     : "memory", "cc");
+    return answer != 0;
+}
+
 #define SP_CPU_DLSYM_VERSION "GLIBC_2.2.5"
 
 #elif defined(__aarch64__)
@@ -157,6 +179,29 @@ SP_INLINE void sp_cpu_raise(int sig)
         __asm__ volatile("brk #0");
     else if (sig == SIGSEGV)
         *(volatile uint8_t *)8 = 0;
+}
+
+SP_INLINE void sp_cpu_call_on(void *top, void (*f)(void *), void *arg)
+{
+    register void *x0 __asm__("x0") = arg;
+    __asm__ volatile("mov x19, sp\n\tmov sp, %[top]\n\tblr %[f]\n\tmov sp, x19"
+                     : "+r"(x0)
+                     : [top] "r"(top), [f] "r"(f)
+                     : "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+                       "x17", "x18", "x19", "x30", "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17",
+                       "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+}
+
+SP_INLINE bool sp_cpu_is_valgrind(void)
+{
+    uint64_t request[6] = {0x1001};
+    register uint64_t x3 __asm__("x3") = 0;
+    register uint64_t *x4 __asm__("x4") = request;
+    __asm__ volatile("ror x12, x12, #3\n\tror x12, x12, #13\n\tror x12, x12, #51\n\tror x12, x12, #61\n\torr x10, x10, x10"
+                     : "+r"(x3)
+                     : "r"(x4)
+                     : "memory", "cc");
+    return x3 != 0;
 }
 
 #define SP_CPU_DLSYM_VERSION "GLIBC_2.17"

@@ -46,6 +46,8 @@ SP_SIGSAFE int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg);
 /* [handler] Whether one byte at `address` can be read. Costs a system call (about 0.2 us), faults never.
  * Works after sp_os_probe_init() returned true. */
 SP_SIGSAFE bool sp_os_readable(uintptr_t address);
+/* [any] The same of a few bytes. */
+bool sp_os_can_read(const void *p, size_t bytes);
 /* [start] Finds a probe that tells a mapped from an unmapped page here; false: none does. */
 bool sp_os_probe_init(void);
 
@@ -80,6 +82,7 @@ void *sp_os_reserve(size_t bytes, bool *wipes);
 /* The same in the place of what is mapped at p. False: refused. */
 bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes);
 void sp_os_release(void *p, size_t bytes);
+void sp_os_forbid(void *p, size_t bytes); /* whoever touches it faults */
 /* [fork-child] Makes reserved memory zero again. */
 bool sp_os_forget(void *p, size_t bytes);
 /* Finite limits in bytes; UINT64_MAX: none. */

@@ -215,6 +215,11 @@ bool sp_os_readable(uintptr_t address)
     return probe_by(probe, address);
 }
 
+bool sp_os_can_read(const void *p, size_t bytes)
+{
+    return sp_os_readable((uintptr_t)p) && sp_os_readable((uintptr_t)p + bytes - 1);
+}
+
 bool sp_os_probe_init(void)
 {
     void *hole = (void *)SYS6(SYS_mmap, 0, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -402,6 +407,11 @@ bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes)
 void sp_os_release(void *p, size_t bytes)
 {
     sp_syscall6(SYS_munmap, (long)p, (long)bytes, 0, 0, 0, 0);
+}
+
+void sp_os_forbid(void *p, size_t bytes)
+{
+    sp_syscall6(SYS_mprotect, (long)p, (long)bytes, PROT_NONE, 0, 0, 0);
 }
 
 bool sp_os_forget(void *p, size_t bytes)

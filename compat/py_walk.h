@@ -49,11 +49,17 @@ SP_INLINE bool sp_py_can_read(struct sp_py_walk *w, uintptr_t a, uintptr_t bytes
            (a >> SP_PY_PAGE_SHIFT == last >> SP_PY_PAGE_SHIFT || sp_py_probe_page(w, last & ~(uintptr_t)7));
 }
 
-/* Whether [a, a + bytes) lies on the interrupted thread's live C stack. A stack pointer far from the thread's own stack is a
- * coroutine's: what lies between is no stack. */
+/* Whether the interrupted code runs on the thread's own C stack. A stack pointer far from that is a fibre's, or on an
+ * alternate signal stack: what lies between is no stack. */
+SP_INLINE bool sp_py_runs_on_own_stack(const struct sp_py_walk *w)
+{
+    return w->sp < w->stack_top && w->stack_top - w->sp <= SP_PY_STACK_MAX;
+}
+
+/* Whether [a, a + bytes) lies on the interrupted thread's live C stack. */
 SP_INLINE bool sp_py_on_stack(const struct sp_py_walk *w, uintptr_t a, uintptr_t bytes)
 {
-    return a >= w->sp && a < w->stack_top && bytes <= w->stack_top - a && w->stack_top - w->sp <= SP_PY_STACK_MAX;
+    return sp_py_runs_on_own_stack(w) && a >= w->sp && a < w->stack_top && bytes <= w->stack_top - a;
 }
 
 /* Whether `code` is a code object. Its page is probed unless a live code object is known to be on it. */
@@ -282,7 +288,7 @@ SP_INLINE enum sp_py_reject sp_py_cframe_frame(const struct sp_py *py, uintptr_t
     if (cframe & 7)
         return SP_PY_BAD_ADDRESS;
     if (cframe != tstate + l->ts_root_cframe) {
-        if (cframe < w->sp) /* not live stack: greenlet has moved it, or it is stale */
+        if (cframe < w->sp && sp_py_runs_on_own_stack(w)) /* not live stack: greenlet has moved it, or it is stale */
             return SP_PY_BAD_ADDRESS;
         if (!sp_py_on_stack(w, cframe, 24) && !(sp_py_plausible(cframe) && sp_py_can_read(w, cframe, 24)))
             return SP_PY_UNREADABLE;

@@ -110,7 +110,8 @@ static void die(int sig, siginfo_t *info, void *context)
         die_on_return(dying_of->si_signo, dying_of, context);
     } else {
         dying_of = info;
-        finish(SP_FINISH_END);
+        if (!sp_handler_is_cramped(context))
+            finish(SP_FINISH_END);
         if (is_init)
             die_as_init(sig, fault == SP_CPU_REPEATS);
         else
@@ -158,11 +159,20 @@ static void foreign(int sig, siginfo_t *info, void *context)
         act.sa_handler(sig);
 }
 
-/* Our handler, with the program's wish for restarted system calls: only its own signals can interrupt any. */
+/* On the alternate stack: the code that a signal interrupts may have hardly any stack left (goroutines, fibres). */
+static int on_stack(void)
+{
+    return sp_hook_stack_may_be_small() ? 0 : SA_ONSTACK;
+}
+
+/* Our handler, with the program's wish for restarted system calls (only its own signals can interrupt any) and for the
+ * stack on which its own handler runs. */
 static void install_sigprof(void)
 {
-    int restart = has_handler(&wanted[SIGPROF]) ? wanted[SIGPROF].sa_flags & SA_RESTART : SA_RESTART;
-    struct sigaction ours = {.sa_sigaction = sp_handler, .sa_flags = SA_SIGINFO | restart};
+    int wish = SA_RESTART | on_stack();
+    if (has_handler(&wanted[SIGPROF]))
+        wish = wanted[SIGPROF].sa_flags & (SA_RESTART | SA_ONSTACK);
+    struct sigaction ours = {.sa_sigaction = sp_handler, .sa_flags = SA_SIGINFO | wish};
     sigfillset(&ours.sa_mask);
     real_sigaction_call(SIGPROF, &ours, NULL);
 }
@@ -205,11 +215,21 @@ static void standin(int sig, siginfo_t *info, void *context)
 
 static int install_standin(int sig)
 {
-    struct sigaction ours = {.sa_sigaction = standin, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct sigaction ours = {.sa_sigaction = standin, .sa_flags = SA_SIGINFO | SA_RESTART | on_stack()};
     sigfillset(&ours.sa_mask);
     sigdelset(&ours.sa_mask, SIGSEGV); /* a fault in the writer must end the process, not hang it */
     sigdelset(&ours.sa_mask, SIGBUS);
     return real_sigaction_call(sig, &ours, NULL);
+}
+
+void sp_hook_signal_reinstall(void)
+{
+    if (!started)
+        return;
+    install_sigprof();
+    for (int sig = 1; sig < SP_OS_SIGNALS; sig++)
+        if (stood_in[sig])
+            install_standin(sig);
 }
 
 void sp_hook_signal_start(void (*on_end)(enum sp_finish how))
@@ -248,7 +268,7 @@ static int set_sigprof(const struct sigaction *act)
     wanted[SIGPROF] = *act;
     if (has_handler(act))
         sp_hook_mask_name_sigprof();
-    if ((before.sa_flags ^ act->sa_flags) & SA_RESTART || has_handler(act))
+    if (has_handler(&before) || has_handler(act))
         install_sigprof();
     return 0;
 }

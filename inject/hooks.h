@@ -22,6 +22,19 @@ struct sp_handover {
 struct sp_handover sp_hook_signal_hand_over(void);
 void sp_hook_signal_take_back(struct sp_handover h);
 
+/* [any] Installs all handlers of ours again: sp_hook_stack_may_be_small() has changed. */
+void sp_hook_signal_reinstall(void);
+
+/* hook_stack.c */
+/* [start] The calling thread's alternate stack, if it is a small one, becomes a larger one. */
+void sp_hook_stack_start(void);
+/* [any] Whether a thread has a small alternate stack that could not be replaced: then no handler of ours may run there. */
+bool sp_hook_stack_may_be_small(void);
+/* [any] The calling thread will not be here much longer. */
+void sp_hook_stack_thread_ends(void);
+/* [fork-child] */
+void sp_hook_stack_forked(void);
+
 /* hook_mask.c */
 /* [any] The slot's thread is about to be created by the calling one, whose belief about its mask it inherits. */
 void sp_hook_mask_thread_created(struct sp_thread *t);

@@ -39,6 +39,7 @@ SP_REAL_SLOT(pthread_setspecific);
 #define FAULTS                                                                                               \
     (SP_OS_MASK(SIGSEGV) | SP_OS_MASK(SIGBUS) | SP_OS_MASK(SIGFPE) | SP_OS_MASK(SIGILL) | SP_OS_MASK(SIGTRAP) | \
      SP_OS_MASK(SIGSYS) | SP_OS_MASK(SIGABRT))
+#define WRITER_STACK_BYTES 32768 /* tests/lint/stack.py: less than half of it is used */
 #define WAIT_FOR_WRITER_NS (10 * SP_NS_PER_S)
 
 
@@ -96,6 +97,7 @@ static void thread_ends(void *value)
 {
     struct sp_thread *t = value;
     struct sp_region *r = sp_session_region();
+    sp_hook_stack_thread_ends();
     if (!r || t != sp_session_self || t->state != SP_THREAD_LIVE || t->tid != sp_os_gettid())
         return;
     /* Not by blocking SIGPROF: unblocking makes the kernel look for signals that wait for the whole process, and
@@ -178,6 +180,7 @@ static void after_fork_in_child(void)
     sp_session_self = NULL;
     writer_state = IDLE;
     sp_relay_forked();
+    sp_hook_stack_forked();
     output.is_owner = false;
     output.written_inode = 0;
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
@@ -280,6 +283,7 @@ static void start(uint64_t cpu_before)
     has_end_key = SP_REAL(pthread_key_create) && SP_REAL(pthread_setspecific) &&
                   SP_REAL(pthread_key_create)(&end_key, thread_ends) == 0;
     register_fork_handlers();
+    sp_hook_stack_start();
     sp_hook_signal_start(sp_lifecycle_finish);
 
     struct sp_region *r = sp_session.region;
@@ -420,6 +424,26 @@ void sp_lifecycle_finish_and_exit(void)
     sp_lifecycle_finish(SP_FINISH_END);
 }
 
+struct writing {
+    struct sp_region *region;
+    enum sp_finish how;
+};
+
+static void write_here(void *arg)
+{
+    struct writing *w = arg;
+    if (write_profile(w->region, w->how) == 0 && w->how != SP_FINISH_SNAPSHOT)
+        sp_spool_leave();
+}
+
+/* What calls us may be a handler on a small stack, or a fibre that ends the process. There is one writer at a time. */
+static void write_on_own_stack(struct sp_region *r, enum sp_finish how)
+{
+    static _Alignas(64) char stack[WRITER_STACK_BYTES];
+    struct writing w = {r, how};
+    sp_cpu_call_on(stack + sizeof stack, write_here, &w);
+}
+
 void sp_lifecycle_finish(enum sp_finish how)
 {
     /* From 3.15 on nothing tells that a fork child runs Python before its first tick; but one that ends without an
@@ -443,8 +467,7 @@ void sp_lifecycle_finish(enum sp_finish how)
     /* A SIGTERM that found us here would end the process with half a file: it waits. Faults do not. */
     uint64_t mask = sp_os_mask_block(~FAULTS);
     sp_store_release(&writer_tid, sp_os_gettid());
-    if (write_profile(r, how) == 0 && how != SP_FINISH_SNAPSHOT)
-        sp_spool_leave();
+    write_on_own_stack(r, how);
     sp_store_release(&writer_tid, 0);
     if (how != SP_FINISH_END) {
         sp_handler_thaw(r);

@@ -57,6 +57,13 @@ SP_SIGSAFE static void settle_sent(struct sp_thread *t)
         sp_cas(&t->sent, &was, SP_SENT_AGAIN);
 }
 
+bool sp_handler_is_cramped(const void *context)
+{
+    const stack_t *s = &((const ucontext_t *)context)->uc_stack;
+    uintptr_t room = (uintptr_t)__builtin_frame_address(0) - (uintptr_t)s->ss_sp;
+    return room < s->ss_size && room < SP_HANDLER_BYTES;
+}
+
 SP_SIGSAFE static void tick(const siginfo_t *info, const void *context, uintptr_t sp)
 {
     struct sp_region *r = sp_region;
@@ -73,7 +80,7 @@ SP_SIGSAFE static void tick(const siginfo_t *info, const void *context, uintptr_
         return;
     if (SP_UNLIKELY(sp_load_relaxed(&t->sent)))
         settle_sent(t);
-    if (t->in_handler) {
+    if (t->in_handler || SP_UNLIKELY(context && sp_handler_is_cramped(context))) {
         sp_count_loss(r, SP_LOSS_NESTED);
         return;
     }

@@ -7,6 +7,9 @@
 
 #include "sampler/engine.h"
 
+/* What a handler of ours takes of the stack at most, beside the frame that the kernel puts there. tests/lint/stack.py */
+#define SP_HANDLER_BYTES 2560
+
 /* The region of this process; NULL until sampling starts. Set once. */
 extern struct sp_region *sp_region;
 /* The engine that sampling runs on. */
@@ -21,6 +24,10 @@ SP_SIGSAFE void sp_handler_taken(const siginfo_t *info);
 
 /* [handler] Whether the signal is a tick of ours. */
 SP_SIGSAFE bool sp_handler_is_tick(const siginfo_t *info);
+
+/* [handler] Whether a handler with this context stands on an alternate stack without SP_HANDLER_BYTES left: one that the
+ * program registered past libc, or has nearly used up. */
+SP_SIGSAFE bool sp_handler_is_cramped(const void *context);
 
 /* What receives a SIGPROF that is not ours: inject/hook_signal.c sets it. */
 extern void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);

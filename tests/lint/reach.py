@@ -12,7 +12,7 @@ import sys
 
 # Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer.
 ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", "standin", "foreign", "relay",
-         "sp_lifecycle_finish", "sp_lifecycle_finish_and_exit", "write_file", "fits", "count_entry", "count_line",
+         "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_and_exit", "write_file", "fits", "count_entry", "count_line",
          "emit_line", "emit_stack", "emit_weight", "emit_sum", "add_self", "sink_fd", "writer_cpu_ns", "sp_identity_thread_name_of",
          "_exit", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
@@ -35,6 +35,7 @@ INDIRECT = {
     "join": "emit functions of the formats and view_bound.c are roots", "each_line": "emit", "sp_view_bound": "fits is a root",
     "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit", "join_thread": "emit",
     "sp_view_each_entry": "emit", "sp_view_each_stack": "emit", "count_all": "emit", "each": "emit",
+    "write_on_own_stack": "write_here is a root", "sp_lifecycle_finish": "the same",
     "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
     "sp_py_touch": "CPython's load from thread-local storage",
 }

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
+import foreign  # noqa: F401
 from harness import BUSY, Skip, free_port, main, program, serve
 
 WSGI = BUSY + """

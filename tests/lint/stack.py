@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""How much stack our handlers can take, beside the frame that the kernel puts there: from the sizes that gcc noted
+(-fstack-usage) along the deepest path of calls in the library's machine code. A handler may stand on the stack of a goroutine's
+thread or of a fibre, the writer has a stack of its own; what each may use is said in the sources.
+
+usage: stack.py LIBSPPROF_SO BUILD_DIRECTORY SOURCE_DIRECTORY
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+
+LIBC = 400  # most that a function of libc or the vDSO takes among those that are called: measured with gdb
+ENGINE = ["thread_start", "thread_pause", "thread_resume", "thread_stop"]
+EMIT = ["emit_stack", "emit_weight", "emit_sum", "put_line", "count_entry", "add_weight", "add_self"]
+# function -> what it calls through a pointer; a function that is not listed: EMIT
+THROUGH_POINTERS = {
+    "sp_handler": ["foreign", "child_ticks"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"], "die": ["sp_lifecycle_finish"],
+    "write_on_own_stack": [], "sp_lifecycle_finish": [],  # write_here: on a stack of its own
+    "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
+    "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
+    "flush": ["sink_fd"], "sp_out_mem": ["sink_fd"], "sp_out_finish": ["sink_fd"], "write_to": ["write_file"], "put_cpu": ["writer_cpu_ns"],
+    "put_identity": ["writer_cpu_ns"],
+    **dict.fromkeys(["adopt", "sp_adopt_scan", "end_gone", "start_child", "child_ticks", "sp_hook_mask_thread_started", "quieten",
+                     "sp_hook_mask_pass_on", "now_blocked"], ENGINE),
+    **dict.fromkeys(["set_default", "install_sigprof", "install_standin", "sp_hook_signal_is_ours", "die_on_return"], ["sigaction@plt"]),
+}
+
+
+def sizes(build):
+    found = {}
+    for path in glob.glob(os.path.join(build, "*", "CMakeFiles", "*.dir", "*.su")):
+        with open(path) as f:
+            for line in f:
+                where, size, kind = line.rsplit("\t", 2)
+                name = re.sub(r"\.\d+$", "", where.split(":", 3)[3])
+                bounded = kind.strip() != "dynamic"
+                found[name] = max(found.get(name, 0), int(size) if bounded else 1 << 30)
+    return found
+
+
+def graph(library):
+    calls, indirect, function = {}, set(), None
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", library], check=True, capture_output=True, text=True).stdout
+    for line in text.splitlines():
+        m = re.match(r"[0-9a-f]+ <(.+)>:", line)
+        if m:
+            function = m.group(1).split("@@")[0]
+            calls.setdefault(function, set())
+            continue
+        m = re.search(r"\t(call|jmp|j\w+)\s+(.*)", line)
+        if not m or function is None:
+            continue
+        target = re.search(r"<([^>+@]+)(@plt)?(@@[^>]*)?>", m.group(2))
+        if m.group(2).startswith("*"):
+            indirect.add(function)
+        elif target and target.group(1) != function:
+            calls[function].add(target.group(1) + (target.group(2) or ""))
+    return calls, indirect
+
+
+class Depths:
+    def __init__(self, library, build):
+        self.sizes = sizes(build)
+        self.calls, self.indirect = graph(library)
+        self.known, self.problems = {}, []
+
+    def callees(self, name):
+        plain = re.sub(r"\.(part|constprop|isra|cold).*", "", name)
+        through = THROUGH_POINTERS.get(plain)
+        if name in self.indirect and through is None:
+            through = EMIT
+        return sorted(self.calls.get(name, ())) + [f for f in through or [] if f in self.calls or f.endswith("@plt")]
+
+    def deepest(self, name, path=()):
+        """-> bytes, names on the way."""
+        if name in path:
+            self.problems.append(" > ".join([*path, name]) + ": calls itself")
+            return 0, []
+        if name.endswith("@plt"):
+            return LIBC, [name]
+        if name not in self.known:
+            below, way = max((self.deepest(c, (*path, name)) for c in self.callees(name)), default=(0, []))
+            size = self.sizes.get(re.sub(r"\.\d+$", "", name))
+            if size is None and not name.endswith(".cold"):
+                self.problems.append(f"{name}: gcc noted no size")
+            self.known[name] = (size or 0) + below, [f"{name} {size or 0}", *way]
+        return self.known[name]
+
+
+def constant(source, path, name):
+    with open(os.path.join(source, path)) as f:
+        return int(re.search(rf"#define {name} (\d+)", f.read()).group(1))
+
+
+def main(library, build, source):
+    if not glob.glob(os.path.join(build, "inject", "CMakeFiles", "*.dir", "*.su")):
+        print("built by a compiler that notes no stack sizes")
+        return 77
+    depths = Depths(library, build)
+    room = constant(source, "sampler/handler.h", "SP_HANDLER_BYTES")
+    writer = constant(source, "inject/lifecycle.c", "WRITER_STACK_BYTES")
+    failed = 0
+    for root, most in (("sp_handler", room), ("standin", room), ("relay", room), ("write_here", writer // 2)):
+        used, way = depths.deepest(root)
+        print(f"{root}: {used} of {most} bytes: {' > '.join(way)}")
+        failed += used > most
+    for p in depths.problems:
+        print(p)
+    return 1 if failed or depths.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
