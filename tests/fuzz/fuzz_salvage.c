@@ -63,7 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         static char buffer[4096];
         uint64_t written = 0;
         struct sp_out out = {.sink = sink, .arg = &written, .buffer = buffer, .cap = sizeof buffer, .most = UINT64_MAX};
-        struct sp_profile p = {.region = into, .wall_ns = into->last_ns, .most_bytes = UINT64_MAX, .lines = data[0] & 4};
+        into->lines = data[0] & 4;
+        struct sp_profile p = sp_writer_profile(into);
         if (sp_writer_speedscope.write(&p, &out) == 0 && written < 100)
             abort();
     }
