@@ -136,15 +136,17 @@ void sp_spool_enter(struct sp_region *r, uint64_t bytes)
     sp_os_mask_set(old);
 }
 
-SP_SIGSAFE static bool is_still_there(void)
+/* In another root the name may be another's file. */
+SP_SIGSAFE static int remove_own(void)
 {
     struct sp_os_stat now;
-    return sp_os_stat(path, false, &now) == 0 && now.inode == file.inode && now.device == file.device;
+    int rc = sp_os_stat(path, false, &now);
+    return rc != 0 || now.inode != file.inode || now.device != file.device ? rc : sp_os_unlink(path);
 }
 
 void sp_spool_leave(void)
 {
-    int rc = path[0] && is_still_there() ? sp_os_unlink(path) : 0;
+    int rc = path[0] ? remove_own() : 0;
     if (rc != 0 && rc != -ENOENT)
         sp_diag_join(path, " could not be removed; ", reason(rc), "; its profile is written and it can be deleted", "");
     path[0] = '\0';
