@@ -157,15 +157,10 @@ SP_EXPORT int sigsetmask(int mask)
 }
 
 /* ---- threads */
-void sp_hook_mask_thread_created(struct sp_thread *t)
-{
-    t->starts_hidden = hidden;
-}
-
-void sp_hook_mask_thread_begins(struct sp_thread *t, uint64_t mask)
+void sp_hook_mask_thread_begins(bool starts_hidden, uint64_t mask)
 {
     bool is_blocked = mask & SP_OS_MASK(SIGPROF);
-    hidden = is_blocked ? !sigprof_named : t->starts_hidden != 0;
+    hidden = is_blocked ? !sigprof_named : starts_hidden;
     if (hidden && is_blocked)
         sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
 }

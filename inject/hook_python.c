@@ -98,7 +98,7 @@ static uintptr_t starting_thread_object(void)
     return is_threading ? sp_peek(frame + l->fr_locals) & ~TAGS : 0;
 }
 
-void sp_hook_python_thread_name(struct sp_thread *t)
+void sp_hook_python_thread_name(char name[SP_THREAD_NAME_BYTES], uint32_t *place)
 {
     if (!sp_py.layout || !sp_py_running() || !has_api || !api.gil_held())
         return;
@@ -113,8 +113,8 @@ void sp_hook_python_thread_name(struct sp_thread *t)
     if (attribute && !api.type_lookup(class, attribute)) {
         void *text = api.get((void *)object, attribute);
         if (text && sp_peek((uintptr_t)text + sp_py.layout->ob_type) == (uintptr_t)api.unicode_type) {
-            t->name[sp_py_text((uintptr_t)text, t->name, SP_THREAD_NAME_BYTES - 1)] = '\0';
-            t->name_place = sp_py_thread_name_place(object, (uintptr_t)attribute, (uintptr_t)text);
+            name[sp_py_text((uintptr_t)text, name, SP_THREAD_NAME_BYTES - 1)] = '\0';
+            *place = sp_py_thread_name_place(object, (uintptr_t)attribute, (uintptr_t)text);
         }
         if (text)
             api.decref(text);

@@ -36,11 +36,9 @@ void sp_hook_stack_thread_ends(void);
 void sp_hook_stack_forked(void);
 
 /* hook_mask.c */
-/* [any] The slot's thread is about to be created by the calling one, whose belief about its mask it inherits. */
-void sp_hook_mask_thread_created(struct sp_thread *t);
 /* [any] Takes the mask that a thread begins with (low 64 signals), and unblocks SIGPROF where that takes nothing from
- * the program: the thread is "hidden" then, it believes that SIGPROF is blocked. A fork child's thread stays as it was. */
-void sp_hook_mask_thread_begins(struct sp_thread *t, uint64_t mask);
+ * the program: the thread is "hidden" then, it believes that SIGPROF is blocked; so it does if its creator was. A fork child's thread stays as it was. */
+void sp_hook_mask_thread_begins(bool starts_hidden, uint64_t mask);
 /* [hook] The program named SIGPROF itself (a handler, a wait, a mask other than "all"): its masks are kept from now on. */
 void sp_hook_mask_name_sigprof(void);
 bool sp_hook_mask_is_hidden(void);
@@ -69,6 +67,6 @@ void sp_hook_pending_thread_begins(struct sp_thread *t, uint64_t mask);
 /* [start] Finds what it will ask of the CPython that was found. */
 void sp_hook_python_start(void);
 /* [any] The name that threading gave the thread that is about to be created, from its creator's Python frame. */
-void sp_hook_python_thread_name(struct sp_thread *t);
+void sp_hook_python_thread_name(char name[SP_THREAD_NAME_BYTES], uint32_t *place);
 
 #endif

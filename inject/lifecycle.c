@@ -21,10 +21,12 @@
 #include "inject/python.h"
 #include "inject/relay.h"
 #include "inject/run.h"
+#include "inject/self.h"
 #include "inject/session.h"
 #include "inject/spool.h"
 #include "sampler/adopt.h"
 #include "sampler/engine.h"
+#include "sampler/gate.h"
 #include "sampler/intern.h"
 #include "sampler/threads.h"
 
@@ -32,15 +34,13 @@
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
 SP_REAL_SLOT(__register_atfork);
 SP_REAL_SLOT(pthread_atfork);
-SP_REAL_SLOT(pthread_key_create);
-SP_REAL_SLOT(pthread_setspecific);
 
 #define WAIT_FOR_HANDLERS_NS (2 * SP_NS_PER_S)
 #define FAULTS                                                                                               \
     (SP_OS_MASK(SIGSEGV) | SP_OS_MASK(SIGBUS) | SP_OS_MASK(SIGFPE) | SP_OS_MASK(SIGILL) | SP_OS_MASK(SIGTRAP) | \
      SP_OS_MASK(SIGSYS) | SP_OS_MASK(SIGABRT))
 #define WRITER_STACK_BYTES 32768 /* tests/lint/stack.py: less than half of it is used */
-#define WAIT_FOR_WRITER_NS (10 * SP_NS_PER_S)
+#define WAIT_FOR_PROGRESS_NS (10 * SP_NS_PER_S)
 
 
 
@@ -56,63 +56,30 @@ static uint64_t region_bytes;
 static struct sp_config config;
 static struct sp_output output;
 static struct sp_identity identity;
-static pthread_key_t end_key;
-static bool has_end_key;
 static sp_py_dealloc *original_dealloc;
 
-static __thread uintptr_t self_stack_top;
-
 /* ---- code objects die */
+static bool has_region(const struct sp_region *r)
+{
+    /* A fork child's region is empty until its first sample, or still its parent's; a vfork child runs no Python. */
+    return sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_store_ready(r) &&
+           (region_wipes || sp_session_is_own_process());
+}
+
 static void code_dies(void *code)
 {
-    struct sp_region *r = sp_session.region;
-    /* A fork child's region is empty until its first sample, or still its parent's; a vfork child runs no Python. */
-    if (sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_store_ready(r) && !sp_load_relaxed(&r->frozen) &&
-        (region_wipes || sp_session_is_own_process()))
-        sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
+    bool inside;
+    while (!(inside = sp_gate_enter())) {
+        sp_intern_leave_code();
+        if (sp_gate_leave_work())
+            break;
+    }
+    if (inside) {
+        if (has_region(sp_session.region))
+            sp_intern_forget_code(sp_session.region, (uint64_t)(uintptr_t)code);
+        sp_gate_leave();
+    }
     original_dealloc(code);
-}
-
-/* ---- threads */
-void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintptr_t stack_top)
-{
-    int tid = sp_os_gettid();
-    sp_py_touch();
-    self_stack_top = stack_top;
-    t->in_handler = 1; /* until the slot is complete */
-    sp_thread_begin(r, t, tid, 0, stack_top);
-    t->thread_pointer = sp_cpu_thread_pointer();
-    uint64_t mask = sp_os_mask_block(0);
-    sp_hook_mask_thread_begins(t, mask);
-    sp_session_self = t;
-    sp_engine->thread_start(r, t);
-    sp_hook_pending_thread_begins(t, mask);
-    sp_store_release(&t->in_handler, 0);
-    if (has_end_key)
-        SP_REAL(pthread_setspecific)(end_key, t);
-}
-
-/* Destructor of the thread's value under end_key: runs on return, pthread_exit and cancellation alike. */
-static void thread_ends(void *value)
-{
-    struct sp_thread *t = value;
-    struct sp_region *r = sp_session_region();
-    sp_hook_stack_thread_ends();
-    if (!r || t != sp_session_self || t->state != SP_THREAD_LIVE || t->tid != sp_os_gettid())
-        return;
-    /* Not by blocking SIGPROF: unblocking makes the kernel look for signals that wait for the whole process, and
-     * this thread would take one that was on its way to another. */
-    __atomic_store_n(&t->in_handler, 1, __ATOMIC_SEQ_CST);
-    /* Its number stays: sp_thread_end wants to know whether there was one; and as sp_session.timer. */
-    if (t->timer == sp_session.timer)
-        sp_engine->thread_pause(t);
-    else
-        sp_os_timer_delete(t->timer);
-    sp_identity_thread_ends(t);
-    sp_session_self = NULL;
-    sp_adopt_never(t->tid);
-    if (!sp_load_acquire(&r->frozen))
-        sp_thread_end(r, t, sp_os_thread_cpu_ns(), sp_os_mono_ns() - r->started_mono_ns);
 }
 
 /* ---- the region */
@@ -177,7 +144,9 @@ static void after_fork_in_child(void)
     sp_session.pid = sp_os_getpid();
     sp_session.timer = pending_timer = SP_OS_NO_TIMER;
     is_child = true;
-    sp_session_self = NULL;
+    sp_self_forked();
+    sp_gate_forked();
+    sp_thread_forget_left();
     writer_state = IDLE;
     sp_relay_forked();
     sp_hook_stack_forked();
@@ -200,7 +169,7 @@ static void after_fork_in_child(void)
     sp_os_mask_set(fork_mask);
 }
 
-/* Makes the fork child's profile. Runs in the handler when the first tick comes before anything else. */
+/* Makes the fork child's profile, while it is alone. Runs in the handler when the first tick comes before anything else. */
 SP_SIGSAFE static void start_child(void)
 {
     child_pending = false;
@@ -209,16 +178,9 @@ SP_SIGSAFE static void start_child(void)
     struct sp_thread *t = sp_thread_claim(r);
     if (!t)
         return;
-    t->in_handler = 1;
-    sp_thread_begin(r, t, sp_os_gettid(), 0, self_stack_top);
-    t->thread_pointer = sp_cpu_thread_pointer();
     t->saw_python = 1; /* it was forked by Python: (startup) is over */
-    t->timer = pending_timer;
-    if (pending_timer == SP_OS_NO_TIMER)
-        sp_engine->thread_start(r, t);
-    sp_session_self = t;
+    sp_self_run_in(r, t, 0, pending_timer);
     enter_spool();
-    sp_store_release(&t->in_handler, 0);
 }
 
 SP_SIGSAFE static void child_ticks(void)
@@ -280,29 +242,22 @@ static void start(uint64_t cpu_before)
     sp_hook_python_start();
     if (sp_py.layout)
         original_dealloc = sp_py_hook_code_dealloc(code_dies);
-    has_end_key = SP_REAL(pthread_key_create) && SP_REAL(pthread_setspecific) &&
-                  SP_REAL(pthread_key_create)(&end_key, thread_ends) == 0;
+    sp_self_init();
     register_fork_handlers();
     sp_hook_stack_start();
     sp_hook_signal_start(sp_lifecycle_finish);
 
     struct sp_region *r = sp_session.region;
     struct sp_thread *t = sp_thread_claim(r);
-    self_stack_top = getauxval(AT_RANDOM); /* lies above the main thread's frames */
-    sp_region = r;
+    sp_self_set_stack_top(getauxval(AT_RANDOM)); /* lies above the main thread's frames */
+    sp_store_release(&sp_region, r);
     sp_store_release(&sp_session.state, SP_SESSION_RUNNING);
-    if (t) {
-        t->in_handler = 1;
-        sp_thread_begin(r, t, sp_os_gettid(), sp_os_thread_cpu_ns(), self_stack_top);
-        t->thread_pointer = sp_cpu_thread_pointer();
-        sp_hook_mask_thread_begins(t, sp_os_mask_block(0));
-        sp_session_self = t;
-        int rc = sp_engine->thread_start(r, t);
-        sp_session.timer = t->timer;
-        if (rc == -EAGAIN)
-            sp_diag("timer_create refused; RLIMIT_SIGPENDING is used up; threads show as (not sampled)");
-        sp_store_release(&t->in_handler, 0);
-    }
+    if (!t)
+        return;
+    sp_hook_mask_thread_begins(false, sp_os_mask_block(0));
+    if (sp_self_run_in(r, t, sp_os_thread_cpu_ns(), SP_OS_NO_TIMER) == -EAGAIN)
+        sp_diag("timer_create refused; RLIMIT_SIGPENDING is used up; threads show as (not sampled)");
+    sp_session.timer = t->timer;
 }
 
 static void say_option(const char *line)
@@ -392,13 +347,13 @@ static int write_profile(struct sp_region *r, enum sp_finish how)
     p.thread_name = sp_identity_thread_name_of;
     p.process_cpu_ns = sp_os_process_cpu_ns();
     writer_started_ns = sp_os_thread_cpu_ns();
+    p.process_cpu_ns -= sp_min_u64(p.process_cpu_ns, r->before_start_ns);
+    p.wall_ns = sp_os_mono_ns() - r->started_mono_ns;
+    sp_handler_freeze(r, WAIT_FOR_HANDLERS_NS);
     if (!sp_hook_signal_is_ours() && r->loss[SP_LOSS_REPLACED] == 0) {
         sp_count_loss(r, SP_LOSS_REPLACED);
         sp_diag("the program set its own SIGPROF handler by a raw system call; ticks went there; time since then is (not sampled)");
     }
-    p.process_cpu_ns -= sp_min_u64(p.process_cpu_ns, r->before_start_ns);
-    p.wall_ns = sp_os_mono_ns() - r->started_mono_ns;
-    sp_handler_freeze(r, WAIT_FOR_HANDLERS_NS);
     output.spool = sp_spool_path();
     int rc = sp_output_write(&output, &p);
     if (rc == 0)
@@ -408,11 +363,18 @@ static int write_profile(struct sp_region *r, enum sp_finish how)
 
 static bool wait_for_writer(void)
 {
-    uint64_t until = sp_os_mono_exact_ns() + WAIT_FOR_WRITER_NS;
-    if (sp_load_acquire(&writer_tid) == sp_os_gettid())
+    int tid = sp_load_acquire(&writer_tid);
+    if (tid == sp_os_gettid())
         return false; /* the writer itself was interrupted: through */
-    while (sp_load_acquire(&writer_state) == WRITING && sp_os_mono_exact_ns() < until)
+    uint64_t until = sp_os_mono_exact_ns() + WAIT_FOR_PROGRESS_NS, cpu = 0;
+    while (sp_load_acquire(&writer_state) == WRITING && sp_os_mono_exact_ns() < until) {
+        /* Whatever it does takes CPU; a writer that a file system lets hang takes none. */
+        uint64_t now = sp_os_thread_cpu_ns_of(sp_load_acquire(&writer_tid));
+        if (now != cpu)
+            until = sp_os_mono_exact_ns() + WAIT_FOR_PROGRESS_NS;
+        cpu = now;
         sp_os_sleep_ns(1000000);
+    }
     return sp_load_acquire(&writer_state) == IDLE;
 }
 

@@ -15,8 +15,8 @@ void sp_lifecycle_python_starts(const void *address);
 /* [any] A fork child is going to run Python: makes its profile now. */
 void sp_lifecycle_child_runs_python(void);
 
-/* [any] Writes the profile, once; who comes second waits until it is written, at most 10 s. Unless it is the end the
- * store thaws afterwards and a later call writes again. Async-signal-safe. */
+/* [any] Writes the profile, once; who comes second waits until it is written, or for 10 s in which the writer
+ * used no CPU. Unless it is the end the store thaws afterwards and a later call writes again. Async-signal-safe. */
 void sp_lifecycle_finish(enum sp_finish how);
 
 /* [any] The program was not replaced after all. */
@@ -24,8 +24,5 @@ void sp_lifecycle_exec_failed(void);
 
 /* [any] The same on the way into _exit(): what arrives meanwhile changes nothing any more. */
 void sp_lifecycle_finish_and_exit(void);
-
-/* [any] The calling thread runs in this slot from now on: clock, mask, timer. stack_top as in sp_thread_begin. */
-void sp_lifecycle_thread_begins(struct sp_region *r, struct sp_thread *t, uintptr_t stack_top);
 
 #endif

@@ -14,6 +14,18 @@
 #define UNSEEN 0x80000000u /* not seen since a look marked it */
 static uint32_t leaving[LEAVING], n_leaving;
 
+static uint32_t n_expected;
+
+void sp_adopt_expect(int more)
+{
+    __atomic_fetch_add(&n_expected, (uint32_t)more, __ATOMIC_ACQ_REL);
+}
+
+void sp_adopt_forked(void)
+{
+    n_expected = 0;
+}
+
 void sp_adopt_never(int tid)
 {
     sp_store_release(&leaving[sp_add_relaxed(&n_leaving, 1) % LEAVING], (uint32_t)tid);
@@ -72,9 +84,9 @@ SP_SIGSAFE static void adopt(void *arg, int tid)
 {
     struct scan *scan = arg;
     struct sp_region *r = scan->region;
-    /* A thread between its creation and its first instruction has a slot, but no tid in it yet: read before
-     * the look-up, or one that begins between the two would get a second slot. */
-    bool starting = sp_load_acquire(&r->n_starting) != 0;
+    /* A thread between its creation and its first instruction has no tid in its slot yet: read before the look-up,
+     * or one that begins between the two would get a second slot. */
+    bool starting = sp_load_acquire(&n_expected) != 0;
     struct sp_thread *known = sp_thread_by_tid(r, tid, &scan->near);
     if (known) {
         known->adopted &= ~2u; /* seen */
@@ -103,8 +115,7 @@ SP_SIGSAFE static void end_gone(struct sp_region *r)
             continue;
         sp_engine->thread_stop(t);
         t->end_cpu_ns = t->last_cpu_ns; /* what came after is in (thread start/end) */
-        sp_add_relaxed(&r->n_ended, 1);
-        sp_store_release(&t->state, SP_THREAD_ENDED);
+        sp_thread_gone(r, t);
     }
 }
 

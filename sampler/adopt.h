@@ -11,8 +11,14 @@
  * timer to those without a slot, and ends adopted ones that are gone. One caller at a time; the others return at once. */
 SP_SIGSAFE void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns);
 
-/* The thread tid is not to be adopted for as long as it is listed: it gives up its slot next. Any thread. */
+/* [any] The thread tid is not to be adopted for as long as it is listed: it gives up its slot next, or finds one itself. */
 void sp_adopt_never(int tid);
+
+/* [any] So many more threads, or fewer, are between their creation and the slot that they take themselves. */
+void sp_adopt_expect(int more);
+
+/* [fork-child] None is. */
+void sp_adopt_forked(void);
 
 /* [handler] Whether the adopted thread t, which calls this, has a libc thread descriptor of its own. A raw clone
  * without CLONE_SETTLS has its creator's, and in it its creator's Python stack. */

@@ -5,14 +5,21 @@
 #include "compat/cpu.h"
 #include "compat/os.h"
 #include "sampler/adopt.h"
+#include "sampler/gate.h"
+#include "sampler/intern.h"
 #include "sampler/log.h"
+#include "sampler/slots.h"
 #include "sampler/threads.h"
 #include "sampler/walk_python.h"
+
+#define FOLD_AT_TICK 4u /* records and sums of ended threads: more than a tick makes */
 
 struct sp_region *sp_region;
 const struct sp_engine_ops *sp_engine;
 void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);
 void (*sp_handler_forked)(void);
+struct sp_thread *(*sp_handler_late)(struct sp_region *r);
+void (*sp_handler_thawing)(struct sp_region *r);
 
 bool sp_handler_is_tick(const siginfo_t *info)
 {
@@ -43,6 +50,8 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, con
     t->samples++;
     sp_store_relaxed(&r->last_ns, since);
     t->overruns += (uint64_t)info->si_overrun;
+    if (SP_UNLIKELY((uint32_t)sp_load_relaxed(&r->folding)))
+        sp_slot_fold(r, FOLD_AT_TICK);
     if (mono >= sp_load_relaxed(&r->next_scan_ns))
         sp_adopt_scan(r, mono);
 }
@@ -64,33 +73,53 @@ bool sp_handler_is_cramped(const void *context)
     return room < s->ss_size && room < SP_HANDLER_BYTES;
 }
 
-SP_SIGSAFE static void tick(const siginfo_t *info, const void *context, uintptr_t sp)
+/* Slot of the thread that has this tick; NULL: it is late, and the slot has a new owner or none. */
+SP_SIGSAFE static struct sp_thread *slot_of(struct sp_region *r, const siginfo_t *info)
 {
-    struct sp_region *r = sp_region;
-    if (SP_UNLIKELY(!sp_store_ready(r))) {
-        sp_handler_forked();
-        return;
-    }
     uint32_t number = (uint32_t)(uintptr_t)info->si_value.sival_ptr;
     struct sp_thread *t = number && number <= r->n_threads ? sp_thread_at(r, number) : NULL;
     if (!t || sp_load_relaxed(&t->state) != SP_THREAD_LIVE)
-        return;
-    /* A late tick of a thread whose slot has a new owner. */
+        return NULL;
     if (t->thread_pointer && t->thread_pointer != sp_cpu_thread_pointer())
-        return;
+        return NULL;
     if (SP_UNLIKELY(sp_load_relaxed(&t->sent)))
         settle_sent(t);
-    if (t->in_handler || SP_UNLIKELY(context && sp_handler_is_cramped(context))) {
+    return t;
+}
+
+SP_SIGSAFE static void sample(struct sp_region *r, const siginfo_t *info, const void *context, uintptr_t sp)
+{
+    bool is_late = (uint32_t)(uintptr_t)info->si_value.sival_ptr == 0, is_cramped = context && sp_handler_is_cramped(context);
+    struct sp_thread *t = !is_late ? slot_of(r, info) : is_cramped ? NULL : sp_handler_late(r);
+    uint32_t outside = 0;
+    if (!t)
+        return;
+    if (SP_UNLIKELY(is_cramped) || !sp_cas(&t->in_handler, &outside, 1)) {
         sp_count_loss(r, SP_LOSS_NESTED);
         return;
     }
-    /* Pairs with sp_handler_freeze: either we see `frozen`, or it sees us inside. */
-    __atomic_store_n(&t->in_handler, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&r->frozen, __ATOMIC_SEQ_CST))
-        sp_count_loss(r, SP_LOSS_FROZEN);
-    else
-        take_sample(r, t, info, context, sp);
+    take_sample(r, t, info, context, sp);
     sp_store_release(&t->in_handler, 0);
+}
+
+static uint32_t missed; /* ticks while the gate was closed */
+
+SP_SIGSAFE static void tick(const siginfo_t *info, const void *context, uintptr_t sp)
+{
+    bool inside = sp_gate_enter();
+    struct sp_region *r = sp_load_acquire(&sp_region);
+    bool ready = sp_store_ready(r);
+    if (!inside) {
+        sp_add_relaxed(&missed, 1);
+        if (ready)
+            slot_of(r, info); /* the program's signal does not wait */
+        return;
+    }
+    if (SP_LIKELY(ready))
+        sample(r, info, context, sp);
+    else
+        sp_handler_forked();
+    sp_gate_leave();
 }
 
 void sp_handler(int sig, siginfo_t *info, void *context)
@@ -116,15 +145,12 @@ static bool is_held_back(const struct sp_thread *t, bool is_self)
 
 void sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)
 {
-    __atomic_store_n(&r->frozen, 1, __ATOMIC_SEQ_CST);
-    uint64_t until = sp_os_mono_exact_ns() + limit_ns;
     int self = sp_os_gettid();
+    sp_gate_close(limit_ns);
     for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
         struct sp_thread *t = sp_thread_at(r, i);
         if (!t || sp_load_acquire(&t->state) != SP_THREAD_LIVE)
             continue;
-        while (__atomic_load_n(&t->in_handler, __ATOMIC_SEQ_CST) && t->tid != self && sp_os_mono_exact_ns() < until)
-            sp_os_sleep_ns(100000);
         uint64_t cpu = sp_os_thread_cpu_ns_of(t->tid);
         t->end_cpu_ns = sp_max_u64(cpu, t->last_cpu_ns);
         sp_thread_rest(r, t, t->end_cpu_ns, is_held_back(t, t->tid == self), t->rest_ns);
@@ -133,5 +159,11 @@ void sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)
 
 void sp_handler_thaw(struct sp_region *r)
 {
-    __atomic_store_n(&r->frozen, 0, __ATOMIC_SEQ_CST);
+    do {
+        sp_thread_see_to_left(r, sp_os_mono_ns() - r->started_mono_ns);
+        sp_intern_forget_left(r);
+        if (sp_handler_thawing)
+            sp_handler_thawing(r);
+        sp_add_relaxed(&r->loss[SP_LOSS_FROZEN], __atomic_exchange_n(&missed, 0, __ATOMIC_RELAXED));
+    } while (!sp_gate_open());
 }

@@ -34,10 +34,17 @@ extern void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);
 /* What makes the region of a fork child that ticks before anything else did: inject/lifecycle.c sets it. */
 extern void (*sp_handler_forked)(void);
 
-/* [any] Stops all handlers from changing the store: afterwards none is inside. Waits at most `limit_ns`.
+/* What finds the slot of a thread whose ticks carry none, for it began while the store was frozen; NULL: there is none.
+ * inject/self.c sets it. */
+extern struct sp_thread *(*sp_handler_late)(struct sp_region *r);
+
+/* What sees to the threads that ended before they found a slot. inject/self.c sets it. */
+extern void (*sp_handler_thawing)(struct sp_region *r);
+
+/* [any] The store belongs to the caller: the gate is closed, nobody is inside. Waits at most `limit_ns` for that.
  * Fills end_cpu_ns and rest_ns of the living threads. */
 void sp_handler_freeze(struct sp_region *r, uint64_t limit_ns);
-/* [any] Lets them go on. */
+/* [any] Opens the gate, once what was left in front of it is done. */
 void sp_handler_thaw(struct sp_region *r);
 
 #endif

@@ -235,6 +235,22 @@ void sp_intern_forget_code(struct sp_region *r, uint64_t address)
     __atomic_fetch_add(&r->epoch, 1, __ATOMIC_RELEASE); /* pairs with the handler's load before its walk */
 }
 
+static uint32_t any_left;
+
+void sp_intern_leave_code(void)
+{
+    __atomic_store_n(&any_left, 1, __ATOMIC_SEQ_CST); /* before sp_gate_leave_work's change of the gate */
+}
+
+void sp_intern_forget_left(struct sp_region *r)
+{
+    if (!__atomic_exchange_n(&any_left, 0, __ATOMIC_SEQ_CST))
+        return;
+    for (uint32_t id = 1; id < sp_pool_end(r, &r->cells); id++)
+        ((struct sp_cell *)sp_pool_entry(r, &r->cells, id))->code = 0;
+    __atomic_fetch_add(&r->epoch, 1, __ATOMIC_RELEASE);
+}
+
 /* ---- frames and nodes */
 SP_SIGSAFE static bool same_frame(const struct sp_region *r, uint32_t id, const void *key)
 {
@@ -287,6 +303,19 @@ SP_SIGSAFE static bool same_total(const struct sp_region *r, uint32_t id, const 
     return t->thread == k->thread && t->node == k->node;
 }
 
+/* Among the sums of the thread's present life; 0: of the folded threads, for ever. */
+SP_SIGSAFE static void list_total(struct sp_region *r, struct sp_total *t, uint32_t id)
+{
+    uint32_t no = 0;
+    struct sp_thread *slot = t->thread ? sp_thread_at(r, t->thread) : NULL;
+    if (sp_load_relaxed(&t->listed) || (t->thread && !slot) || !sp_cas(&t->listed, &no, 1))
+        return;
+    uint32_t *head = slot ? &slot->first_total : &r->first_total, first = sp_load_relaxed(head);
+    do
+        sp_store_relaxed(&t->next, first);
+    while (!sp_cas(head, &first, id));
+}
+
 bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t cpu_ns, uint64_t samples)
 {
     struct sp_total k = {.thread = thread, .node = node};
@@ -305,6 +334,7 @@ bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64
         struct sp_total *t = sp_pool_entry(r, &r->totals, p.id);
         sp_add_relaxed(&t->cpu_ns, cpu_ns);
         sp_add_relaxed(&t->samples, samples);
+        list_total(r, t, p.id);
         return true;
     }
 }

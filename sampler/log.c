@@ -86,26 +86,40 @@ void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum s
     }
 }
 
-static void fold_totals(struct sp_region *r, uint32_t number)
+/* To the sum of thread 0. Where there is no room for it the writer shows what the sums have and the totals lack. */
+SP_SIGSAFE static void fold_record(struct sp_region *r, struct sp_thread *t, const struct sp_chunk *c)
 {
-    for (uint32_t id = 1; id < sp_pool_end(r, &r->totals); id++) {
-        struct sp_total *t = sp_pool_entry(r, &r->totals, id);
-        if (t->thread == number && (t->cpu_ns || t->samples)) {
-            sp_intern_total(r, 0, t->node, t->cpu_ns, t->samples);
-            t->cpu_ns = 0;
-            t->samples = 0;
-        }
-    }
+    const struct sp_record *rec = &c->records[t->fold_record++];
+    sp_intern_total(r, 0, rec->node, rec->cpu_ns, 0);
 }
 
-void sp_log_fold(struct sp_region *r, struct sp_thread *t)
+SP_SIGSAFE static void fold_total(struct sp_region *r, struct sp_thread *t)
 {
-    for (uint32_t at = t->chunk ? t->first_chunk : 0; at;) {
-        struct sp_chunk *c = sp_at64(r, at);
-        for (uint32_t i = 0; i < c->n; i++)
-            sp_intern_total(r, 0, c->records[i].node, c->records[i].cpu_ns, 0);
-        at = at == t->chunk ? 0 : c->next;
+    struct sp_total *total = sp_pool_entry(r, &r->totals, t->first_total);
+    sp_intern_total(r, 0, total->node, total->cpu_ns, total->samples);
+    t->first_total = total->next;
+    total->cpu_ns = total->samples = 0;
+    sp_store_release(&total->listed, 0);
+}
+
+bool sp_log_fold(struct sp_region *r, struct sp_thread *t, uint32_t *budget)
+{
+    while (t->chunk) {
+        const struct sp_chunk *c = sp_at64(r, t->fold_chunk ? t->fold_chunk : t->first_chunk);
+        for (; t->fold_record < c->n; --*budget) {
+            if (!*budget)
+                return false;
+            fold_record(r, t, c);
+        }
+        if (chunk_ref(r, c) == t->chunk)
+            t->chunk = 0;
+        t->fold_chunk = t->chunk ? c->next : 0;
+        t->fold_record = 0;
     }
-    t->chunk = 0;
-    fold_totals(r, t->number);
+    for (; t->first_total; --*budget) {
+        if (!*budget)
+            return false;
+        fold_total(r, t);
+    }
+    return true;
 }

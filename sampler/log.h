@@ -11,7 +11,8 @@
 SP_SIGSAFE void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_cpu category,
                             uint64_t cpu_ns, uint64_t since_ns);
 
-/* [any] Moves an ended thread's log and totals to the totals of thread 0; its chunks stay with the slot. */
-void sp_log_fold(struct sp_region *r, struct sp_thread *t);
+/* [handler] Moves at most *budget records and sums of an ended thread to thread 0's sums; *budget is what is left of it.
+ * True: that was all. Its chunks stay with the slot. */
+SP_SIGSAFE bool sp_log_fold(struct sp_region *r, struct sp_thread *t, uint32_t *budget);
 
 #endif

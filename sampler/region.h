@@ -131,6 +131,8 @@ struct sp_total {
     uint32_t node;
     uint64_t cpu_ns, wall_ns; /* grow */
     uint64_t samples;         /* grows; of an interpreter's node: samples of the thread in that interpreter */
+    uint32_t listed;          /* it is among the sums of the thread's present life */
+    uint32_t next;            /* of them; 0: last */
 };
 
 /* ---- logs: what a thread did, in order of time */
@@ -156,7 +158,13 @@ struct sp_chunk {
 };
 
 /* ---- threads */
-enum sp_thread_state { SP_THREAD_FREE, SP_THREAD_STARTING, SP_THREAD_LIVE, SP_THREAD_ENDED };
+enum sp_thread_state {
+    SP_THREAD_FREE,
+    SP_THREAD_STARTING,
+    SP_THREAD_LIVE,
+    SP_THREAD_ENDED,
+    SP_THREAD_FOLDING, /* ended; what its log and its sums still hold belongs to thread 0 */
+};
 
 /* The timer of a thread that reads signals from a descriptor is off while it has SIGPROF blocked. */
 enum sp_pause { SP_PAUSE_NONE, SP_PAUSE_NOW, SP_PAUSE_OVER /* and there was no sample since */ };
@@ -175,7 +183,7 @@ struct sp_thread {
     int32_t tid;
     int32_t timer;
     uint32_t adopted;  /* found by a look at the thread list: it does not tell when it ends */
-    uint32_t in_handler; /* re-entry guard; the writer waits until it is 0 */
+    uint32_t in_handler; /* somebody changes its times: a tick, its beginning or end, a look at it from outside */
     uint32_t saw_python; /* has had a Python frame */
     uint64_t last_cpu_ns;  /* thread CPU clock at the last sample */
     uint64_t base_cpu_ns;  /* ... and when the thread's profile began */
@@ -188,8 +196,10 @@ struct sp_thread {
     uint64_t random;
     /* log */
     uint32_t first_chunk, chunk; /* offset / 64 */
+    uint32_t fold_chunk, fold_record; /* FOLDING: the first record that is not folded yet; chunk 0: the log's first */
+    uint32_t first_total;             /* id of the first of its sums; 0: none */
     /* previous stack and scratch, leaf first */
-    uint32_t stacks;      /* offset / 64 of two arrays of `stack_depth` walked frames; 0: none */
+    uint32_t stacks;      /* offset / 64 of two arrays of `stack_depth` walked frames, behind a struct sp_stacks; 0: none */
     uint32_t stack_depth;
     uint32_t current;     /* which of the two holds the previous stack */
     uint32_t previous_n;
@@ -198,9 +208,6 @@ struct sp_thread {
     uint64_t pages[SP_PAGES_KNOWN]; /* pages that hold a live interned code object */
     uint64_t stack_top; /* end of the thread's C stack; 0: unknown */
     uint64_t thread_pointer; /* of libc's descriptor of the thread; 0: not known yet */
-    /* process-local: what the thread runs */
-    uint64_t start_routine, start_argument;
-    uint32_t starts_hidden; /* its creator believes that SIGPROF is blocked, and it is not (inject/hook_mask.c) */
     uint32_t pause;         /* enum sp_pause */
     uint32_t sent;          /* enum sp_sent */
     uint32_t reserved;
@@ -209,9 +216,22 @@ struct sp_thread {
     uint32_t name_place, name_node;
     char name[SP_THREAD_NAME_BYTES]; /* UTF-8; "": none known */
     char text[4160];                 /* scratch of the name reader */
+    uint32_t next;                   /* number of the next slot in the list that this one is in */
 };
 
 #define SP_BOOT_BYTES 40
+/* Heads a thread's stacks. */
+struct sp_stacks {
+    uint32_t next;  /* offset / 64 of the next in the list of free ones */
+    uint32_t depth; /* frames in each of the two arrays */
+    uint64_t reserved[7];
+};
+
+/* First of a list that any thread may push to and pop from without waiting: changes so far << 32 | the first. */
+typedef uint64_t sp_list_head;
+
+/* Ended threads by CPU time: four classes for each doubling, from 1 us to an hour. */
+#define SP_WEIGHT_CLASSES 128
 
 struct sp_region {
     uint64_t magic;
@@ -235,19 +255,18 @@ struct sp_region {
     uint32_t tasks;    /* whether stacks begin with the asyncio task */
     uint32_t lines;    /* whether frames are shown as lines */
     uint32_t imports;  /* whether the import system's own frames are shown */
-    uint32_t frozen;   /* the writer is at work: handlers only count */
     uint32_t epoch;    /* grows when a sampled code object dies */
     uint32_t n_serial; /* threads so far */
     uint64_t next_scan_ns;
     uint32_t scanning;
-    uint32_t n_starting; /* slots between claim and first instruction */
     uint64_t time_order_until_ns; /* first sample without a record; 0: none */
     uint64_t loss[SP_LOSS_N];
     /* ended threads folded together */
     uint64_t n_folded;
     uint64_t folded_cpu_ns[SP_CPU_N], folded_samples, folded_prompt_ns;
-    uint32_t fold_lock;
+    uint32_t first_total; /* id of the first of thread 0's sums */
     /* threads */
+    sp_list_head free_slots, free_stacks, folding, ended[SP_WEIGHT_CLASSES];
     uint32_t n_threads, max_threads; /* slots ever used; numbers 1 ... n_threads */
     uint32_t max_ended;              /* ended threads kept apart */
     uint32_t n_ended;

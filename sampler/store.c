@@ -104,7 +104,7 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     pool_init(r, &r->frames, sizeof(struct sp_frame), unit / 2 + SP_POOL_PAGE);
     pool_init(r, &r->nodes, sizeof(struct sp_node), unit);
     pool_init(r, &r->totals, sizeof(struct sp_total), unit / 2 + SP_POOL_PAGE);
-    r->max_threads = (uint32_t)sp_min_u64(bytes / 16384, 8192);
+    r->max_threads = (uint32_t)sp_min_u64(bytes / 16384, SP_THREADS_MAX);
     r->max_ended = r->max_threads / 4 < 256 ? r->max_threads / 4 : 256;
     r->thread_directory = (uint32_t)sp_store_alloc(r, (r->max_threads + 1) * 4ull, 64);
     add_pseudo_nodes(r);

@@ -26,6 +26,20 @@ SP_INLINE uint64_t sp_thread_held_back_ns(const struct sp_thread *t, uint64_t cp
 /* [any] The calling thread ends with this reading of its CPU clock; its timer is gone already. */
 void sp_thread_end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns);
 
+/* [any] For a thread that ends while the gate is closed: notes outside the region that sp_thread_end is to be called with
+ * this reading, or that the slot's thread will never begin. See sp_gate_leave_work. */
+#define SP_THREAD_NEVER_BEGAN (UINT64_MAX - 1)
+void sp_thread_leave(const struct sp_thread *t, uint64_t cpu_ns);
+/* [any] Takes the note back. False: it was seen to. */
+bool sp_thread_take_back(const struct sp_thread *t);
+/* [any] By who closed the gate: does what was noted. */
+void sp_thread_see_to_left(struct sp_region *r, uint64_t since_ns);
+/* [fork-child] What was noted is the parent's. */
+void sp_thread_forget_left(void);
+
+/* [handler] The thread that this slot is of has ended; nothing is left to be booked, its timer is gone. */
+SP_SIGSAFE void sp_thread_gone(struct sp_region *r, struct sp_thread *t);
+
 /* [any] Where CPU since the last sample belongs, at reading `cpu_ns` of the thread's clock: by category. is_held_back:
  * it has SIGPROF blocked. */
 void sp_thread_rest(const struct sp_region *r, const struct sp_thread *t, uint64_t cpu_ns, bool is_held_back,

@@ -17,9 +17,7 @@ struct emitter {
     struct sp_out *o;
     const char *thread; /* "": the line belongs to the process */
     size_t thread_bytes;
-    /* counting */
     uint32_t *path_bytes; /* node -> bytes of its names */
-    uint64_t bytes, most_bytes;
 };
 
 /* A separator, a line's end or a byte that is no UTF-8 becomes a visible escape: no two names become one. */
@@ -91,29 +89,29 @@ static bool measure_paths(struct emitter *e)
     return true;
 }
 
-static void count_line(void *arg, uint32_t node, uint64_t weight)
+static uint64_t entry_bytes(void *arg, uint32_t node)
 {
-    (void)weight;
-    struct emitter *e = arg;
+    const struct emitter *e = arg;
     uint64_t bytes = e->path_bytes[node], depth = sp_node_at(e->v->region, node)->depth;
-    if (depth > SP_VIEW_DEPTH_MAX)
-        bytes = bytes * SP_VIEW_DEPTH_MAX / depth;
-    e->bytes += e->thread_bytes + bytes + 12;
+    return (depth > SP_VIEW_DEPTH_MAX ? bytes * SP_VIEW_DEPTH_MAX / depth : bytes) + 12;
 }
 
-static bool fits(struct sp_view *v, void *arg)
+static uint64_t profile_bytes(void *arg, const struct sp_view_profile *p)
 {
-    struct emitter *e = arg;
-    e->bytes = 0;
-    each_line(v, count_line, e);
-    return e->bytes <= e->most_bytes;
+    char name[SP_NAMES_PROFILE_BYTES];
+    SP_BUF(b, name);
+    sp_names_profile(((const struct emitter *)arg)->v, p, false, &b);
+    return b.len;
 }
 
 static int write_file(const struct sp_profile *p, struct sp_out *o)
 {
     struct sp_view v;
-    struct emitter e = {.v = &v, .o = o, .most_bytes = sp_min_u64(BYTES_MAX, p->most_bytes)};
-    if (!sp_view_init(&v, p) || !measure_paths(&e) || !sp_view_bound(&v, SP_VIEW_BY_STACK, fits, &e))
+    struct emitter e = {.v = &v, .o = o};
+    struct sp_view_limits limits = {
+        .order = SP_VIEW_BY_STACK, .most_entries = UINT64_MAX / 2, .most_bytes = sp_min_u64(BYTES_MAX, p->most_bytes),
+        .entry_bytes = entry_bytes, .profile_bytes = profile_bytes, .arg = &e};
+    if (!sp_view_init(&v, p) || !measure_paths(&e) || !sp_view_bound(&v, &limits))
         return -ENOMEM;
     sp_out_str(o, HEAD SPPROF_VERSION ", nanoseconds of CPU\n");
     each_line(&v, emit_line, &e);

@@ -67,24 +67,21 @@ static void number_lines(struct lines *l)
             l->line_of_frame[f] = line_index(l, l->v->function_of_frame[f], sp_store_frame_line(r, f));
 }
 
+static void weigh(void *arg, uint32_t node, uint64_t cpu_ns, uint64_t time_ns)
+{
+    (void)time_ns;
+    ((struct lines *)arg)->weight[node] += cpu_ns;
+}
+
 static void weigh_nodes(struct lines *l)
 {
     const struct sp_region *r = l->v->region;
     for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
         const struct sp_thread *t = sp_thread_at(r, i);
-        bool live = t && (t->state == SP_THREAD_LIVE || t->state == SP_THREAD_ENDED);
-        for (uint32_t at = live && t->chunk ? t->first_chunk : 0; at;) {
-            const struct sp_chunk *c = sp_at64(r, at);
-            for (uint32_t k = 0; k < c->n; k++)
-                l->weight[c->records[k].node] += c->records[k].cpu_ns;
-            at = at == t->chunk ? 0 : c->next;
-        }
+        if (t && (t->state == SP_THREAD_LIVE || t->state == SP_THREAD_ENDED))
+            sp_each_booked(r, t, weigh, l);
     }
-    for (uint32_t id = 1; id < sp_pool_end(r, &r->totals); id++) {
-        const struct sp_total *t = sp_pool_entry(r, &r->totals, id);
-        if (t->node < l->v->n_nodes)
-            l->weight[t->node] += t->cpu_ns;
-    }
+    sp_each_booked_by_folded(r, weigh, l);
 }
 
 static struct line *line_of_node(const struct lines *l, uint32_t node)

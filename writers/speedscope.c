@@ -92,6 +92,8 @@ static void each(struct sp_view *v, const struct sp_view_profile *p, sp_view_emi
 static void put_profile(struct sp_out *o, struct sp_view *v, const struct sp_view_profile *p)
 {
     struct emitter e = {.v = v, .o = o};
+    if (p)
+        sp_view_keep_entries(v, p);
     each(v, p, emit_sum, &e);
     sp_out_str(o, ",\"unit\":\"nanoseconds\",\"startValue\":0,\"endValue\":");
     sp_out_u64(o, e.sum);
@@ -133,42 +135,23 @@ static void put_profiles(struct sp_out *o, struct sp_view *v)
 }
 
 /* ---- the file */
-struct count {
-    const struct sp_view *v;
-    uint64_t entries, bytes, most_bytes;
-};
-
-static void count_entry(void *arg, uint32_t node, uint64_t weight)
+static uint64_t entry_bytes(void *arg, uint32_t node)
 {
-    (void)weight;
-    struct count *c = arg;
-    uint64_t depth = sp_node_at(c->v->region, node)->depth, digits = 1;
-    for (uint32_t n = c->v->n_functions; n >= 10; n /= 10)
+    const struct sp_view *v = arg;
+    uint64_t depth = sp_node_at(v->region, node)->depth, digits = 1;
+    for (uint32_t n = v->n_functions; n >= 10; n /= 10)
         digits++;
-    c->entries++;
-    c->bytes += sp_min_u64(depth, SP_VIEW_DEPTH_MAX + 1) * (digits + 1) + 16;
-}
-
-static bool fits(struct sp_view *v, void *arg)
-{
-    struct count *c = arg;
-    uint32_t n_profiles = sp_view_n_profiles(v);
-    c->v = v;
-    c->entries = c->bytes = 0;
-    for (uint32_t i = 0; i < n_profiles; i++)
-        sp_view_each_entry(v, sp_view_profile_at(v, i), count_entry, c);
-    if (n_profiles != 1)
-        sp_view_each_sum(v, count_entry, c);
-    return c->entries <= ENTRIES_MAX && c->bytes <= c->most_bytes;
+    return sp_min_u64(depth, SP_VIEW_DEPTH_MAX + 1) * (digits + 1) + 16;
 }
 
 static int write_file(const struct sp_profile *p, struct sp_out *o)
 {
     struct sp_view view, *v = &view;
-    struct count count = {.most_bytes = BYTES_MAX};
+    struct sp_view_limits limits = {
+        .sums = true, .most_entries = ENTRIES_MAX, .most_bytes = BYTES_MAX, .entry_bytes = entry_bytes, .arg = v};
     if (p->most_bytes != UINT64_MAX)
-        count.most_bytes = sp_min_u64(BYTES_MAX, p->most_bytes > HEAD_BYTES ? p->most_bytes - HEAD_BYTES : p->most_bytes / 2);
-    if (!sp_view_init(v, p) || !sp_view_bound(v, SP_VIEW_BY_TIME, fits, &count))
+        limits.most_bytes = sp_min_u64(BYTES_MAX, p->most_bytes > HEAD_BYTES ? p->most_bytes - HEAD_BYTES : p->most_bytes / 2);
+    if (!sp_view_init(v, p) || !sp_view_bound(v, &limits))
         return -ENOMEM;
 
     char title[SP_NAMES_TITLE_BYTES];

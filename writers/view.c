@@ -166,24 +166,6 @@ static bool find_parts(struct sp_view *v)
 }
 
 /* ---- threads */
-static bool link_totals(struct sp_view *v)
-{
-    const struct sp_region *r = v->region;
-    uint32_t n = sp_pool_end(r, &r->totals);
-    v->total_head = sp_view_alloc(v, (r->max_threads + 1) * 4ull);
-    v->total_next = sp_view_alloc(v, (uint64_t)n * 4);
-    if (!v->total_head || !v->total_next)
-        return false;
-    for (uint32_t id = n; id-- > 1;) {
-        const struct sp_total *t = sp_pool_entry(r, &r->totals, id);
-        if ((!t->cpu_ns && !t->samples) || t->thread > r->max_threads)
-            continue;
-        v->total_next[id] = v->total_head[t->thread];
-        v->total_head[t->thread] = id;
-    }
-    return true;
-}
-
 static bool has_profile(const struct sp_thread *t)
 {
     return t && (t->state == SP_THREAD_LIVE || t->state == SP_THREAD_ENDED);
@@ -236,13 +218,17 @@ static void sort_profiles(struct sp_view *v, struct sp_view_profile *p, uint32_t
 
 /* What a thread's records and sums hold; by sub-interpreter in v->sum, with the parts listed in v->touched. */
 struct recorded {
+    struct sp_view *view;
     uint64_t ns;
     uint32_t n_parts;
     bool main_python; /* some of it is Python in the main interpreter */
 };
 
-static void add_recorded(struct sp_view *v, struct recorded *all, uint32_t node, uint64_t ns)
+static void add_recorded(void *arg, uint32_t node, uint64_t ns, uint64_t time_ns)
 {
+    (void)time_ns;
+    struct recorded *all = arg;
+    struct sp_view *v = all->view;
     all->ns += ns;
     if (!v->part || !ns)
         return;
@@ -256,30 +242,13 @@ static void add_recorded(struct sp_view *v, struct recorded *all, uint32_t node,
     v->sum[part] += ns;
 }
 
-static struct recorded recorded_of(struct sp_view *v, uint32_t number)
-{
-    const struct sp_region *r = v->region;
-    const struct sp_thread *t = number ? sp_thread_at(r, number) : NULL;
-    struct recorded all = {0};
-    for (uint32_t at = t && t->chunk ? t->first_chunk : 0; at;) {
-        const struct sp_chunk *c = sp_at64(r, at);
-        for (uint32_t i = 0; i < c->n; i++)
-            add_recorded(v, &all, c->records[i].node, c->records[i].cpu_ns);
-        at = at == t->chunk ? 0 : c->next;
-    }
-    for (uint32_t id = v->total_head[number]; id; id = v->total_next[id]) {
-        const struct sp_total *total = sp_pool_entry(r, &r->totals, id);
-        add_recorded(v, &all, total->node, total->cpu_ns);
-    }
-    return all;
-}
-
 static uint64_t samples_in(const struct sp_view *v, uint32_t number, uint32_t part)
 {
-    for (uint32_t id = v->total_head[number]; id; id = v->total_next[id]) {
+    for (uint32_t id = sp_thread_at(v->region, number)->first_total; id;) {
         const struct sp_total *total = sp_pool_entry(v->region, &v->region->totals, id);
         if (total->node == part)
             return total->samples;
+        id = total->next;
     }
     return 0;
 }
@@ -315,7 +284,8 @@ static void list_thread(struct sp_view *v, struct sp_view_profile p, const struc
 static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
 {
     const struct sp_thread *t = sp_thread_at(v->region, number);
-    struct recorded recorded = recorded_of(v, number);
+    struct recorded recorded = {.view = v};
+    sp_each_booked(v->region, t, add_recorded, &recorded);
     uint64_t logged = sum_of(t->cpu_ns);
     struct sp_view_profile p = {
         .thread = number,
@@ -334,12 +304,11 @@ static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
     list_thread(v, p, &recorded, most_listed);
 }
 
-static uint64_t recorded_of_others(const struct sp_view *v)
+static void add_ns(void *arg, uint32_t node, uint64_t ns, uint64_t time_ns)
 {
-    uint64_t sum = 0;
-    for (uint32_t id = v->total_head[0]; id; id = v->total_next[id])
-        sum += ((const struct sp_total *)sp_pool_entry(v->region, &v->region->totals, id))->cpu_ns;
-    return sum;
+    (void)node;
+    (void)time_ns;
+    *(uint64_t *)arg += ns;
 }
 
 /* The lightest threads beyond the limit, and those folded while the program ran, become one profile. */
@@ -347,7 +316,8 @@ static void join_others(struct sp_view *v)
 {
     const struct sp_region *r = v->region;
     struct sp_view_profile *others = &v->others;
-    uint64_t folded = sum_of(r->folded_cpu_ns), recorded = recorded_of_others(v);
+    uint64_t folded = sum_of(r->folded_cpu_ns), recorded = 0;
+    sp_each_booked_by_folded(r, add_ns, &recorded);
     *others = (struct sp_view_profile){
         .thread = 0,
         .cpu_ns = folded,
@@ -374,7 +344,7 @@ static bool find_threads(struct sp_view *v)
     for (uint32_t id = 1; v->part && id < sp_pool_end(r, &r->totals); id++)
         most += is_interpreter(v, ((const struct sp_total *)sp_pool_entry(r, &r->totals, id))->node);
     v->threads = sp_view_alloc(v, (uint64_t)most * sizeof v->threads[0]);
-    if (!v->threads || !link_totals(v))
+    if (!v->threads)
         return false;
     for (uint32_t i = 1; i <= n; i++)
         if (has_profile(sp_thread_at(r, i)))

@@ -29,6 +29,11 @@ struct sp_view_profile {
     bool aggregated;      /* one window */
 };
 
+struct sp_view_entry {
+    uint64_t weight;
+    uint32_t node;
+};
+
 struct sp_view {
     const struct sp_profile *profile;
     const struct sp_region *region;
@@ -49,16 +54,20 @@ struct sp_view {
     uint32_t n_own;                  /* the first so many have a profile of their own */
     struct sp_view_profile others;   /* the rest of the list, and the threads folded while the program ran */
     uint32_t n_others;               /* threads in it; 0: there is no such profile */
-    uint32_t *total_head, *total_next; /* thread number -> its totals */
 
     /* sums */
     uint64_t cpu_ns[SP_CPU_N], used_ns, samples, prompt_ns;
     uint32_t n_threads;
     /* what bounding did */
     uint64_t window_ns, folded_ns;
+    bool no_order; /* it had to be given up */
     uint32_t elided_stacks;
 
     uint32_t *stack; /* scratch for one stack of function indices */
+    /* entries of one profile, behind all else in the scratch area */
+    const struct sp_view_profile *kept_of; /* NULL: of none */
+    struct sp_view_entry *kept;
+    uint64_t n_kept, most_kept;
     /* joiner */
     uint64_t *sum;
     uint32_t *touched;
@@ -82,6 +91,10 @@ bool sp_view_init(struct sp_view *v, const struct sp_profile *p);
  * is bounded. The sequence is the same at every call. */
 typedef void sp_view_emit(void *arg, uint32_t node, uint64_t weight);
 void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg);
+
+/* [any] The next calls of sp_view_each_entry for `p` do not look at every record again, if there is room for its entries.
+ * Nothing may be allocated from the scratch area meanwhile. */
+void sp_view_keep_entries(struct sp_view *v, const struct sp_view_profile *p);
 
 /* The same for all threads together, in no order that means anything. */
 void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg);

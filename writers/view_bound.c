@@ -38,8 +38,9 @@ static void flush_run(struct joiner *j)
     j->weight = 0;
 }
 
-static void join(struct joiner *j, uint32_t raw, uint64_t weight, uint64_t time_ns)
+static void join(void *arg, uint32_t raw, uint64_t weight, uint64_t time_ns)
 {
+    struct joiner *j = arg;
     uint32_t node = j->v->canon[raw];
     if (j->v->folded)
         node = j->v->folded[node];
@@ -62,61 +63,204 @@ static void join(struct joiner *j, uint32_t raw, uint64_t weight, uint64_t time_
     j->v->sum[node] += weight;
 }
 
-static void join_thread(struct joiner *j, const struct sp_view_profile *p)
+/* What a part of a thread did, or all of it. */
+struct booked {
+    sp_booked_fn *call;
+    void *arg;
+    const uint32_t *part_of; /* NULL: all */
+    uint32_t part;
+};
+
+static void call_booked(void *arg, uint32_t node, uint64_t weight, uint64_t time_ns)
 {
-    const struct sp_region *r = j->v->region;
+    struct booked *b = arg;
+    if (b->part_of[node] == b->part)
+        b->call(b->arg, node, weight, time_ns);
+}
+
+static void each_of_thread(struct sp_view *v, const struct sp_view_profile *p, sp_booked_fn *call, void *arg)
+{
+    const struct sp_region *r = v->region;
     const struct sp_thread *t = p->thread ? sp_thread_at(r, p->thread) : NULL;
-    const uint32_t *part = p->split ? j->v->part : NULL;
-    uint64_t time_ns = 0;
-    for (uint32_t at = t && t->chunk ? t->first_chunk : 0; at;) {
-        const struct sp_chunk *c = sp_at64(r, at);
-        for (uint32_t i = 0; i < c->n; i++) {
-            const struct sp_record *rec = &c->records[i];
-            time_ns = c->base_ns + ((uint64_t)(rec->state_and_time & SP_RECORD_TIME_MAX) << SP_RECORD_TIME_SHIFT);
-            if (!part || part[rec->node] == p->part)
-                join(j, rec->node, rec->cpu_ns, time_ns);
-        }
-        at = at == t->chunk ? 0 : c->next;
-    }
-    for (uint32_t id = j->v->total_head[p->thread]; id; id = j->v->total_next[id]) {
-        const struct sp_total *total = sp_pool_entry(r, &r->totals, id);
-        if (!part || part[total->node] == p->part)
-            join(j, total->node, total->cpu_ns, time_ns);
-    }
+    struct booked b = {.call = call, .arg = arg, .part_of = p->split ? v->part : NULL, .part = p->part};
+    sp_booked_fn *first = b.part_of ? call_booked : call;
+    void *first_arg = b.part_of ? &b : arg;
+    uint64_t time_ns = t ? sp_each_booked(r, t, first, first_arg) : sp_each_booked_by_folded(r, first, first_arg);
     if (p->part)
         return;
-    join(j, r->pseudo_node[SP_PSEUDO_OVERFLOW], p->overflow_ns, time_ns);
+    call(arg, r->pseudo_node[SP_PSEUDO_OVERFLOW], p->overflow_ns, time_ns);
     if (t && t->state == SP_THREAD_LIVE)
         for (int c = 0; c < SP_CPU_N; c++)
-            join(j, r->pseudo_node[c], t->rest_ns[c], time_ns);
+            call(arg, r->pseudo_node[c], t->rest_ns[c], time_ns);
+}
+
+/* All that makes up a profile, in order of time. */
+static void each_of_profile(struct sp_view *v, const struct sp_view_profile *p, sp_booked_fn *call, void *arg)
+{
+    each_of_thread(v, p, call, arg);
+    if (p->thread == 0)
+        for (uint32_t i = v->n_own; i < v->n_listed; i++)
+            each_of_thread(v, &v->threads[i], call, arg);
+    if (sp_view_n_profiles(v) == 1)
+        call(arg, v->region->pseudo_node[SP_CPU_THREAD_START_END],
+             v->used_ns > p->cpu_ns ? v->used_ns - p->cpu_ns : 0, UINT64_MAX - 1);
 }
 
 void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg)
 {
-    struct joiner j = {.v = v, .emit = emit, .arg = arg, .window_ns = p->aggregated ? WHOLE_RUN : v->window_ns};
-    join_thread(&j, p);
-    if (p->thread == 0)
-        for (uint32_t i = v->n_own; i < v->n_listed; i++)
-            join_thread(&j, &v->threads[i]);
-    if (sp_view_n_profiles(v) == 1)
-        join(&j, v->region->pseudo_node[SP_CPU_THREAD_START_END],
-             v->used_ns > p->cpu_ns ? v->used_ns - p->cpu_ns : 0, UINT64_MAX - 1);
+    if (v->kept_of == p) {
+        for (uint64_t i = 0; i < v->n_kept; i++)
+            emit(arg, v->kept[i].node, v->kept[i].weight);
+        return;
+    }
+    uint64_t window_ns = p->aggregated ? WHOLE_RUN : v->window_ns;
+    if (v->no_order && sp_view_n_profiles(v) == 1) { /* the sums are its entries */
+        sp_view_each_sum(v, emit, arg);
+        return;
+    }
+    struct joiner j = {.v = v, .emit = emit, .arg = arg, .window_ns = window_ns};
+    each_of_profile(v, p, join, &j);
     flush_run(&j);
     flush_window(&j);
 }
 
-static void add_self(void *arg, uint32_t node, uint64_t weight)
+static void keep(void *arg, uint32_t node, uint64_t weight)
 {
-    ((struct sp_view *)arg)->self[node] += weight;
+    struct sp_view *v = arg;
+    if (v->n_kept < v->most_kept)
+        v->kept[v->n_kept] = (struct sp_view_entry){weight, node};
+    v->n_kept++;
 }
 
-static void sum_stacks(struct sp_view *v)
+void sp_view_keep_entries(struct sp_view *v, const struct sp_view_profile *p)
 {
+    uint64_t room = v->region->scratch_bytes - v->used_bytes;
+    v->kept_of = NULL;
+    v->kept = sp_at(v->region, v->region->scratch + v->used_bytes);
+    v->most_kept = room / sizeof v->kept[0];
+    v->n_kept = 0;
+    sp_view_each_entry(v, p, keep, v);
+    if (v->n_kept <= v->most_kept)
+        v->kept_of = p;
+}
+
+/* ---- how large would it be? One pass tells it for all windows: those of 1 s, 2 s, 4 s ... lie in each other, so that an
+ * entry more is needed in all those whose number changes between two records of a node. */
+struct size {
+    uint64_t entries, bytes;
+};
+
+#define AHEAD 16u /* records between the look at what a node's entry needs and its use: memory is slow */
+
+struct measure {
+    struct sp_view *v;
+    const struct sp_view_limits *limits;
+    struct {
+        uint64_t weight;
+        uint32_t node, second;
+    } ring[AHEAD];
+    uint64_t n_seen;
+    uint64_t profile_bytes;
+    uint32_t n, last;
+    bool aggregated;
+    struct size always, runs, nodes; /* of aggregated profiles; and of the others: runs, distinct stacks */
+    struct size again[32];           /* a stack again: the highest bit in which the number of the second differs */
+};
+
+static void grow(struct size *s, uint64_t bytes)
+{
+    s->entries++;
+    s->bytes += bytes;
+}
+
+/* Uses v->sum: bytes of an entry in the upper half; below, the second of the node's last record in this profile, + 1. */
+static void measure_one(struct measure *m, uint32_t node, uint64_t weight, uint32_t second)
+{
+    m->v->self[node] += weight;
+    uint64_t *cell = &m->v->sum[node], seen = *cell;
+    if (!(seen >> 32))
+        seen |= sp_min_u64(m->limits->entry_bytes(m->limits->arg, node), UINT32_MAX) << 32;
+    uint32_t bytes = (uint32_t)(seen >> 32), before = (uint32_t)seen;
+    *cell = (uint64_t)bytes << 32 | (second ? second : 1);
+    if (!before) {
+        m->v->touched[m->n++] = node;
+        grow(m->aggregated ? &m->always : &m->nodes, bytes + m->profile_bytes);
+    } else if (before != second && !m->aggregated) {
+        grow(&m->again[31 - __builtin_clz((before - 1) ^ (second - 1))], bytes + m->profile_bytes);
+    }
+    if (!m->aggregated && (node != m->last || m->n == 1))
+        grow(&m->runs, bytes + m->profile_bytes);
+    m->last = node;
+}
+
+static void measure_soon(void *arg, uint32_t raw, uint64_t weight, uint64_t time_ns)
+{
+    struct measure *m = arg;
+    if (weight == 0)
+        return;
+    uint64_t at = m->n_seen++ % AHEAD;
+    if (m->n_seen > AHEAD)
+        measure_one(m, m->ring[at].node, m->ring[at].weight, m->ring[at].second);
+    m->ring[at].node = m->v->canon[raw];
+    m->ring[at].weight = weight;
+    m->ring[at].second = (uint32_t)(time_ns / SP_NS_PER_S) + 1;
+    __builtin_prefetch(&m->v->self[m->ring[at].node], 1);
+    __builtin_prefetch(&m->v->sum[m->ring[at].node], 1);
+}
+
+static void measure_profile(struct measure *m, const struct sp_view_profile *p)
+{
+    m->profile_bytes = m->limits->profile_bytes ? m->limits->profile_bytes(m->limits->arg, p) : 0;
+    m->aggregated = p->aggregated;
+    m->n = 0;
+    m->last = 0;
+    m->n_seen = 0;
+    each_of_profile(m->v, p, measure_soon, m);
+    for (uint64_t i = m->n_seen > AHEAD ? m->n_seen - AHEAD : 0; i < m->n_seen; i++)
+        measure_one(m, m->ring[i % AHEAD].node, m->ring[i % AHEAD].weight, m->ring[i % AHEAD].second);
+    for (uint32_t i = 0; i < m->n; i++)
+        m->v->sum[m->v->touched[i]] &= ~0ull << 32;
+}
+
+static void measure_all(struct measure *m)
+{
+    struct sp_view *v = m->v;
     uint32_t n_profiles = sp_view_n_profiles(v);
     for (uint32_t i = 0; i < n_profiles; i++)
-        sp_view_each_entry(v, sp_view_profile_at(v, i), add_self, v);
+        measure_profile(m, sp_view_profile_at(v, i));
     if (n_profiles != 1)
         v->self[v->region->pseudo_node[SP_CPU_THREAD_START_END]] += v->cpu_ns[SP_CPU_THREAD_START_END];
+    for (uint32_t n = 1; m->limits->sums && n_profiles != 1 && n < v->n_nodes; n++)
+        if (v->self[n])
+            grow(&m->always, m->limits->entry_bytes(m->limits->arg, n));
+    memset(v->sum, 0, (uint64_t)v->n_nodes * 8);
+}
+
+static bool holds(const struct sp_view_limits *l, struct size a, struct size b)
+{
+    return a.entries + b.entries <= l->most_entries && a.bytes + b.bytes <= l->most_bytes;
+}
+
+/* The smallest window that fits; WHOLE_RUN if only that may. False: not even that fits. */
+static bool choose_window(struct sp_view *v, const struct measure *m)
+{
+    const struct sp_view_limits *l = m->limits;
+    v->window_ns = 0;
+    if (l->order == SP_VIEW_BY_TIME && holds(l, m->always, m->runs))
+        return true;
+    struct size wide = m->nodes;
+    uint64_t window = WHOLE_RUN;
+    for (int k = 31; k >= 0 && l->order == SP_VIEW_BY_TIME; k--) {
+        wide.entries += m->again[k].entries;
+        wide.bytes += m->again[k].bytes;
+        if (!holds(l, m->always, wide))
+            break;
+        if (SP_NS_PER_S << k <= 2 * v->profile->wall_ns || k == 0)
+            window = SP_NS_PER_S << k;
+    }
+    v->window_ns = window;
+    v->no_order = l->order == SP_VIEW_BY_TIME && window == WHOLE_RUN;
+    return holds(l, m->always, m->nodes);
 }
 
 /* ---- folding */
@@ -143,6 +287,57 @@ static bool fold_below(struct sp_view *v, uint64_t least_ns)
     }
     memset(subtree, 0, (uint64_t)v->n_nodes * 8);
     return true;
+}
+
+struct count {
+    const struct sp_view_limits *limits;
+    uint64_t profile_bytes;
+    struct size size;
+};
+
+static void count_entry(void *arg, uint32_t node, uint64_t weight)
+{
+    struct count *c = arg;
+    (void)weight;
+    grow(&c->size, c->limits->entry_bytes(c->limits->arg, node) + c->profile_bytes);
+}
+
+static bool is_first_of_folded(struct sp_view *v, uint32_t n)
+{
+    uint32_t *seen = &v->touched[v->folded[n]];
+    return v->self[n] && !(*seen)++;
+}
+
+/* With the subtrees of now folded. The one profile that there is, and the sum of several, need no look at the records. */
+static bool fits_folded(struct sp_view *v, const struct sp_view_limits *l)
+{
+    struct count c = {.limits = l};
+    uint32_t n_profiles = sp_view_n_profiles(v);
+    if (n_profiles == 1 && l->profile_bytes)
+        c.profile_bytes = l->profile_bytes(l->arg, sp_view_profile_at(v, 0));
+    memset(v->touched, 0, (uint64_t)v->n_nodes * 4);
+    for (uint32_t n = 1; (n_profiles == 1 || l->sums) && n < v->n_nodes; n++)
+        if (is_first_of_folded(v, n))
+            count_entry(&c, v->folded[n], 0);
+    for (uint32_t i = 0; i < n_profiles && n_profiles > 1; i++) {
+        c.profile_bytes = l->profile_bytes ? l->profile_bytes(l->arg, sp_view_profile_at(v, i)) : 0;
+        sp_view_each_entry(v, sp_view_profile_at(v, i), count_entry, &c);
+    }
+    return holds(l, c.size, (struct size){0, 0});
+}
+
+/* Folds what weighs less than the smallest power of two times 1/100,000 with which it fits. */
+static bool fold(struct sp_view *v, const struct sp_view_limits *l)
+{
+    uint64_t unit = v->used_ns / 100000 + 1;
+    int too_little = -1, enough = 18; /* 2^18 units are more than all */
+    while (enough - too_little > 1) {
+        int between = (too_little + enough) / 2;
+        if (!fold_below(v, unit << between))
+            return false;
+        *(fits_folded(v, l) ? &enough : &too_little) = between;
+    }
+    return fold_below(v, unit << enough);
 }
 
 static void move_self_of_folded(struct sp_view *v)
@@ -200,6 +395,7 @@ static bool drop_unused_functions(struct sp_view *v)
     if (!number)
         return false;
     uint32_t *needed = v->touched; /* free between two passes */
+    memset(needed, 0, (uint64_t)v->n_nodes * 4);
     for (uint32_t n = v->n_nodes; n-- > 1;) {
         if (!is_shown(v, n) && !needed[n])
             continue;
@@ -219,25 +415,12 @@ static bool drop_unused_functions(struct sp_view *v)
     return true;
 }
 
-bool sp_view_bound(struct sp_view *v, enum sp_view_order order, sp_view_fits *fits, void *arg)
+bool sp_view_bound(struct sp_view *v, const struct sp_view_limits *limits)
 {
-    sum_stacks(v);
-    v->window_ns = order == SP_VIEW_BY_TIME ? 0 : WHOLE_RUN;
-    bool fit = fits(v, arg);
-    for (v->window_ns = fit || v->window_ns ? v->window_ns : SP_NS_PER_S; !fit && v->window_ns != WHOLE_RUN; v->window_ns *= 2) {
-        fit = fits(v, arg);
-        if (fit)
-            break;
-        if (v->window_ns > v->profile->wall_ns || v->window_ns > UINT64_MAX / 4) {
-            v->window_ns = WHOLE_RUN;
-            break;
-        }
-    }
-    for (uint64_t least = v->used_ns / 100000 + 1; !fit; least *= 2) {
-        if (!fold_below(v, least))
-            return false;
-        fit = fits(v, arg) || least > v->used_ns;
-    }
+    struct measure m = {.v = v, .limits = limits};
+    measure_all(&m);
+    if (!choose_window(v, &m) && !fold(v, limits))
+        return false;
     move_self_of_folded(v);
     return drop_unused_functions(v) && find_elided(v);
 }

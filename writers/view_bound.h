@@ -10,11 +10,18 @@ enum sp_view_order {
     SP_VIEW_BY_STACK /* one entry a stack of a thread */
 };
 
-/* Whether the format's output of the view, as it is now, is as small as it must be. */
-typedef bool sp_view_fits(struct sp_view *v, void *arg);
+/* What a format can hold, and what an entry costs in it. */
+struct sp_view_limits {
+    enum sp_view_order order;
+    bool sums; /* where there are several threads, all of them together are shown as well */
+    uint64_t most_entries, most_bytes;
+    uint64_t (*entry_bytes)(void *arg, uint32_t node);
+    uint64_t (*profile_bytes)(void *arg, const struct sp_view_profile *p); /* more of each entry of p; NULL: none */
+    void *arg;
+};
 
-/* [any] After sp_view_init: sums up every stack, then widens windows and folds light subtrees until fits(v, arg). What
- * cannot be made to fit stays as small as it can be made. False: the scratch area is too small. */
-bool sp_view_bound(struct sp_view *v, enum sp_view_order order, sp_view_fits *fits, void *arg);
+/* [any] After sp_view_init: sums up every stack, then widens windows and folds light subtrees until the limits are held.
+ * What cannot be made to fit stays as small as it can be made. False: the scratch area is too small. */
+bool sp_view_bound(struct sp_view *v, const struct sp_view_limits *limits);
 
 #endif

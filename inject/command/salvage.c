@@ -188,24 +188,34 @@ static enum sp_cpu category_of(const struct salvage *s, uint32_t node)
     return SP_CPU_PYTHON;
 }
 
-static uint64_t copy_log(struct salvage *s, struct sp_thread *t, const struct sp_thread *from)
+static void copy_record(struct salvage *s, struct sp_thread *t, struct sp_record rec, uint64_t since)
 {
-    uint64_t sum = 0, steps = s->bytes / sizeof(struct sp_chunk);
-    for (uint32_t at = from->chunk ? from->first_chunk : 0; at && steps; steps--) {
+    uint32_t node = node_here(s, rec.node, rec.cpu_ns);
+    enum sp_cpu category = category_of(s, node);
+    if (t)
+        sp_log_book(s->into, t, node, category, rec.cpu_ns, since);
+    else if (sp_intern_total(s->into, 0, node, rec.cpu_ns, 0))
+        s->into->folded_cpu_ns[category] += rec.cpu_ns;
+}
+
+/* To the thread's log; t NULL: to thread 0's sums. */
+static void copy_log(struct salvage *s, struct sp_thread *t, const struct sp_thread *from)
+{
+    uint64_t steps = s->bytes / sizeof(struct sp_chunk);
+    uint32_t i = from->fold_record;
+    for (uint32_t at = !from->chunk ? 0 : from->fold_chunk ? from->fold_chunk : from->first_chunk; at && steps; steps--) {
         const struct sp_chunk *c = bytes_at(s, s->log, at * 64ull, sizeof *c);
         uint32_t n = c ? sp_load_acquire(&c->n) : 0;
         if (!c || n > c->cap || !bytes_at(s, s->log, at * 64ull, sizeof *c + (uint64_t)n * sizeof c->records[0]))
             break;
-        for (uint32_t i = 0; i < n; i++) {
+        for (; i < n; i++) {
             struct sp_record rec = c->records[i];
-            uint64_t since = c->base_ns + ((uint64_t)(rec.state_and_time & SP_RECORD_TIME_MAX) << SP_RECORD_TIME_SHIFT);
-            uint32_t node = node_here(s, rec.node, rec.cpu_ns);
-            sp_log_book(s->into, t, node, category_of(s, node), rec.cpu_ns, since);
-            sum += rec.cpu_ns;
+            copy_record(s, t, rec,
+                        c->base_ns + ((uint64_t)(rec.state_and_time & SP_RECORD_TIME_MAX) << SP_RECORD_TIME_SHIFT));
         }
         at = at == from->chunk ? 0 : c->next;
+        i = 0;
     }
-    return sum;
 }
 
 static void copy_text(char *to, const char *from, size_t cap)
@@ -216,6 +226,10 @@ static void copy_text(char *to, const char *from, size_t cap)
 
 static void copy_thread(struct salvage *s, uint32_t number, const struct sp_thread *from)
 {
+    if (from->state == SP_THREAD_FOLDING) {
+        copy_log(s, NULL, from);
+        return;
+    }
     struct sp_thread *t = sp_thread_claim(s->into);
     if (!t)
         return;
@@ -266,7 +280,7 @@ static const struct sp_thread *thread_there(const struct salvage *s, uint32_t nu
         return NULL;
     memcpy(&offset, s->log + at, 4);
     const struct sp_thread *t = offset ? bytes_at(s, s->log, offset * 64ull, sizeof *t) : NULL;
-    return t && (t->state == SP_THREAD_LIVE || t->state == SP_THREAD_ENDED) ? t : NULL;
+    return t && t->state >= SP_THREAD_LIVE && t->state <= SP_THREAD_FOLDING ? t : NULL;
 }
 
 /* What the sums have and the log lacks: samples that found no room for a record, or that the kill cut off. */

@@ -11,9 +11,11 @@ import subprocess
 import sys
 
 # Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer.
-ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", "standin", "foreign", "relay",
-         "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_and_exit", "write_file", "fits", "count_entry", "count_line",
-         "emit_line", "emit_stack", "emit_weight", "emit_sum", "add_self", "sink_fd", "writer_cpu_ns", "sp_identity_thread_name_of",
+ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", "late_slot", "see_to_ended",
+         "standin", "foreign", "relay",
+         "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_and_exit", "write_file", "entry_bytes", "profile_bytes",
+         "count_entry",
+         "emit_line", "emit_stack", "emit_weight", "emit_sum", "keep", "measure_soon", "join", "call_booked", "sink_fd", "writer_cpu_ns", "sp_identity_thread_name_of",
          "_exit", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
 # libc functions that touch nothing but their arguments, or are bare system calls
@@ -23,7 +25,8 @@ PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "s
 # function -> why it may call through a pointer, or what is behind it
 INDIRECT = {
     "sp_handler": "see sigsafe.py", "sp_walk_python": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
-    "adopt": "engine", "sp_adopt_scan": "engine", "end_gone": "engine", "start_child": "engine",
+    "adopt": "engine", "sp_adopt_scan": "engine", "end_gone": "engine", "start_child": "engine", "sp_self_run_in": "engine",
+    "late_slot": "engine", "sp_handler_thaw": "see_to_ended", "sample": "late_slot",
     "child_ticks": "engine", "after_fork_in_child": "engine", "pause_timer": "engine", "tick": "see sigsafe.py",
     "change_mask": "libc's own sigprocmask, a system call", "change_believed": "the same",
     "sp_hook_pending_change_mask": "the same, and the engine", "write_to": "writer: write_file is a root",
@@ -31,10 +34,12 @@ INDIRECT = {
     "sp_out_mem": "sink: sink_fd is a root", "sp_out_finish": "sink", "flush": "sink", "sp_out_str": "sink", "sp_out_u64": "sink",
     "sp_out_i64": "sink", "sp_out_char": "sink", "sp_hook_mask_pass_on": "engine",
     "thread_name": "sp_identity_thread_name_of is a root", "sp_names_profile": "the same",
-    "put_cpu": "writer_cpu_ns is a root", "sp_meta_write": "the same", "write_file": "emit", "fits": "emit",
-    "join": "emit functions of the formats and view_bound.c are roots", "each_line": "emit", "sp_view_bound": "fits is a root",
-    "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit", "join_thread": "emit",
-    "sp_view_each_entry": "emit", "sp_view_each_stack": "emit", "count_all": "emit", "each": "emit",
+    "put_cpu": "writer_cpu_ns is a root", "sp_meta_write": "the same", "write_file": "emit", "each_of_thread": "emit", "each_of_profile": "emit",
+    "measure_one": "entry_bytes is a root", "measure_soon": "the same", "measure_all": "the same", "measure_profile": "the same",
+    "count_entry": "the same", "fits_folded": "the same",
+    "join": "emit functions of the formats and view_bound.c are roots", "each_line": "emit", "sp_view_bound": "entry_bytes is a root",
+    "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit",
+    "sp_view_each_entry": "emit", "sp_view_each_stack": "emit", "each": "emit",
     "write_on_own_stack": "write_here is a root", "sp_lifecycle_finish": "the same",
     "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
     "sp_py_touch": "CPython's load from thread-local storage",

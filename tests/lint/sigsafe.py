@@ -25,7 +25,10 @@ ALLOWED = {
 # function -> why it may call through a pointer
 INDIRECT = {
     "sp_handler": "sp_handler_foreign: the foreign signal belongs to the program",
-    "tick": "sp_handler_forked: the fork child's start is marked",
+    "tick": "sp_handler_forked, sp_handler_late: the fork child's start and late_slot are marked",
+    "sample": "sp_handler_late: the same",
+    "sp_self_run_in": "engine, held by SP_SIGSAFE_TABLE",
+    "late_slot": "engine, held by SP_SIGSAFE_TABLE (sp_self_run_in inlined)",
     "sp_walk_python": "walkers, held by SP_SIGSAFE_TABLE",
     "adopt": "engine, held by SP_SIGSAFE_TABLE",
     "sp_adopt_scan": "engine, held by SP_SIGSAFE_TABLE",

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "inject/command/salvage.h"
+#include "sampler/slots.h"
 #include "tests/support/region.h"
 #include "tests/support/unit.h"
 #include "writers/writer.h"
@@ -56,10 +57,13 @@ static struct sp_region *profile(void)
     main->cpu_ns[SP_CPU_PYTHON] += 3000000;
     gone = region_thread(r, 4713, "gone");
     region_sample(r, gone, mf, 5000000, 1000000);
-    sp_log_fold(r, gone);
-    r->folded_cpu_ns[SP_CPU_PYTHON] += 5000000;
-    r->n_folded++;
-    gone->state = SP_THREAD_FREE;
+    sp_intern_total(r, gone->number, mf, 6000000, 1);
+    gone->cpu_ns[SP_CPU_PYTHON] += 6000000;
+    gone->end_cpu_ns = gone->last_cpu_ns += 6000000;
+    r->max_ended = 0;
+    sp_slot_retire(r, gone);
+    sp_slot_fold(r, 1); /* half of it */
+    CHECK_EQ(gone->state, SP_THREAD_FOLDING);
     sp_count_loss(r, SP_LOSS_BAD_FRAME);
     r->last_ns = 6000000000;
     for (uint32_t i = 1; i <= r->n_threads; i++) {

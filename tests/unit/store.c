@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "compat/os.h"
+#include "compat/py.h"
 #include "tests/support/region.h"
 #include "tests/support/unit.h"
 
@@ -166,6 +167,90 @@ static void threads_are_folded(void)
     CHECK_EQ(heaviest, 100 + N - 1 + 11); /* the heavy ones keep a slot */
 }
 
+/* Threads that end many at once: a slot and its stacks have one owner at a time, none is lost, no sum is. */
+enum { CHURNERS = 8, LIVES = 6000 };
+static void *user_of[1 << 20]; /* stacks -> slot that uses them */
+
+static void *churn(void *arg)
+{
+    uint32_t *node = arg;
+    for (uint32_t i = 0; i < LIVES; i++) {
+        struct sp_thread *t = region_thread(r, 1000, "w");
+        CHECK(t);
+        uint32_t stacks = t->stacks, depth = t->stack_depth;
+        CHECK(stacks && stacks < SP_ARRAY_LEN(user_of) && depth >= 16);
+        CHECK(!__atomic_exchange_n(&user_of[stacks], t, __ATOMIC_SEQ_CST));
+        memset(sp_at64(r, stacks), (int)i, 2 * depth * sizeof(struct sp_py_frame));
+        for (uint32_t k = 0; k < i % 7; k++)
+            region_sample(r, t, node[(i + k) % 64], 10000, 5);
+        CHECK_EQ(t->stacks, stacks);
+        CHECK(__atomic_exchange_n(&user_of[stacks], NULL, __ATOMIC_SEQ_CST) == t);
+        sp_thread_end(r, t, t->last_cpu_ns + 11, 6);
+    }
+    return NULL;
+}
+
+static void add(void *arg, uint32_t node, uint64_t cpu_ns, uint64_t time_ns)
+{
+    (void)node;
+    (void)time_ns;
+    *(uint64_t *)arg += cpu_ns;
+}
+
+static void threads_end_at_once(void)
+{
+    r = region_new(4 << 20, 64);
+    uint32_t code = region_code(r, "f", "f.py", 1), node[64];
+    for (int i = 0; i < 64; i++)
+        node[i] = region_node(r, 0, code, 2 * i);
+    pthread_t t[CHURNERS];
+    for (int i = 0; i < CHURNERS; i++)
+        pthread_create(&t[i], NULL, churn, node);
+    for (int i = 0; i < CHURNERS; i++)
+        pthread_join(t[i], NULL);
+    CHECK_EQ(r->loss[SP_LOSS_NO_SLOT], 0);
+    CHECK_EQ(r->n_folded + r->n_ended, CHURNERS * LIVES);
+    uint64_t ns = 0, booked = 0, expected = 0;
+    for (int c = 0; c < SP_CPU_N; c++)
+        ns += r->folded_cpu_ns[c];
+    for (uint32_t i = 1; i <= r->n_threads; i++) {
+        const struct sp_thread *slot = sp_thread_at(r, i);
+        for (int c = 0; c < SP_CPU_N; c++)
+            ns += slot->cpu_ns[c];
+        if (slot->state == SP_THREAD_ENDED)
+            sp_each_booked(r, slot, add, &booked);
+    }
+    sp_each_booked_by_folded(r, add, &booked);
+    for (uint32_t i = 0; i < LIVES; i++)
+        expected += CHURNERS * (i % 7 * 10000ull + 11);
+    CHECK_EQ(ns, expected);
+    CHECK_EQ(booked, expected);
+    CHECK(r->n_threads < r->max_threads);
+}
+
+/* No room for another slot: those of ended threads are taken, whatever they hold. */
+static void ended_slots_are_taken(void)
+{
+    r = region_new(1 << 20, 16);
+    uint32_t code = region_code(r, "f", "f.py", 1);
+    struct sp_thread *t = NULL;
+    for (uint32_t i = 0; i < r->max_threads - 2; i++)
+        CHECK(region_thread(r, (int)i, "stays"));
+    for (int life = 0; life < 50; life++) {
+        CHECK(t = region_thread(r, 1000, "heavy"));
+        for (int i = 0; i < 100; i++)
+            region_sample(r, t, region_node(r, 0, code, 2 * i), 10000000, 5);
+        sp_thread_end(r, t, t->last_cpu_ns, 6);
+    }
+    CHECK_EQ(r->loss[SP_LOSS_NO_SLOT], 0);
+    uint64_t booked = 0;
+    for (uint32_t i = 1; i <= r->n_threads; i++)
+        if (sp_thread_at(r, i)->state == SP_THREAD_ENDED)
+            sp_each_booked(r, sp_thread_at(r, i), add, &booked);
+    sp_each_booked_by_folded(r, add, &booked);
+    CHECK_EQ(booked, 50 * 100 * 10000000ull);
+}
+
 static void many_live_threads(void)
 {
     r = region_new(100 << 20, 4096);
@@ -235,6 +320,8 @@ const struct unit_case unit_cases[] = {
     {"full_log_goes_to_totals", full_log_goes_to_totals},
     {"full_tree", full_tree},
     {"threads_are_folded", threads_are_folded},
+    {"threads_end_at_once", threads_end_at_once},
+    {"ended_slots_are_taken", ended_slots_are_taken},
     {"many_live_threads", many_live_threads},
     {"rest_is_classified", rest_is_classified},
     {NULL, NULL},

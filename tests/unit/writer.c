@@ -279,10 +279,10 @@ static void deep_stacks(void)
     CHECK(memmem(text, text_bytes, want, strlen(want)));
 }
 
-static bool fits(struct sp_view *v, void *arg)
+static uint64_t nothing(void *arg, uint32_t node)
 {
-    (void)v, (void)arg;
-    return true;
+    (void)arg, (void)node;
+    return 0;
 }
 
 static void many_threads(void)
@@ -301,7 +301,8 @@ static void many_threads(void)
     }
     struct sp_profile p = {.region = r, .process_cpu_ns = sum, .wall_ns = 1, .most_bytes = UINT64_MAX};
     struct sp_view v;
-    CHECK(sp_view_init(&v, &p) && sp_view_bound(&v, SP_VIEW_BY_TIME, fits, NULL));
+    struct sp_view_limits limits = {.most_entries = UINT64_MAX / 2, .most_bytes = UINT64_MAX / 2, .entry_bytes = nothing};
+    CHECK(sp_view_init(&v, &p) && sp_view_bound(&v, &limits));
     CHECK_EQ(v.n_own, 200);
     CHECK_EQ(v.n_threads, 700);
     CHECK_EQ(v.n_others, 500);

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The region under fire: threads that come and go by the thousand, while profiles are written and the program runs on."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import CASES, WORK, Profile, case, main  # noqa: E402,F401
+
+CHURN = WORK + """
+import ctypes
+churn = ctypes.CDLL(sys.argv[1])
+"""
+
+
+def churn(b, program, **kw):
+    return b.run(CHURN + program, os.path.join(b.build, "tests", "libchurn.so"), **kw)
+
+
+@case
+def slots_never_run_out(b):
+    """Native threads end in eight threads at once: each had a slot."""
+    r = churn(b, """
+churn.churn_start(8)
+busy(1.2)
+print(churn.churn_end())
+""", SPPROF_MEMORY="4M", SPPROF_DEPTH=64)
+    p = r.profile()
+    assert int(r.out) > 3000, r.out
+    assert p.block["losses"]["no_slot"] == 0, p.block["losses"]
+    assert p.block["cpu"]["not_sampled"] < 0.2 * p.block["cpu"]["used"], p.block["cpu"]
+
+
+EXEC_FAILS = """
+with open('bad', 'w') as f: f.write('no program')
+os.chmod('bad', 0o755)
+def exec_fails():
+    try: os.execv('./bad', ['bad'])
+    except OSError: pass
+"""
+
+
+@case
+def ends_while_it_is_written(b):
+    """Each exec that fails wrote a profile first. Threads that ended meanwhile give their slots back: there are 64."""
+    r = churn(b, EXEC_FAILS + """
+churn.churn_start(3)
+for _ in range(100):
+    exec_fails()
+    busy(0.003)
+before = time.process_time()
+print(churn.churn_end(), before)
+""", SPPROF_MEMORY="1M", SPPROF_DEPTH=16)
+    p = r.profile()
+    made, before = r.out.split()
+    assert int(made) > 100, r.out
+    assert p.block["losses"]["no_slot"] == 0, p.block["losses"]
+    assert p.total() / 1e9 > float(before) - 0.1, (p.block["cpu"], r.out)
+
+
+@case
+def begins_while_it_is_written(b):
+    """Threads that begin, end and fork while profiles are written have their name, their functions, their time."""
+    r = churn(b, EXEC_FAILS + """
+import threading
+done = False
+def work_in_thread(i):
+    busy(0.03)
+    if i % 10 == 0:
+        pid = os.fork()
+        if pid == 0:
+            busy(0.03)
+            os._exit(0)
+        os.waitpid(pid, 0)
+def start(i):
+    while True: # while another thread is in an exec the kernel makes none (fs/exec.c: in_exec)
+        t = threading.Thread(target=work_in_thread, args=(i,), name='w-%d' % i)
+        try:
+            t.start()
+            return t
+        except RuntimeError: pass
+def begin_threads():
+    global done
+    for i in range(0, 40, 2):
+        two = [start(i), start(i + 1)]
+        for t in two: t.join()
+    done = True
+t = threading.Thread(target=begin_threads)
+t.start()
+n = 0
+while not done:
+    exec_fails()
+    n += 1
+    time.sleep(0.001)
+t.join()
+print(n)
+""", SPPROF_INTERVAL="1ms", SPPROF_OUT="p.json")
+    p = Profile(os.path.join(r.directory, "p.json"))
+    assert int(r.out) >= 10, r.out
+    seen = {t["name"]: t["cpu"] for t in p.block["threads"] if "name" in t}
+    for i in range(40):
+        assert seen[f"w-{i}"] >= 0.029e9, (i, seen[f"w-{i}"])
+    if b.known:
+        cpu = p.block["cpu"] # at this interval a thread that ends soon after a write may not have been seen since
+        assert p.total_ns()["work_in_thread"] + cpu["not_sampled"] + cpu["thread_end"] > 0.9 * 40 * 0.03e9, (p.total_ns(), cpu)
+    assert len(r.files()) == 5, r.files()
+    assert p.block["losses"]["no_slot"] == 0, p.block["losses"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

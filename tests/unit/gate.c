@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ * Everybody writes to the region while it is frozen again and again: nothing changes meanwhile, nothing is lost. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "compat/os.h"
+#include "sampler/gate.h"
+#include "sampler/handler.h"
+#include "sampler/slots.h"
+#include "tests/support/region.h"
+#include "tests/support/unit.h"
+
+static struct sp_region *r;
+static atomic_bool stop;
+static atomic_ullong used_ns, lives, never_began;
+static uint32_t node[64];
+
+/* As inject/self.c ends a thread. */
+static void end(struct sp_thread *t, uint64_t cpu_ns)
+{
+    while (!sp_gate_enter()) {
+        sp_thread_leave(t, cpu_ns);
+        if (sp_gate_leave_work() || !sp_thread_take_back(t))
+            return;
+    }
+    if (cpu_ns == SP_THREAD_NEVER_BEGAN)
+        sp_thread_cancel(r, t);
+    else
+        sp_thread_end(r, t, cpu_ns, 5);
+    sp_gate_leave();
+}
+
+static void code_dies(uint64_t address)
+{
+    while (!sp_gate_enter()) {
+        sp_intern_leave_code();
+        if (sp_gate_leave_work())
+            return;
+    }
+    sp_intern_forget_code(r, address);
+    sp_gate_leave();
+}
+
+static bool tick(struct sp_thread *t, uint32_t i)
+{
+    if (!sp_gate_enter())
+        return false;
+    region_sample(r, t, node[i % 64], 1000 + i % 7, 5);
+    if ((uint32_t)sp_load_relaxed(&r->folding))
+        sp_slot_fold(r, 4);
+    sp_gate_leave();
+    return true;
+}
+
+static void *live(void *arg)
+{
+    for (uint32_t i = (uint32_t)(uintptr_t)arg; !stop; i++) {
+        uint64_t cpu_ns = 0;
+        if (!sp_gate_enter()) { /* begins without a slot */
+            usleep(50);
+            continue;
+        }
+        struct sp_thread *t = region_thread(r, 1000 + (int)(uintptr_t)arg, "w");
+        sp_gate_leave();
+        CHECK(t);
+        for (uint32_t k = 0; k < i % 5; k++)
+            if (tick(t, i + k))
+                cpu_ns += 1000 + (i + k) % 7;
+        code_dies(4096 + i % 100 * 64);
+        end(t, cpu_ns + 11);
+        atomic_fetch_add(&used_ns, cpu_ns + 11);
+        atomic_fetch_add(&lives, 1);
+        if (i % 10 == 0 && sp_gate_enter()) { /* pthread_create refused */
+            t = sp_thread_claim(r);
+            sp_gate_leave();
+            CHECK(t);
+            end(t, SP_THREAD_NEVER_BEGAN);
+            atomic_fetch_add(&never_began, 1);
+        }
+    }
+    return NULL;
+}
+
+static uint64_t checksum(void)
+{
+    uint64_t sum = 0;
+    for (const uint64_t *p = (const uint64_t *)r, *end = sp_at(r, r->next); p < end; p++)
+        sum = (sum ^ *p) * 0x9e3779b97f4a7c15ull;
+    return sum;
+}
+
+static void add(void *arg, uint32_t n, uint64_t cpu_ns, uint64_t time_ns)
+{
+    (void)n;
+    (void)time_ns;
+    *(uint64_t *)arg += cpu_ns;
+}
+
+static void check_sums(void)
+{
+    uint64_t ns = 0, booked = 0, starting = 0, living = 0;
+    for (int c = 0; c < SP_CPU_N; c++)
+        ns += r->folded_cpu_ns[c];
+    for (uint32_t i = 1; i <= r->n_threads; i++) {
+        const struct sp_thread *t = sp_thread_at(r, i);
+        starting += t->state == SP_THREAD_STARTING;
+        living += t->state == SP_THREAD_LIVE;
+        for (int c = 0; c < SP_CPU_N; c++)
+            ns += t->cpu_ns[c];
+        if (t->state == SP_THREAD_ENDED)
+            sp_each_booked(r, t, add, &booked);
+    }
+    sp_each_booked_by_folded(r, add, &booked);
+    CHECK_EQ(starting + living, 0); /* no slot is lost */
+    CHECK_EQ(ns, used_ns);
+    CHECK_EQ(booked, used_ns);
+    CHECK_EQ(r->n_folded + r->n_ended, lives);
+    CHECK_EQ(r->loss[SP_LOSS_NO_SLOT], 0);
+    CHECK(lives > 100 && never_began > 0);
+}
+
+static void frozen_under(int n_threads)
+{
+    r = region_new(4 << 20, 64);
+    uint32_t code = region_code(r, "f", "f.py", 1);
+    for (int i = 0; i < 64; i++)
+        node[i] = region_node(r, 0, code, 2 * i);
+    pthread_t t[16];
+    for (int i = 0; i < n_threads; i++)
+        pthread_create(&t[i], NULL, live, (void *)(uintptr_t)(i * 1000));
+    for (int i = 0; i < 100; i++) {
+        sp_handler_freeze(r, 10 * SP_NS_PER_S);
+        uint64_t before = checksum();
+        usleep(300);
+        CHECK_EQ(checksum(), before);
+        sp_handler_thaw(r);
+        usleep(i % 2 ? 3000 : 0);
+    }
+    stop = true;
+    for (int i = 0; i < n_threads; i++)
+        pthread_join(t[i], NULL);
+    check_sums();
+}
+
+static void frozen_under_two(void)
+{
+    frozen_under(2);
+}
+
+static void frozen_under_sixteen(void)
+{
+    frozen_under(16);
+}
+
+/* A thread that freezes the store from within, as a fatal signal in a tick does, does not wait for itself. */
+static void from_inside(void)
+{
+    r = region_new(4 << 20, 64);
+    CHECK(sp_gate_enter());
+    uint64_t began = sp_os_mono_exact_ns();
+    sp_gate_close(3600 * SP_NS_PER_S);
+    CHECK(sp_os_mono_exact_ns() - began < 3600 * SP_NS_PER_S);
+    CHECK(!sp_gate_enter());
+    CHECK(sp_gate_leave_work());
+    CHECK(!sp_gate_open()); /* there is work */
+    CHECK(sp_gate_open());
+    CHECK(!sp_gate_leave_work());
+    sp_gate_leave();
+    CHECK(sp_gate_enter());
+    sp_gate_leave();
+}
+
+const struct unit_case unit_cases[] = {
+    {"frozen_under_two", frozen_under_two},
+    {"frozen_under_sixteen", frozen_under_sixteen},
+    {"from_inside", from_inside},
+    {NULL, NULL},
+};
