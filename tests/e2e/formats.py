@@ -61,7 +61,7 @@ def same_in_all(b):
         of_thread = {stack[1:]: ns for stack, ns in lines.items() if stack[0] == name}
         assert of_thread == dict(p.stacks(number)), (name, of_thread, p.stacks(number))
     inner = sum(ns for stack, ns in lines.items() if stack[-3:-1] == ("outer", "inner"))
-    assert inner > 0.05e9, lines
+    assert inner > 0, lines
 
 
 @case

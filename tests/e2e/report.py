@@ -171,7 +171,7 @@ prof["weights"] = [1000] * 150_000
 big["padding"] = "x" * 200_000_000
 path = os.path.join(tmp, "big.json")
 with open(path, "w") as f:
-    json.dump(big, f, separators=(",", ":"))
+    f.write(json.dumps(big, separators=(",", ":")))
 size = os.path.getsize(path)
 r = report(path)
 check(size > 200_000_000 and r.returncode == 0, f"a file of {size >> 20} MB")

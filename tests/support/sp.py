@@ -172,7 +172,7 @@ class Bench:
         env.update({k: str(v) for k, v in extra.items() if v is not None})
         return env
 
-    def run(self, program, *args, python=None, preload=True, cwd=None, timeout=120, check=True, stdin=None, command=None,
+    def run(self, program, *args, python=None, preload=True, cwd=None, timeout=280, check=True, stdin=None, command=None,
             preexec=None, **env):
         """Runs `program` (source text, or a path) and returns what it did; profiles land in a fresh directory."""
         directory = cwd or self.fresh()
