@@ -22,7 +22,7 @@ THROUGH_POINTERS = {
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
     "flush": ["sink_fd"], "sp_out_mem": ["sink_fd"], "sp_out_finish": ["sink_fd"], "write_to": ["write_file"], "put_cpu": ["writer_cpu_ns"],
-    "put_identity": ["writer_cpu_ns"],
+    "put_identity": ["writer_cpu_ns"], "thread_name": ["sp_identity_thread_name_of"], "sp_names_profile": ["sp_identity_thread_name_of"],
     **dict.fromkeys(["adopt", "sp_adopt_scan", "end_gone", "start_child", "child_ticks", "sp_hook_mask_thread_started", "quieten",
                      "sp_hook_mask_pass_on", "now_blocked"], ENGINE),
     **dict.fromkeys(["set_default", "install_sigprof", "install_standin", "sp_hook_signal_is_ours", "die_on_return"], ["sigaction@plt"]),
