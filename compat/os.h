@@ -36,10 +36,6 @@ SP_SIGSAFE int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns)
 SP_SIGSAFE void sp_os_timer_delete(int timer);
 SP_SIGSAFE bool sp_os_timer_exists(int timer); /* in the calling process */
 
-/* [handler] Threads of this process, those that the kernel has not buried yet included: the links of /proc/self/task
- * less two (fs/proc/base.c, proc_task_getattr). Negative errno if that cannot be told. About 1 us. */
-SP_SIGSAFE int sp_os_thread_count(void);
-
 /* [handler] Calls `found(arg, tid)` for each thread of this process. Negative errno if they cannot be listed. */
 SP_SIGSAFE int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg);
 
@@ -76,8 +72,9 @@ bool sp_os_main_thread_wants(int sig);
 /* --- [start] memory --- */
 /* Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */
 void *sp_os_pages(size_t bytes);
-/* Zeroed private address space that costs nothing until touched, stays out of core dumps and huge pages,
- * and is zero again in a fork child. *wipes says whether the kernel promises the last. NULL: refused. */
+/* Zeroed private address space that costs nothing, nor counts against RLIMIT_DATA or as committed memory, until
+ * sp_os_make_writable(); that stays out of core dumps and huge pages, and is zero again in a fork child. *wipes says whether
+ * the kernel promises the last. NULL: refused. */
 void *sp_os_reserve(size_t bytes, bool *wipes);
 /* The same in the place of what is mapped at p. False: refused. */
 bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes);
@@ -85,8 +82,11 @@ void sp_os_release(void *p, size_t bytes);
 void sp_os_forbid(void *p, size_t bytes); /* whoever touches it faults */
 /* [fork-child] Makes reserved memory zero again. */
 bool sp_os_forget(void *p, size_t bytes);
-/* Finite limits in bytes; UINT64_MAX: none. */
-SP_SIGSAFE uint64_t sp_os_limit_address_space(void);
+/* [handler] Pages of reserved memory: may be written from now on, or are given back and zero. Negative errno. */
+SP_SIGSAFE int sp_os_make_writable(void *p, size_t bytes);
+SP_SIGSAFE int sp_os_give_back(void *p, size_t bytes);
+/* Finite limits in bytes; UINT64_MAX: none. Of memory: the lower of RLIMIT_AS and RLIMIT_DATA. */
+SP_SIGSAFE uint64_t sp_os_limit_memory(void);
 SP_SIGSAFE uint64_t sp_os_limit_file_size(void);
 
 /* --- [handler] files --- */
@@ -100,6 +100,7 @@ SP_SIGSAFE int sp_os_stat(const char *path, bool follow, struct sp_os_stat *st);
 SP_SIGSAFE int sp_os_stat_fd(int fd, struct sp_os_stat *st);
 /* O_EXCL, write only, close-on-exec; 0666 & ~umask, or 0600 & ~umask for the owner alone: descriptor. */
 SP_SIGSAFE int sp_os_create(const char *path, bool owner_only);
+SP_SIGSAFE int sp_os_read_link(const char *path, char *target, size_t cap); /* where a symlink points. 0, or negative errno */
 SP_SIGSAFE int sp_os_create_spool(const char *path); /* O_EXCL, read and write, close-on-exec, 0600: descriptor */
 /* Gives the file `bytes`, and with `blocks` their room on the disk at once. -EOPNOTSUPP: the file system cannot. */
 SP_SIGSAFE int sp_os_set_size(int fd, uint64_t bytes, bool blocks);

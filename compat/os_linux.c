@@ -159,13 +159,6 @@ SP_SIGSAFE static int parse_tid(const char *s)
     return *s == '\0' ? v : 0;
 }
 
-int sp_os_thread_count(void)
-{
-    struct stat s;
-    long rc = SYS(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &s, 0);
-    return rc == 0 ? (int)s.st_nlink - 2 : (int)rc;
-}
-
 int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg)
 {
     int fd = (int)SYS(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -385,7 +378,7 @@ void *sp_os_pages(size_t bytes)
 
 static void *reserve(void *at, int fixed, size_t bytes, bool *wipes)
 {
-    long p = SYS6(SYS_mmap, at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
+    long p = SYS6(SYS_mmap, at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
     if (p < 0 && p > -4096)
         return NULL;
     SYS(SYS_madvise, p, bytes, MADV_DONTDUMP, 0);
@@ -402,6 +395,18 @@ void *sp_os_reserve(size_t bytes, bool *wipes)
 bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes)
 {
     return reserve(p, MAP_FIXED, bytes, wipes) != NULL;
+}
+
+/* What cannot be written counts neither as data (mm/mmap.c, is_data_mapping) nor as committed. */
+int sp_os_make_writable(void *p, size_t bytes)
+{
+    return (int)SYS(SYS_mprotect, p, bytes, PROT_READ | PROT_WRITE, 0);
+}
+
+int sp_os_give_back(void *p, size_t bytes)
+{
+    int rc = (int)SYS(SYS_madvise, p, bytes, MADV_DONTNEED, 0);
+    return rc != 0 ? rc : (int)SYS(SYS_mprotect, p, bytes, PROT_NONE, 0);
 }
 
 void sp_os_release(void *p, size_t bytes)
@@ -429,9 +434,9 @@ SP_SIGSAFE static uint64_t limit(int resource)
     return r.cur;
 }
 
-uint64_t sp_os_limit_address_space(void)
+uint64_t sp_os_limit_memory(void)
 {
-    return limit(RLIMIT_AS);
+    return sp_min_u64(limit(RLIMIT_AS), limit(RLIMIT_DATA));
 }
 
 uint64_t sp_os_limit_file_size(void)

@@ -44,6 +44,15 @@ int sp_os_stat_fd(int fd, struct sp_os_stat *st)
     return fill_stat(st, &s, rc);
 }
 
+int sp_os_read_link(const char *path, char *target, size_t cap)
+{
+    long n = SYS(SYS_readlinkat, AT_FDCWD, path, target, cap - 1);
+    if (n < 0)
+        return (int)n;
+    target[n] = '\0';
+    return (size_t)n < cap - 1 ? 0 : -ENAMETOOLONG;
+}
+
 uint32_t sp_os_pid_namespace(void)
 {
     struct sp_os_stat st; /* the namespace is the inode that the link leads to (man 7 namespaces) */
@@ -141,7 +150,7 @@ SP_SIGSAFE static int rename_flags(const char *from, const char *to, unsigned fl
 
 int sp_os_rename(const char *from, const char *to)
 {
-    return rename_flags(from, to, 0);
+    return (int)SYS(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
 }
 
 int sp_os_rename_exchange(const char *a, const char *b)

@@ -232,7 +232,9 @@ void sp_identity_thread_ends(struct sp_thread *t)
     if (t->name[0] && !told)
         return;
     sp_os_thread_name(name);
-    drop_process_name(name);
+    /* Without a look at the process's name of now: a sandbox may forbid to open files. */
+    if (strcmp(name, process_name) == 0 || strcmp(name, t->born_as) == 0)
+        return;
     size_t n = strlen(name);
     if (n && strncmp(t->name, name, n) != 0)
         memcpy(t->name, name, n + 1);

@@ -97,24 +97,35 @@ SP_SIGSAFE static void init_region(uint64_t before_start_ns)
         .before_start_ns = before_start_ns,
         .pid = (uint32_t)sp_session.pid,
         .ppid = (uint32_t)sp_os_getppid(),
+        .writable_bytes = SP_STORE_FIRST,
     };
     sp_store_init(sp_session.region, region_bytes, &o);
     sp_identity_copy(sp_session.region, &identity);
 }
 
+/* The beginning of the region and of its scratch, as sp_store_init lays it out. */
+static bool make_first_writable(void)
+{
+    uint64_t scratch = region_bytes - sp_store_scratch_bytes(region_bytes);
+    return sp_os_make_writable(sp_session.region, SP_STORE_FIRST) == 0 &&
+           sp_os_make_writable(sp_at(sp_session.region, scratch), SP_STORE_SCRATCH) == 0;
+}
+
 static bool reserve_region(void)
 {
-    uint64_t bytes = config.memory_bytes & ~4095ull, limit = sp_os_limit_address_space();
+    uint64_t bytes = config.memory_bytes & ~4095ull, limit = sp_os_limit_memory();
     if (limit != UINT64_MAX && bytes > limit / 16)
         bytes = sp_max_u64(limit / 16, SP_REGION_MIN) & ~4095ull;
     for (; bytes >= SP_REGION_MIN; bytes = bytes / 2 & ~4095ull) {
         sp_session.region = sp_os_reserve(bytes, &region_wipes);
-        if (sp_session.region) {
-            region_bytes = bytes;
+        region_bytes = bytes;
+        if (sp_session.region && make_first_writable())
             return true;
-        }
+        if (sp_session.region)
+            sp_os_release(sp_session.region, bytes);
+        sp_session.region = NULL;
     }
-    sp_diag("no memory for the profile; the address space limit leaves less than 1 MB; this process runs unprofiled");
+    sp_diag("no memory for the profile; the limits on it leave less than 1 MB; this process runs unprofiled");
     return false;
 }
 
@@ -154,7 +165,7 @@ static void after_fork_in_child(void)
     output.written_inode = 0;
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
     if (sp_session.state == SP_SESSION_RUNNING) {
-        bool empty = sp_spool_path()[0] ? sp_spool_forget(sp_session.region, region_bytes, &region_wipes)
+        bool empty = sp_spool_path()[0] ? sp_spool_forget(sp_session.region, region_bytes, &region_wipes) && make_first_writable()
                                         : region_wipes || sp_os_forget(sp_session.region, region_bytes);
         if (!empty)
             sp_diag_join("no memory for the profile of this fork child; it runs unprofiled", NULL, NULL, NULL, NULL);
@@ -181,6 +192,7 @@ SP_SIGSAFE static void start_child(void)
     t->saw_python = 1; /* it was forked by Python: (startup) is over */
     sp_self_run_in(r, t, 0, pending_timer);
     enter_spool();
+    r->n_scans = 1; /* no other thread was forked */
 }
 
 SP_SIGSAFE static void child_ticks(void)
@@ -355,7 +367,9 @@ static int write_profile(struct sp_region *r, enum sp_finish how)
         sp_diag("the program set its own SIGPROF handler by a raw system call; ticks went there; time since then is (not sampled)");
     }
     output.spool = sp_spool_path();
+    sp_store_scratch_begin(r);
     int rc = sp_output_write(&output, &p);
+    sp_store_scratch_end(r);
     if (rc == 0)
         say_summary(r);
     return rc;

@@ -12,6 +12,7 @@
 #include "compat/os.h"
 
 #define MOST_NUMBERS 10000u
+#define MOST_LINKS 8
 #define BUFFER_BYTES 65536u
 
 static void parent_of(char *directory, const char *path)
@@ -156,15 +157,34 @@ static bool is_planted(const char *path, const struct sp_os_stat *link)
     return link->kind == SP_OS_SYMLINK && link->uid != sp_os_euid() && is_shared(path);
 }
 
+/* Where a link leads there the profile goes, and the link stays: `path` becomes the name of what is no link. Not by
+ * somebody else's link, nor to what a descriptor is open for (/dev/stdout): those stay as they are, and are refused. */
+static void follow_links(char *path)
+{
+    static char target[SP_PATH_BYTES], next[SP_PATH_BYTES];
+    struct sp_os_stat st;
+    for (int hops = 0; hops < MOST_LINKS; hops++) {
+        if (sp_os_stat(path, false, &st) != 0 || st.kind != SP_OS_SYMLINK || is_planted(path, &st) ||
+            sp_os_read_link(path, target, sizeof target) != 0 || strncmp(target, "/proc/", 6) == 0)
+            return;
+        SP_BUF(b, next);
+        if (target[0] != '/') {
+            parent_of(next, path);
+            b.len = strlen(next);
+            sp_buf_char(&b, '/');
+        }
+        sp_buf_str(&b, target);
+        if (b.cut)
+            return;
+        memcpy(path, next, b.len + 1);
+    }
+}
+
 static enum verdict judge(const struct sp_output *o, const char *path, bool may_replace)
 {
     struct sp_os_stat st;
     if (sp_os_stat(path, false, &st) != 0)
         return TAKE_NEW;
-    if (is_planted(path, &st))
-        return REFUSE;
-    if (st.kind == SP_OS_SYMLINK && sp_os_stat(path, true, &st) != 0)
-        return REFUSE; /* dangling: not ours to decide what it points at */
     if (st.kind != SP_OS_REGULAR)
         return REFUSE;
     bool own = o->written_inode == st.inode && o->written_device == st.device && strcmp(o->written, path) == 0;
@@ -241,8 +261,6 @@ static int replace(const struct sp_output *o, const char *tmp, const char *path)
 {
     struct sp_os_stat before, displaced;
     sp_os_stat(path, false, &before);
-    if (before.kind == SP_OS_SYMLINK)
-        return copy_in_place(tmp, path) == 0 ? 0 : -EIO;
     int rc = sp_os_rename_exchange(tmp, path);
     if (rc == -EBUSY || rc == -EXDEV) /* a bind-mounted file has no other name */
         return copy_in_place(tmp, path);
@@ -304,6 +322,7 @@ static int publish_series(struct sp_output *o, struct sp_profile *p, struct nami
             rc = -ENAMETOOLONG;
             break;
         }
+        follow_links(path);
         enum verdict verdict = judge(o, path, n.may_replace);
         if (verdict == NEXT_NUMBER && !n.with_pid && n.out[0] && v->number == 1 &&
             sp_name_kind_of(n.out) == SP_NAME_LITERAL) {

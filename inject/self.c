@@ -36,6 +36,7 @@ int sp_self_run_in(struct sp_region *r, struct sp_thread *t, uint64_t before_ns,
     t->in_handler = 1; /* until the slot is complete */
     sp_thread_begin(r, t, sp_os_gettid(), before_ns, self_stack_top);
     t->thread_pointer = sp_cpu_thread_pointer();
+    sp_os_thread_name(t->born_as);
     sp_session_self = t;
     t->timer = timer;
     if (timer == SP_OS_NO_TIMER)

@@ -79,8 +79,10 @@ SP_SIGSAFE static int fill_and_map(int fd, struct sp_region *r, uint64_t bytes)
         rc = sp_os_stat_fd(fd, &file);
     if (rc == 0)
         rc = sp_os_map_file(fd, r, bytes);
-    if (rc == 0)
+    if (rc == 0) {
         r->backed = backed;
+        r->in_file = 1;
+    }
     return rc;
 }
 

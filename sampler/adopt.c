@@ -12,6 +12,9 @@
  * run, as a main thread until the process ends. */
 #define LEAVING 256u
 #define UNSEEN 0x80000000u /* not seen since a look marked it */
+/* More than that in a second, and for each thread that began, is a thread without a slot. */
+#define UNKNOWN_NS 4000000
+#define UNKNOWN_NS_A_THREAD 600000
 static uint32_t leaving[LEAVING], n_leaving;
 
 static uint32_t n_expected;
@@ -61,18 +64,25 @@ SP_SIGSAFE static void forget_gone(void)
     }
 }
 
-/* An adopted thread may have SIGPROF blocked for good, and nobody tells when it ends: what its timer should
- * have shown by now is booked here. */
-SP_SIGSAFE static void book_unseen(struct sp_region *r, struct sp_thread *t)
+/* An adopted thread may have SIGPROF blocked for good: what its timer should have shown by now is booked here. Nobody tells
+ * when it ends, but its clock is gone then. */
+SP_SIGSAFE static void look_at_adopted(struct sp_region *r, struct sp_thread *t, uint64_t cpu)
 {
     uint32_t outside = 0;
-    uint64_t cpu = sp_os_thread_cpu_ns_of(t->tid);
-    if (!t->adopted || cpu <= t->last_cpu_ns + 3 * (t->period_ns + r->tick_ns) || !sp_cas(&t->in_handler, &outside, 1))
+    bool ends = cpu == 0 || cpu < t->last_cpu_ns, is_late = cpu > t->last_cpu_ns + 3 * (t->period_ns + r->tick_ns);
+    if ((!ends && !is_late) || !sp_cas(&t->in_handler, &outside, 1))
         return;
-    enum sp_cpu why = t->timer == SP_OS_NO_TIMER ? SP_CPU_NOT_SAMPLED : SP_CPU_BLOCKED;
-    sp_log_book(r, t, r->pseudo_node[why], why, cpu - t->last_cpu_ns, sp_os_mono_ns() - r->started_mono_ns);
-    t->last_cpu_ns = cpu;
+    if (ends) {
+        sp_engine->thread_stop(t);
+        t->end_cpu_ns = t->last_cpu_ns; /* what came after is in (thread start/end) */
+    } else {
+        enum sp_cpu why = t->timer == SP_OS_NO_TIMER ? SP_CPU_NOT_SAMPLED : SP_CPU_BLOCKED;
+        sp_log_book(r, t, r->pseudo_node[why], why, cpu - t->last_cpu_ns, sp_os_mono_ns() - r->started_mono_ns);
+        t->last_cpu_ns = cpu;
+    }
     sp_store_release(&t->in_handler, 0);
+    if (ends)
+        sp_thread_gone(r, t);
 }
 
 struct scan {
@@ -88,10 +98,6 @@ SP_SIGSAFE static void adopt(void *arg, int tid)
      * or one that begins between the two would get a second slot. */
     bool starting = sp_load_acquire(&n_expected) != 0;
     struct sp_thread *known = sp_thread_by_tid(r, tid, &scan->near);
-    if (known) {
-        known->adopted &= ~2u; /* seen */
-        book_unseen(r, known);
-    }
     if (known || starting || is_leaving(tid))
         return;
     struct sp_thread *t = sp_thread_claim(r);
@@ -107,44 +113,38 @@ SP_SIGSAFE static void adopt(void *arg, int tid)
     sp_store_release(&t->in_handler, 0);
 }
 
-SP_SIGSAFE static void end_gone(struct sp_region *r)
+/* CPU of this process that no slot shows: of threads without one, and what each thread uses after its last reading. */
+SP_SIGSAFE static uint64_t unknown_cpu(struct sp_region *r)
 {
+    uint64_t known = 0, all = sp_os_process_cpu_ns();
+    for (int c = 0; c < SP_CPU_N; c++)
+        known += sp_load_relaxed(&r->folded_cpu_ns[c]);
     for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
         struct sp_thread *t = sp_thread_at(r, i);
-        if (!t || sp_load_acquire(&t->state) != SP_THREAD_LIVE || t->adopted != 3)
+        uint32_t state = t ? sp_load_acquire(&t->state) : SP_THREAD_FREE;
+        if (state == SP_THREAD_ENDED)
+            known += t->end_cpu_ns - t->base_cpu_ns;
+        if (state != SP_THREAD_LIVE)
             continue;
-        sp_engine->thread_stop(t);
-        t->end_cpu_ns = t->last_cpu_ns; /* what came after is in (thread start/end) */
-        sp_thread_gone(r, t);
+        uint64_t cpu = sp_os_thread_cpu_ns_of(t->tid);
+        known += sp_max_u64(cpu, t->last_cpu_ns) - t->base_cpu_ns;
+        if (t->adopted)
+            look_at_adopted(r, t, cpu);
     }
+    return all - known;
 }
 
-/* Living slots; adopted ones are marked as not seen yet. */
-SP_SIGSAFE static int count_living(struct sp_region *r, bool *has_adopted)
-{
-    int n = 0;
-    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
-        struct sp_thread *t = sp_thread_at(r, i);
-        if (!t || sp_load_acquire(&t->state) != SP_THREAD_LIVE)
-            continue;
-        n++;
-        if (t->adopted) {
-            t->adopted |= 2;
-            *has_adopted = true;
-        }
-    }
-    return n;
-}
-
-/* As a rule each thread has a slot and each slot a thread: then the list, whose reading takes a descriptor and a
- * microsecond a thread, has nothing new. A slot outlives its thread that ended by a raw system call, so the list is
- * read now and then all the same. */
+/* As a rule each thread that runs has a slot. The list of threads takes a descriptor, a microsecond a thread, and a system
+ * call that a sandbox may forbid: it is read when CPU shows up that no slot accounts for. */
 SP_SIGSAFE static bool list_is_due(struct sp_region *r)
 {
-    static uint32_t looks;
-    bool has_adopted = false;
-    int living = count_living(r, &has_adopted);
-    return has_adopted || living != sp_os_thread_count() || looks++ % 16 == 15;
+    uint64_t unknown = unknown_cpu(r);
+    uint32_t begun = sp_load_relaxed(&r->n_serial) - r->serial_at_scan;
+    int64_t growth = (int64_t)(unknown - r->unknown_cpu_ns);
+    bool first = r->n_scans++ == 0;
+    r->serial_at_scan += begun;
+    r->unknown_cpu_ns = unknown;
+    return first || growth > UNKNOWN_NS + (int64_t)begun * UNKNOWN_NS_A_THREAD;
 }
 
 void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns)
@@ -159,10 +159,9 @@ void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns)
     } else {
         struct scan scan = {r, 1};
         leaving_unseen();
-        if (sp_os_each_thread(adopt, &scan) == 0) {
-            end_gone(r);
+        if (sp_os_each_thread(adopt, &scan) == 0)
             forget_gone();
-        }
+        r->unknown_cpu_ns = unknown_cpu(r);
     }
     sp_store_release(&r->scanning, 0);
 }

@@ -7,8 +7,8 @@
 
 #define SP_ADOPT_EVERY_NS SP_NS_PER_S
 
-/* [handler] Looks whether there are threads without a slot or adopted ones; if so, reads the list of threads, gives a
- * timer to those without a slot, and ends adopted ones that are gone. One caller at a time; the others return at once. */
+/* [handler] Looks whether threads without a slot use CPU, the first time in any case; if so, reads the list of threads and
+ * gives those a slot and a timer. Ends adopted ones that are gone. One caller at a time; the others return at once. */
 SP_SIGSAFE void sp_adopt_scan(struct sp_region *r, uint64_t now_mono_ns);
 
 /* [any] The thread tid is not to be adopted for as long as it is listed: it gives up its slot next, or finds one itself. */

@@ -182,7 +182,7 @@ struct sp_thread {
     uint32_t serial; /* order of birth in the process, from 1 */
     int32_t tid;
     int32_t timer;
-    uint32_t adopted;  /* found by a look at the thread list: it does not tell when it ends */
+    uint32_t adopted;  /* 1: found by a look at the thread list: it does not tell when it ends */
     uint32_t in_handler; /* somebody changes its times: a tick, its beginning or end, a look at it from outside */
     uint32_t saw_python; /* has had a Python frame */
     uint64_t last_cpu_ns;  /* thread CPU clock at the last sample */
@@ -214,6 +214,7 @@ struct sp_thread {
     /* the name's source: which attribute of a threading.Thread it is, 0: none that can be followed; node of the root frame
      * that holds the Thread */
     uint32_t name_place, name_node;
+    char born_as[16];     /* the system's name of its creator, which it has until it gets its own */
     char name[SP_THREAD_NAME_BYTES]; /* UTF-8; "": none known */
     char text[4160];                 /* scratch of the name reader */
     uint32_t next;                   /* number of the next slot in the list that this one is in */
@@ -239,7 +240,8 @@ struct sp_region {
     uint32_t header_bytes;
     uint64_t bytes; /* of the whole region */
     uint64_t next, end; /* bump area: next free offset (grows), first offset behind it */
-    uint64_t backed;    /* what lies behind it must be populated before it is touched (a spool file); else `end` */
+    uint64_t backed;    /* what lies behind it cannot be touched yet: reserved memory, or a spool file's unreserved blocks */
+    uint32_t in_file;   /* it is a spool file */
     uint64_t scratch, scratch_bytes;
     uint64_t log_bytes, log_limit;
     uint64_t stacks_bytes; /* for the threads' stacks so far */
@@ -257,8 +259,8 @@ struct sp_region {
     uint32_t imports;  /* whether the import system's own frames are shown */
     uint32_t epoch;    /* grows when a sampled code object dies */
     uint32_t n_serial; /* threads so far */
-    uint64_t next_scan_ns;
-    uint32_t scanning;
+    uint64_t next_scan_ns, unknown_cpu_ns; /* the next look for unhooked threads; what no slot accounted for at the last */
+    uint32_t scanning, n_scans, serial_at_scan;
     uint64_t time_order_until_ns; /* first sample without a record; 0: none */
     uint64_t loss[SP_LOSS_N];
     /* ended threads folded together */

@@ -8,14 +8,23 @@
 
 #define HEADER_BYTES ((sizeof(struct sp_region) + 63) & ~63ull)
 
-/* The disk has no more room: the region ends here, and what follows is (overflow). */
+/* Two threads may do this at once: both get the same. */
+SP_SIGSAFE static bool extend(struct sp_region *r, uint64_t from, uint64_t to)
+{
+    if (r->in_file)
+        return sp_os_populate(sp_at(r, from), to - from) == 0;
+    uint64_t limit = sp_os_limit_memory(); /* it may have been set meanwhile */
+    return (limit == UINT64_MAX || to <= limit / 16) && sp_os_make_writable(sp_at(r, from), to - from) == 0;
+}
+
+/* No more room on the disk, or within the limits: the region ends here, and what follows is (overflow). */
 SP_SIGSAFE static bool is_backed(struct sp_region *r, uint64_t until)
 {
     uint64_t backed = sp_load_acquire(&r->backed);
     if (SP_LIKELY(until <= backed))
         return true;
     uint64_t wanted = sp_min_u64(sp_store_step_up(until), r->scratch);
-    if (sp_os_populate((char *)r + backed, wanted - backed) != 0) {
+    if (!extend(r, backed, wanted)) {
         sp_store_relaxed(&r->end, backed);
         return false;
     }
@@ -79,9 +88,10 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     r->layout = SP_REGION_LAYOUT;
     r->header_bytes = HEADER_BYTES;
     r->bytes = bytes;
-    r->scratch_bytes = (bytes / 8 * 3) & ~4095ull;
+    r->scratch_bytes = sp_store_scratch_bytes(bytes);
     r->scratch = bytes - r->scratch_bytes;
-    r->end = r->backed = r->scratch;
+    r->end = r->scratch;
+    r->backed = o->writable_bytes ? o->writable_bytes : r->scratch;
     r->next = HEADER_BYTES;
     r->log_limit = bytes / 4;
 
@@ -110,6 +120,20 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     add_pseudo_nodes(r);
     r->next_scan_ns = o->now_mono_ns;
     sp_store_release(&r->magic, SP_REGION_MAGIC);
+}
+
+void sp_store_scratch_begin(struct sp_region *r)
+{
+    uint64_t bytes = r->scratch_bytes;
+    while (sp_os_make_writable(sp_at(r, r->scratch), bytes) != 0 && bytes > SP_STORE_SCRATCH)
+        bytes = sp_max_u64(bytes / 2 & ~4095ull, SP_STORE_SCRATCH);
+    r->scratch_bytes = bytes;
+}
+
+void sp_store_scratch_end(struct sp_region *r)
+{
+    r->scratch_bytes = r->bytes - r->scratch;
+    sp_os_give_back(sp_at(r, r->scratch + SP_STORE_SCRATCH), r->scratch_bytes - SP_STORE_SCRATCH);
 }
 
 int32_t sp_store_frame_line(const struct sp_region *r, uint32_t frame)

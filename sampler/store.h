@@ -9,11 +9,20 @@
 #define SP_REGION_MIN (1ull << 20)
 #define SP_REGION_MAX (4ull << 30)
 #define SP_THREADS_MAX 8192u /* slots of the largest region */
-#define SP_STORE_STEP (128u << 10) /* by which a region in a spool file grows */
+#define SP_STORE_STEP (128u << 10) /* by which what can be written grows */
+/* A region in reserved memory begins with so much that can be written, and so much of its scratch. */
+#define SP_STORE_FIRST (256u << 10)
+#define SP_STORE_SCRATCH (256u << 10)
 
 SP_INLINE uint64_t sp_store_step_up(uint64_t bytes)
 {
     return (bytes + SP_STORE_STEP - 1) & ~(uint64_t)(SP_STORE_STEP - 1);
+}
+
+/* The writer's part of a region, at its end. */
+SP_INLINE uint64_t sp_store_scratch_bytes(uint64_t region_bytes)
+{
+    return (region_bytes / 8 * 3) & ~4095ull;
 }
 
 struct sp_store_options {
@@ -21,6 +30,7 @@ struct sp_store_options {
     uint32_t depth, tasks, lines, imports;
     uint64_t now_mono_ns, now_wall_ns, tick_ns, before_start_ns;
     uint32_t pid, ppid;
+    uint64_t writable_bytes; /* 0: all of it */
 };
 
 /* [handler] Lays out an all-zero block of `bytes` (SP_REGION_MIN ... SP_REGION_MAX) as an empty profile. */
@@ -142,6 +152,11 @@ SP_INLINE void sp_count_loss(struct sp_region *r, enum sp_loss why)
 {
     sp_add_relaxed(&r->loss[why], 1);
 }
+
+/* [any] While the writer is at work its scratch can be written, all of it or as much as the limits leave. The region is
+ * frozen, and its scratch is reserved memory. Async-signal-safe. */
+void sp_store_scratch_begin(struct sp_region *r);
+void sp_store_scratch_end(struct sp_region *r);
 
 /* [any] Line of a Python frame, decoded from the copied table; the function's first line if that fails. */
 int32_t sp_store_frame_line(const struct sp_region *r, uint32_t frame);

@@ -41,7 +41,7 @@ const char *sp_salvage_check(const void *head, uint64_t bytes)
 
 uint64_t sp_salvage_used(const struct sp_region *head)
 {
-    uint64_t end = head->bytes - ((head->bytes / 8 * 3) & ~4095ull); /* as sp_store_init cuts it */
+    uint64_t end = head->bytes - sp_store_scratch_bytes(head->bytes);
     return sp_min_u64(sp_max_u64(head->next, sizeof *head), end);
 }
 

@@ -129,7 +129,7 @@ static bool take(struct sp_source *s, pid_t pid, uint32_t number, const struct m
     }
     if (file.fd >= 0)
         close(file.fd);
-    if (!is_spool(m) && (m->inode || m->to - m->from < SP_REGION_MIN / 2))
+    if (!is_spool(m) && (m->inode || m->to - m->from < SP_STORE_FIRST))
         return false;
     if (read_some(&memory, &magic, sizeof magic, 0) < 0)
         *refused |= errno == EPERM;

@@ -15,10 +15,10 @@ from sp import CASES, WORK, Profile, Skip, case, complaints, complete, main, spe
 HEAD = WORK + "import os, sys, time, threading, signal\n"
 
 
-def same(b, program, files=1, lines=0, check_files=True, **kw):
+def same(b, program, *args, files=1, lines=0, check_files=True, **kw):
     """Exit status and stdout as without the library; so many profiles, and so many lines of ours."""
-    plain = b.run(HEAD + program, preload=False, check=False, **kw)
-    ours = b.run(HEAD + program, check=False, SPPROF_VERBOSE=None, **kw)
+    plain = b.run(HEAD + program, *args, preload=False, check=False, **kw)
+    ours = b.run(HEAD + program, *args, check=False, SPPROF_VERBOSE=None, **kw)
     assert (plain.code, plain.out) == (ours.code, ours.out), (plain.code, plain.out, plain.err, ours.code, ours.out, ours.err)
     said = [line for line in ours.err.splitlines() if line.startswith("spprof:") and "cannot be looked into" not in line]
     assert len(said) == lines, ours.err
@@ -46,6 +46,21 @@ def small_limits(b):
     same(b, "print('ok')", preexec=limit(resource.RLIMIT_NPROC, 1) if os.geteuid() else None)
     r = same(b, "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)); print('ok')", files=0, lines=1)
     assert "too many open files" in r.err and "lost" in r.err, r.err
+
+
+@case
+def memory_of_the_program(b):
+    """RLIMIT_DATA, and memory that is committed: what we reserve counts for neither, whenever the limit is set."""
+    take = "def take(mb):\n    try: return len(bytearray(mb << 20))\n    except MemoryError: return 'refused'\n"
+    data = "(int([l for l in open('/proc/self/status') if l.startswith('VmData')][0].split()[1]) << 10)"
+    same(b, take + "print(take(90))", preexec=limit(resource.RLIMIT_DATA, 150000 << 10))
+    same(b, take + f"import resource; resource.setrlimit(resource.RLIMIT_DATA, ({data} + (60 << 20),) * 2); print(take(50), take(70))")
+    plain = int(b.run(f"print({data})", preload=False).out)
+    assert int(b.run(f"print({data})").out) - plain < 1 << 20
+    r = b.run(HEAD + f"import resource; resource.setrlimit(resource.RLIMIT_DATA, ({data} + (1 << 20),) * 2)\nwork()")
+    complete(b, r, 0.2e9)
+    r = b.run(HEAD + "print('ok')", preexec=limit(resource.RLIMIT_DATA, 12 << 20), check=False, timeout=60)
+    assert r.code == b.run(HEAD + "print('ok')", preload=False, preexec=limit(resource.RLIMIT_DATA, 12 << 20), check=False).code, r.err
 
 
 @case
@@ -157,6 +172,25 @@ def planted_link(b):
     r = same(b, "print('ok')", files=1, lines=1, cwd=d, SPPROF_OUT=link, check_files=False)
     assert open(target).read() == "precious" and os.path.islink(link)
     assert len([f for f in os.listdir(d) if f.startswith("spprof-")]) == 1, os.listdir(d)
+
+
+@case
+def own_link(b):
+    """A link of one's own: the profile is where it leads, be it there already or not, and the link stays."""
+    for target in ("real.json", "../elsewhere/real.json", "second.json"):
+        d = os.path.join(b.fresh(), "d")
+        os.mkdir(d)
+        os.mkdir(d + "/../elsewhere")
+        os.symlink(target, d + "/p.json")
+        os.symlink("../elsewhere/third.json", d + "/second.json")
+        for run in range(3):
+            same(b, "if len(sys.argv) > 1 and os.fork() == 0: work(); os._exit(0)", *(["x"] if run == 2 else []), cwd=d, SPPROF_OUT="p.json",
+                 check_files=False)
+            last = "../elsewhere/third.json" if target == "second.json" else target
+            assert os.readlink(d + "/p.json") == target and not os.path.islink(os.path.join(d, last)), (target, os.listdir(d))
+            assert spent(b, Profile(os.path.join(d, last))) > 0.08e9
+    r = b.run(HEAD, SPPROF_OUT="/dev/stdout")
+    assert "is not written to" in r.err and r.out == "", (r.out, r.err)
 
 
 @case

@@ -25,7 +25,8 @@ PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "s
 # function -> why it may call through a pointer, or what is behind it
 INDIRECT = {
     "sp_handler": "see sigsafe.py", "sp_walk_python": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
-    "adopt": "engine", "sp_adopt_scan": "engine", "end_gone": "engine", "start_child": "engine", "sp_self_run_in": "engine",
+    "adopt": "engine", "sp_adopt_scan": "engine", "look_at_adopted": "engine", "unknown_cpu": "engine",
+    "list_is_due": "engine", "start_child": "engine", "sp_self_run_in": "engine",
     "late_slot": "engine", "sp_handler_thaw": "see_to_ended", "sample": "late_slot",
     "child_ticks": "engine", "after_fork_in_child": "engine", "pause_timer": "engine", "tick": "see sigsafe.py",
     "change_mask": "libc's own sigprocmask, a system call", "change_believed": "the same",

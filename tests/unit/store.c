@@ -287,35 +287,10 @@ static void rest_is_classified(void)
     CHECK(rest[SP_CPU_NOT_SAMPLED] == 0);
 }
 
-static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-
-static void *stay(void *arg)
-{
-    pthread_mutex_lock(&gate);
-    pthread_mutex_unlock(&gate);
-    return arg;
-}
-
-static void threads_are_counted(void)
-{
-    pthread_t first, second;
-    pthread_mutex_lock(&gate);
-    pthread_create(&first, NULL, stay, NULL);
-    usleep(10000); /* threads of the case before are buried; a sanitizer starts its own with the first */
-    int with_first = sp_os_thread_count();
-    CHECK(with_first >= 2);
-    pthread_create(&second, NULL, stay, NULL);
-    CHECK_EQ(sp_os_thread_count(), with_first + 1);
-    pthread_mutex_unlock(&gate);
-    pthread_join(first, NULL);
-    pthread_join(second, NULL);
-}
-
 const struct unit_case unit_cases[] = {
     {"strings", strings},
     {"growth", growth},
     {"races", races},
-    {"threads_are_counted", threads_are_counted},
     {"log_joins_equal_neighbours", log_joins_equal_neighbours},
     {"full_log_goes_to_totals", full_log_goes_to_totals},
     {"full_tree", full_tree},

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Kernels that lack a system call, and sandboxes that forbid one: both by a seccomp filter, as our calls pass no libc."""
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import BUSY, CASES, WORK, Profile, Skip, case, complaints, main, need_frames, spent  # noqa: E402,F401
+
+# asm/unistd_64.h
+NUMBERS = dict(read=0, write=1, close=3, poll=7, mmap=9, mprotect=10, munmap=11, brk=12, rt_sigaction=13, rt_sigprocmask=14, rt_sigreturn=15,
+               ioctl=16, sched_yield=24, mremap=25, madvise=28, getpid=39, exit=60, kill=62, prctl=157, gettid=186, futex=202, timer_create=222,
+               timer_settime=223, timer_getoverrun=225, timer_delete=226, clock_gettime=228, clock_nanosleep=230, exit_group=231, tgkill=234,
+               openat=257, newfstatat=262, set_robust_list=273, timerfd_create=283, dup3=292, prlimit64=302, process_vm_readv=310,
+               renameat2=316, getrandom=318, memfd_create=319, membarrier=324, rseq=334, clone=56, clone3=435, close_range=436, getdents64=217,
+               sched_getaffinity=204, rt_sigtimedwait=128, clock_getres=229, lseek=8)
+
+FILTER = f"""
+import ctypes, struct
+libc = ctypes.CDLL(None, use_errno=True)
+NUMBERS = {NUMBERS!r}
+def install(rules, default):
+    "rules: number, action, and if it is for one value of an argument only, which and what."
+    code = [(0x20, 0, 0, 0)]
+    for number, action, *argument in rules:
+        if argument:
+            code += [(0x15, 0, 4, number), (0x20, 0, 0, 16 + 8 * argument[0]), (0x15, 0, 1, argument[1]), (6, 0, 0, action), (0x20, 0, 0, 0)]
+        else:
+            code += [(0x15, 0, 1, number), (6, 0, 0, action)]
+    code.append((6, 0, 0, default))
+    text = b"".join(struct.pack("HBBI", *c) for c in code)
+    program = struct.pack("HxxxxxxP", len(code), ctypes.addressof(keep(ctypes.create_string_buffer(text, len(text)))))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.create_string_buffer(program, len(program)), 0, 0) == 0
+kept = []
+def keep(x): kept.append(x); return x
+ALLOW, KILL, ERRNO = 0x7fff0000, 0x80000000, 0x00050000
+"""
+
+
+def need_x86():
+    if platform.machine() != "x86_64":
+        raise Skip("the filters are written for x86-64")
+
+
+def listed():
+    """What the README says that a tick, and a thread's beginning and end, call."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../README.md"), encoding="utf-8") as f:
+        text = re.sub(r"\s+", " ", f.read())
+    ticks = re.search(r"After its first second a tick makes these system calls and no other: (.*?)\.", text)
+    threads = re.search(r"A thread's beginning and end add (.*?)\.", text)
+    names = re.findall(r"`(\w+)`", ticks.group(1) + threads.group(1))
+    assert "openat" not in names, names
+    return names
+
+
+@case
+def sandbox(b):
+    """Only what the README lists, and what the interpreter itself needs, is allowed once the program runs: anything else kills."""
+    need_x86()
+    spool = b.fresh()
+    own = "rt_sigaction read write mmap munmap mprotect brk madvise futex exit clone clone3 set_robust_list rseq sched_yield kill rt_sigreturn rt_sigprocmask getrandom".split()
+    program = WORK + FILTER + f"""
+import threading
+busy(0.05)
+def named(): busy(0.7)
+def quick(): busy(0.001)
+t = threading.Thread(target=quick); t.start(); t.join() # what the interpreter does once
+install([(NUMBERS[n], ALLOW) for n in {sorted(set(own + listed()))!r}], KILL)
+threads = [threading.Thread(target=named) for _ in range(2)]
+for t in threads: t.start()
+for i in range(20):
+    t = threading.Thread(target=quick); t.start(); t.join()
+for t in threads: t.join()
+exec("def deep(n): return deep(n - 1) if n else busy(0.05)")
+for i in range(30):
+    space = {{"busy": busy}}
+    exec("def f%d(n): return f%d(n - 1) if n else busy(0.01)" % (i, i), space)
+    space["f%d" % i](100)
+os.write(1, b"alive")
+os.kill(os.getpid(), 9)
+"""
+    r = b.run(program, check=False, SPPROF_SPOOL=spool, SPPROF_INTERVAL="2ms")
+    if r.out != "alive" and b.run(program, check=False, preload=False).out != "alive":
+        raise Skip("the interpreter itself calls more")
+    assert (r.code, r.out) == (-signal.SIGKILL, "alive"), (r.code, r.out, r.err)
+    (name,) = os.listdir(spool)
+    out = os.path.join(b.fresh(), "r.json")
+    subprocess.run([os.path.join(b.build, "spprof"), "recover", "-o", out, os.path.join(spool, name)], check=True, capture_output=True)
+    p = Profile(out)
+    if b.known:
+        assert p.total_ns()["named"] > 0.7e9, p.total_ns()
+        r = b.run(program, check=False, SPPROF_INTERVAL="2ms")
+        assert (r.code, r.out) == (-signal.SIGKILL, "alive"), (r.code, r.out, r.err)
+
+
+OLD = {
+    "renameat2": "(316, ERRNO | 38),",
+    "no renameat2 flags": "(316, ERRNO | 22),",
+    "memfd_create, clone3, close_range": "(319, ERRNO | 38), (435, ERRNO | 38), (436, ERRNO | 38),",
+    "madvise: DONTDUMP, WIPEONFORK, POPULATE_WRITE": "(28, ERRNO | 22, 2, 16), (28, ERRNO | 22, 2, 18), (28, ERRNO | 22, 2, 23), (28, ERRNO | 22, 2, 15),",
+    "PROCMAP_QUERY": "(16, ERRNO | 25, 1, 0xc0686611),",
+    "process_vm_readv, membarrier, rseq": "(310, ERRNO | 38), (324, ERRNO | 38), (334, ERRNO | 38),",
+}
+
+
+@case
+def old_kernels(b):
+    """A call that is missing is done without: files are replaced, children profiled, spools made as ever."""
+    need_x86()
+    wrapper = b.write(FILTER + "import os, sys\ninstall(eval(sys.argv[1]), ALLOW)\nos.execv(sys.argv[2], sys.argv[2:])\n", "old.py")
+    program = b.write(WORK + """
+import threading
+t = threading.Thread(target=work); t.start(); t.join()
+if os.fork() == 0: busy(0.06); os._exit(0)
+print(os.wait()[1])
+""", "program.py")
+    for name, rules in {**OLD, "all": "".join(OLD.values())}.items():
+        d, spool = b.fresh(), b.fresh()
+        for run in range(2):
+            r = b.run(None, command=["/usr/bin/python3", "-S", wrapper, f"[{rules}]", "/usr/bin/env", f"LD_PRELOAD={b.library}", b.python, "-W", "ignore", program],
+                      preload=False, cwd=d, SPPROF_OUT="p.json", SPPROF_SPOOL=spool if name in ("all", list(OLD)[3]) else None)
+            assert r.out == "0\n" and complaints(r.err) == "", (name, run, r.out, r.err)
+        names = sorted(os.listdir(d))
+        assert len(names) == 3 and "p.json" in names and not os.listdir(spool), (name, names)
+        assert spent(b, Profile(os.path.join(d, "p.json"))) > 0.2e9, name
+
+
+if __name__ == "__main__":
+    sys.exit(main())
