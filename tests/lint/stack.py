@@ -17,7 +17,7 @@ ENGINE = ["thread_start", "thread_pause", "thread_resume", "thread_stop"]
 EMIT = ["emit_stack", "emit_weight", "emit_sum", "put_line", "count_entry", "add_weight", "add_self"]
 # function -> what it calls through a pointer; a function that is not listed: EMIT
 THROUGH_POINTERS = {
-    "sp_handler": ["foreign", "child_ticks"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"], "die": ["sp_lifecycle_finish"],
+    "sp_handler": ["foreign", "child_ticks"], "tick": ["child_ticks"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"], "die": ["sp_lifecycle_finish"],
     "write_on_own_stack": [], "sp_lifecycle_finish": [],  # write_here: on a stack of its own
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
@@ -27,6 +27,8 @@ THROUGH_POINTERS = {
                      "sp_hook_mask_pass_on", "now_blocked"], ENGINE),
     **dict.fromkeys(["set_default", "install_sigprof", "install_standin", "sp_hook_signal_is_ours", "die_on_return"], ["sigaction@plt"]),
 }
+# ... and what is not followed: what a handler calls of libc was found at start
+STOPS = {"sp_real_find_missing"}
 
 
 def sizes(build):
@@ -69,6 +71,8 @@ class Depths:
 
     def callees(self, name):
         plain = re.sub(r"\.(part|constprop|isra|cold).*", "", name)
+        if plain in STOPS:
+            return []
         through = THROUGH_POINTERS.get(plain)
         if name in self.indirect and through is None:
             through = EMIT
