@@ -49,6 +49,21 @@ def small_limits(b):
 
 
 @case
+def descriptors_used_up(b):
+    """All descriptors that the program may have are open when it ends, or execs: its profile needs none of them."""
+    fill = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (20, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+try:
+    while True: os.dup(1)
+except OSError as e: print(e.errno, flush=True)
+"""
+    r = same(b, fill + "try: os.execv('/nonexistent', ['x'])\nexcept OSError as e: print(e.errno, resource.getrlimit(resource.RLIMIT_NOFILE)[0])")
+    assert r.out == "24\n2 20\n", r.out
+    same(b, fill + "os.execv('/bin/sh', ['sh', '-c', 'ulimit -n'])")
+
+
+@case
 def memory_of_the_program(b):
     """RLIMIT_DATA, and memory that is committed: what we reserve counts for neither, whenever the limit is set."""
     take = "def take(mb):\n    try: return len(bytearray(mb << 20))\n    except MemoryError: return 'refused'\n"
