@@ -312,8 +312,8 @@ def rust(b):
     alike(b, """
 import guest_of_rust as rust, os
 def back(n): return sum(range(n))
-def work(): return rust.crunch(4, 300)
-def caller(): return rust.call_back(back, 20000)
+def work(): return rust.crunch(2, 200)
+def caller(): return rust.call_back(back, 400000)
 os.close(2)  # the panic's message has a thread's number in it
 print(work() > 0, caller())
 try: rust.panics()
