@@ -12,6 +12,7 @@
 #include "inject/hooks.h"
 #include "inject/session.h"
 #include "inject/relay.h"
+#include "inject/spool.h"
 #include "sampler/handler.h"
 
 SP_REAL_SLOT(sigaction);
@@ -174,6 +175,8 @@ static void install_sigprof(void)
         wish = wanted[SIGPROF].sa_flags & (SA_RESTART | SA_ONSTACK);
     struct sigaction ours = {.sa_sigaction = sp_handler, .sa_flags = SA_SIGINFO | wish};
     sigfillset(&ours.sa_mask);
+    if (sp_spool_path()[0])
+        sigdelset(&ours.sa_mask, SIGBUS); /* see sp_spool_is_cut */
     real_sigaction_call(SIGPROF, &ours, NULL);
 }
 
@@ -210,6 +213,8 @@ static bool kills_by_default(int sig)
 
 static void standin(int sig, siginfo_t *info, void *context)
 {
+    if (sig == SIGBUS && info->si_code == BUS_ADRERR && sp_spool_is_cut(info->si_addr))
+        return;
     die(sig, info, context);
 }
 

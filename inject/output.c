@@ -228,6 +228,8 @@ static int write_temporary(const char *tmp, const char *name, bool owner_only, s
         if (fd < 0)
             return fd;
         int rc = write_to(fd, p, name, limit);
+        if (rc == 0 && !sp_store_ready(p->region))
+            rc = -EIO; /* its memory went away meanwhile: a spool that was cut off */
         int close_rc = sp_os_close(fd);
         if (rc == 0)
             rc = close_rc;

@@ -76,7 +76,7 @@ static void begin_late(struct sp_birth *birth)
     late.birth = birth;
     sp_adopt_never(sp_os_gettid());
     if (sp_os_timer_create(sp_os_gettid(), sp_tick_value(0), &late.timer) == 0)
-        sp_os_timer_arm(late.timer, random % interval_ns + 1, interval_ns);
+        sp_os_timer_arm(late.timer, random % sp_max_u64(interval_ns, 1) + 1, interval_ns);
     else
         late.timer = SP_OS_NO_TIMER;
 }

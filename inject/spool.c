@@ -9,11 +9,13 @@
 #include "compat/diag.h"
 #include "compat/os.h"
 #include "inject/output_name.h"
+#include "inject/session.h"
 
 #define MOST_NAMES 100u
 
 static char directory[SP_PATH_BYTES]; /* "": no spool is wanted, or none could be made */
 static char path[SP_PATH_BYTES];
+static uint64_t mapped_bytes; /* of the region */
 static struct sp_os_stat file;        /* at path: after a chroot() the name may be that of another process's file */
 
 const char *sp_spool_path(void)
@@ -83,6 +85,7 @@ SP_SIGSAFE static int fill_and_map(int fd, struct sp_region *r, uint64_t bytes)
         r->backed = backed;
         r->in_file = 1;
     }
+    mapped_bytes = bytes;
     return rc;
 }
 
@@ -152,6 +155,22 @@ void sp_spool_leave(void)
     if (rc != 0 && rc != -ENOENT)
         sp_diag_join(path, " could not be removed; ", reason(rc), "; its profile is written and it can be deleted", "");
     path[0] = '\0';
+}
+
+bool sp_spool_is_cut(const void *address)
+{
+    struct sp_region *r = sp_session.region;
+    if (!path[0] || !r || (const char *)address < (const char *)r || (const char *)address >= (const char *)r + mapped_bytes)
+        return false;
+    /* Who is inside goes on in zeroes, where all is full and there is nothing; nobody else comes. */
+    sp_store_release(&sp_session.state, SP_SESSION_OFF);
+    bool wipes;
+    if (!sp_os_reserve_at(r, mapped_bytes, &wipes) || sp_os_make_writable(r, mapped_bytes) != 0)
+        return false;
+    sp_diag_join("somebody cut off ", path, "; the profile so far is lost, and this process runs unprofiled from here on", NULL,
+                 NULL);
+    sp_spool_leave();
+    return true;
 }
 
 bool sp_spool_forget(struct sp_region *r, uint64_t bytes, bool *wipes)

@@ -20,6 +20,10 @@ SP_SIGSAFE void sp_spool_enter(struct sp_region *r, uint64_t bytes);
 /* [any] The profile is where it belongs: removes the file. Async-signal-safe. */
 void sp_spool_leave(void);
 
+/* [any] A SIGBUS at `address`: whether that lies in the spool file, which somebody has cut off. Then there is empty memory in
+ * its place, and no profile any more. Async-signal-safe. */
+bool sp_spool_is_cut(const void *address);
+
 /* [fork-child] The region becomes empty private memory; the file stays the parent's. *wipes as in sp_os_reserve.
  * False: there is no such memory. */
 bool sp_spool_forget(struct sp_region *r, uint64_t bytes, bool *wipes);

@@ -19,7 +19,7 @@ SP_SIGSAFE static uint64_t next_random(struct sp_thread *t)
 SP_SIGSAFE static void arm(struct sp_region *r, struct sp_thread *t)
 {
     /* The first expiry is uniform in (0, interval]: else threads shorter than that are never seen. */
-    sp_os_timer_arm(t->timer, next_random(t) % r->interval_ns + 1, r->interval_ns);
+    sp_os_timer_arm(t->timer, next_random(t) % sp_max_u64(r->interval_ns, 1) + 1, r->interval_ns);
 }
 
 SP_SIGSAFE static int thread_start(struct sp_region *r, struct sp_thread *t)

@@ -46,8 +46,8 @@ void sp_thread_cancel(struct sp_region *r, struct sp_thread *t)
 
 void sp_thread_begin(struct sp_region *r, struct sp_thread *t, int tid, uint64_t base_cpu_ns, uint64_t stack_top)
 {
-    uint64_t steps = (r->interval_ns + r->tick_ns - 1) / r->tick_ns;
-    t->period_ns = steps * r->tick_ns;
+    uint64_t tick_ns = sp_max_u64(r->tick_ns, 1); /* 0: the spool was cut off at this very moment */
+    t->period_ns = (r->interval_ns + tick_ns - 1) / tick_ns * tick_ns;
     t->tid = tid;
     t->base_cpu_ns = t->last_cpu_ns = base_cpu_ns;
     t->stack_top = stack_top;

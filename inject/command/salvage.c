@@ -11,6 +11,7 @@
 #include "sampler/threads.h"
 
 #define STRING_BYTES_MAX (64u << 10)
+#define TEXT_TIMES 16u           /* a path of 4 KB may belong to every function */
 #define REST_NS_MAX (1ull << 52) /* 52 days: more is damage */
 
 struct salvage {
@@ -21,6 +22,7 @@ struct salvage {
     uint32_t *code_of, *frame_of, *node_of, *thread_of; /* id there -> id here; 0: none */
     uint32_t n_codes, n_frames, n_nodes, n_threads;
     uint64_t lost_ns;
+    uint64_t log_bytes, text_bytes; /* that may be read yet: a source may name the same bytes again and again */
     void (*thread_name)(int tid, char name[16]);
 };
 
@@ -78,8 +80,9 @@ static uint32_t copy_string(struct salvage *s, uint32_t ref)
     if (!from)
         return 0;
     uint32_t n = from->bytes;
-    if (n > STRING_BYTES_MAX || !bytes_at(s, s->pools, ref * 8ull, sizeof *from + (uint64_t)n))
+    if (n > STRING_BYTES_MAX || n > s->text_bytes || !bytes_at(s, s->pools, ref * 8ull, sizeof *from + (uint64_t)n))
         return 0;
+    s->text_bytes -= n;
     return sp_intern_string(s->into, from->data, n);
 }
 
@@ -201,13 +204,16 @@ static void copy_record(struct salvage *s, struct sp_thread *t, struct sp_record
 /* To the thread's log; t NULL: to thread 0's sums. */
 static void copy_log(struct salvage *s, struct sp_thread *t, const struct sp_thread *from)
 {
-    uint64_t steps = s->bytes / sizeof(struct sp_chunk);
     uint32_t i = from->fold_record;
-    for (uint32_t at = !from->chunk ? 0 : from->fold_chunk ? from->fold_chunk : from->first_chunk; at && steps; steps--) {
+    for (uint32_t at = !from->chunk ? 0 : from->fold_chunk ? from->fold_chunk : from->first_chunk; at;) {
         const struct sp_chunk *c = bytes_at(s, s->log, at * 64ull, sizeof *c);
         uint32_t n = c ? sp_load_acquire(&c->n) : 0;
         if (!c || n > c->cap || !bytes_at(s, s->log, at * 64ull, sizeof *c + (uint64_t)n * sizeof c->records[0]))
             break;
+        uint64_t bytes = sizeof *c + (uint64_t)n * sizeof c->records[0];
+        if (bytes > s->log_bytes)
+            break;
+        s->log_bytes -= bytes;
         for (; i < n; i++) {
             struct sp_record rec = c->records[i];
             copy_record(s, t, rec,
@@ -347,6 +353,7 @@ struct sp_salvage_result sp_salvage(struct sp_region *into, uint64_t into_bytes,
     if (result.error)
         return result;
     struct salvage s = {.into = into, .log = from->log, .pools = from->pools, .bytes = from->bytes,
+                        .log_bytes = from->bytes, .text_bytes = TEXT_TIMES * from->bytes,
                         .thread_name = from->thread_name};
     memcpy(&s.log_head, from->log, sizeof s.log_head);
     memcpy(&s.head, from->pools, sizeof s.head);

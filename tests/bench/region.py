@@ -3,9 +3,10 @@
 import glob
 import os
 import subprocess
+import sys
 import tempfile
 
-from cost import ROOT, check, compile_c
+from cost import PLAIN, ROOT, check, compile_c, paired, preloaded
 
 
 def with_store(source, *arguments):
@@ -130,3 +131,31 @@ def writer_1_gigabyte():
 @check(0.3, "s")
 def writer_collapsed():
     return min(with_store(WRITER, "100", "p.collapsed")[0] for _ in range(3))
+
+
+EXECS = """
+import ctypes, os, sys, time
+churn = ctypes.CDLL(sys.argv[1])
+churn.churn_start(2)
+with open('bad', 'w') as f: f.write('no program')
+os.chmod('bad', 0o755)
+longest = 0
+for i in range(20):
+    began = time.monotonic()
+    try: os.execv('./bad', ['bad'])
+    except OSError: pass
+    longest = max(longest, time.monotonic() - began)
+    time.sleep(0.005)
+churn.churn_end()
+print(longest * 1e3)
+"""
+
+
+@check(15, "ms")
+def exec_fails_while_threads_end():
+    """The longest of twenty execs that fail, each of which writes a small profile: 10 ms and the writing."""
+    def run(env):
+        with tempfile.TemporaryDirectory() as d:
+            return float(subprocess.run([sys.executable, "-c", EXECS, os.path.join(ROOT, "build", "tests", "libchurn.so")], cwd=d,
+                                        env=env, check=True, capture_output=True, text=True).stdout)
+    return paired(lambda: run(preloaded()), lambda: run(PLAIN), 5)[0]

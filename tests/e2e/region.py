@@ -107,5 +107,25 @@ print(n)
     assert p.block["losses"]["no_slot"] == 0, p.block["losses"]
 
 
+@case
+def spool_is_cut_off(b):
+    """Somebody truncates the spool of a living process: it goes on, without a profile and with a line."""
+    for size in (0, 4096, 20000):
+        d = b.fresh()
+        r = b.run(WORK + f"""
+import threading, glob
+spool, = glob.glob({d!r} + '/*.spool')
+os.truncate(spool, {size})
+ts = [threading.Thread(target=busy, args=(0.05,)) for _ in range(3)]
+for t in ts: t.start()
+for i in range(200): exec(f'def f{{i}}(): pass\\nf{{i}}()')
+busy(0.1)
+for t in ts: t.join()
+print('ok')
+""", SPPROF_SPOOL=d, SPPROF_INTERVAL="1ms")
+        assert r.out == "ok\n", (r.out, r.err)
+        assert r.err.count("cut off") == 1 and not r.files(), (size, r.err, r.files())
+
+
 if __name__ == "__main__":
     sys.exit(main())

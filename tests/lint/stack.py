@@ -14,10 +14,17 @@ import sys
 
 LIBC = 400  # most that a function of libc or the vDSO takes among those that are called: measured with gdb
 ENGINE = ["thread_start", "thread_pause", "thread_resume", "thread_stop"]
-EMIT = ["emit_stack", "emit_weight", "emit_sum", "put_line", "count_entry", "add_weight", "add_self"]
+EMIT = ["emit_stack", "emit_weight", "emit_sum", "put_line", "count_entry", "add_weight", "keep"]
+BYTES = ["entry_bytes", "profile_bytes"]
 # function -> what it calls through a pointer; a function that is not listed: EMIT
 THROUGH_POINTERS = {
-    "sp_handler": ["foreign", "child_ticks"], "tick": ["child_ticks"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"], "die": ["sp_lifecycle_finish"],
+    "sp_handler": ["foreign", "child_ticks", "late_slot"], "tick": ["child_ticks", "late_slot"], "sample": ["late_slot"],
+    "sp_handler_thaw": ["see_to_ended"], **dict.fromkeys(["sp_self_run_in", "late_slot"], ENGINE),
+    **dict.fromkeys(["measure_one", "measure_soon", "measure_profile", "measure_all", "fits_folded", "sp_view_bound"], BYTES),
+    "count_entry": ["entry_bytes"], **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),
+    **dict.fromkeys(["each_of_thread", "each_of_profile"], ["measure_soon", "join", "call_booked"]),
+    "call_booked": ["measure_soon", "join"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"],
+    "sp_os_each_mapping": ["is_named", "reaches"], "die": ["sp_lifecycle_finish"],
     "write_on_own_stack": [], "sp_lifecycle_finish": [],  # write_here: on a stack of its own
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],

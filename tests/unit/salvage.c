@@ -108,6 +108,26 @@ static void cut_off(void)
     }
 }
 
+/* Every slot has the same chunk, which follows itself: it is not read more often than there are bytes. */
+static void going_round(void)
+{
+    struct sp_region *r = profile(), *again;
+    struct sp_thread *main = sp_thread_at(r, 1);
+    struct sp_chunk *c = sp_at64(r, main->first_chunk);
+    uint32_t *directory = sp_at(r, r->thread_directory);
+    c->next = main->first_chunk;
+    for (uint32_t i = 2; i <= r->max_threads; i++)
+        directory[i] = directory[1];
+    r->n_threads = r->max_threads;
+    struct sp_salvage_result done = salvage(r, sp_salvage_used(r), &again);
+    uint64_t ns = 0, most = 0;
+    for (uint32_t i = 0; i < c->n; i++)
+        most = c->records[i].cpu_ns > most ? c->records[i].cpu_ns : most;
+    for (uint32_t i = 1; i <= again->n_threads; i++)
+        ns += sp_thread_at(again, i)->cpu_ns[SP_CPU_PYTHON];
+    CHECK(!done.error && ns <= BYTES / sizeof(struct sp_record) * most);
+}
+
 static void other_layouts_are_refused(void)
 {
     struct sp_region *r = profile(), *again;
@@ -135,6 +155,7 @@ static void lost_node(void)
 const struct unit_case unit_cases[] = {
     {"the_same_profile", the_same_profile},
     {"cut_off", cut_off},
+    {"going_round", going_round},
     {"other_layouts_are_refused", other_layouts_are_refused},
     {"lost_node", lost_node},
     {NULL, NULL},
