@@ -119,6 +119,8 @@ SP_INLINE bool sp_cpu_is_valgrind(void)
 }
 
 #define SP_CPU_DLSYM_VERSION "GLIBC_2.2.5"
+/* User addresses have at most so many bits; beyond, a read is no page fault but a protection fault. */
+#define SP_CPU_USER_BITS 56 /* with 5-level paging (Linux, Documentation/arch/x86/x86_64/5level-paging.rst) */
 
 #elif defined(__aarch64__)
 
@@ -205,6 +207,7 @@ SP_INLINE bool sp_cpu_is_valgrind(void)
 }
 
 #define SP_CPU_DLSYM_VERSION "GLIBC_2.17"
+#define SP_CPU_USER_BITS 52 /* with LVA (Linux, Documentation/arch/arm64/memory.rst) */
 
 #else
 #error "spprof: this processor has no compat/cpu.h section yet"

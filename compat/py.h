@@ -38,6 +38,7 @@ struct sp_py_walk {
     uint32_t n;
     bool truncated; /* there were more than cap */
     uintptr_t root; /* the frame that was pushed last */
+    bool headless;  /* the first frame is a compiler's own, and what it stands on is not known */
     uintptr_t sp;        /* stack pointer of the interrupted code */
     uintptr_t stack_top; /* end of the thread's C stack, 0: unknown */
     /* Pages known to hold a live code object, by address modulo SP_PY_PAGES; the walker adds to them. The
@@ -51,7 +52,7 @@ struct sp_py_walk {
  * Include/internal/pycore_runtime.h, later Include/internal/pycore_debug_offsets.h. */
 struct sp_py_debug_words {
     uint8_t finalizing, interp_head, interp_next, ts_interp, ts_frame, ts_thread_id, ts_chunk, fr_previous, fr_code,
-        fr_instr, fr_locals, fr_owner, co_filename, co_name, co_lines, co_first_line, co_code, ob_type;
+        fr_instr, fr_locals, fr_owner, co_filename, co_name, co_lines, co_first_line, co_code, ob_type, builtins;
     uint8_t fr_tlbc, co_tlbc; /* 0: the version has none */
 };
 
@@ -87,6 +88,7 @@ struct sp_py_layout {
     /* _PyRuntimeState, PyInterpreterState */
     uint16_t rt_tstate_current, rt_interp_head, rt_interp_main, rt_finalizing, interp_next, interp_id;
     uint16_t interp_gil, gil_last_holder, gil_locked; /* from 3.12 on: PyInterpreterState, struct _gil_runtime_state */
+    uint16_t interp_builtins; /* from 3.13 on the build says where it is: sp_py.interp_builtins */
     uint16_t rt_tss_key; /* 0: thread states are in thread-local storage */
     /* _PyThreadStateImpl, TaskObj of _asyncio; 0: the running task cannot be seen */
     uint16_t ts_task, task_bytes, task_name;
@@ -104,6 +106,7 @@ struct sp_py {
     void *(*this_tstate)(void); /* PyGILState_GetThisThreadState: for versions without a key */
     uintptr_t entry;      /* some address in it */
     uintptr_t start, end; /* of its library or program; left to the caller of sp_py_probe(), as `build` is */
+    uint32_t interp_builtins; /* offset in PyInterpreterState */
     uint32_t minor;
     char version[32]; /* "3.12.1" */
     char build[24];   /* "shared", "static" */
@@ -134,7 +137,8 @@ bool sp_py_tss_init(void);
 void sp_py_tss_key_created(uint32_t key);
 /* [start] CPython made its key before we looked: learns that key's sequence number. */
 void sp_py_tss_learn_existing_key(void);
-/* [handler] This thread's PyThreadState in *tstate, 0 if it has none. SP_PY_OK, or why it cannot be used. */
+/* [handler] This thread's PyThreadState in *tstate, 0 if it has none. SP_PY_OK, or why it cannot be used. SP_PY_FINALIZING:
+ * the interpreter ends; in the thread that ends it *tstate is its state as long as that lives and frames have names. */
 SP_SIGSAFE enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate);
 /* [any] Outside the handler, once a thread: lets the loader make the thread's copy of CPython's thread-local storage,
  * which for a dlopen()ed CPython of 3.15 allocates. */

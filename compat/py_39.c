@@ -11,7 +11,7 @@ SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstat
     for (uintptr_t frame = sp_peek(tstate + l->ts_frame); frame; frame = sp_peek(frame + l->fr_previous)) {
         if (!sp_py_plausible(frame))
             return SP_PY_BAD_ADDRESS;
-        if (sp_peek(frame + l->ob_type) != py->frame_type)
+        if (sp_peek(frame + l->ob_type) != py->frame_type && !sp_py_is_foreign_frame(py, w, frame))
             return SP_PY_BAD_FRAME;
         uintptr_t code = sp_peek(frame + l->fr_code);
         if (!sp_py_is_code(py, w, code))

@@ -15,7 +15,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 104, .co_name = 112, .co_first_line = 40, .co_flags = 36, .co_lines = 120, .co_code = 48,
         .lines = SP_PY_LINES_LNOTAB_39,
         .rt_tstate_current = 568, .rt_tss_key = 584, .rt_interp_head = 32, .rt_interp_main = 40,
-        .rt_finalizing = 16, .interp_next = 0, .interp_id = 24,
+        .rt_finalizing = 16, .interp_next = 0, .interp_id = 24, .interp_builtins = 880,
     },
     {
         .minor = 10, .ops = &sp_py_ops_39,
@@ -26,7 +26,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 104, .co_name = 112, .co_first_line = 40, .co_flags = 36, .co_lines = 120, .co_code = 48,
         .lines = SP_PY_LINES_LINETABLE_310,
         .rt_tstate_current = 568, .rt_tss_key = 584, .rt_interp_head = 32, .rt_interp_main = 40,
-        .rt_finalizing = 16, .interp_next = 0, .interp_id = 24,
+        .rt_finalizing = 16, .interp_next = 0, .interp_id = 24, .interp_builtins = 880,
     },
     {
         .minor = 11, .ops = &sp_py_ops_311,
@@ -40,7 +40,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_locals = 76, .co_stack = 68,
         .lines = SP_PY_LINES_LOCATIONS_311,
         .rt_tstate_current = 576, .rt_tss_key = 592, .rt_interp_head = 40, .rt_interp_main = 48,
-        .rt_finalizing = 24, .interp_next = 0, .interp_id = 48,
+        .rt_finalizing = 24, .interp_next = 0, .interp_id = 48, .interp_builtins = 912,
     },
     {
         .minor = 12, .ops = &sp_py_ops_312,
@@ -54,6 +54,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .lines = SP_PY_LINES_LOCATIONS_311,
         .interp_gil = 384, .gil_last_holder = 8, .gil_locked = 16,
         .rt_tss_key = 1544, .rt_interp_head = 40, .rt_interp_main = 48, .rt_finalizing = 24, .interp_next = 0, .interp_id = 8,
+        .interp_builtins = 360,
     },
     {
         .minor = 13, .ops = &sp_py_ops_313,
@@ -71,7 +72,7 @@ const struct sp_py_layout sp_py_layouts[] = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 22, .ts_frame = 23,
             .ts_thread_id = 24, .ts_chunk = 26, .fr_previous = 29, .fr_code = 30, .fr_instr = 31,
             .fr_locals = 32, .fr_owner = 33, .co_filename = 35, .co_name = 37, .co_lines = 38,
-            .co_first_line = 39, .co_code = 43, .ob_type = 45,
+            .co_first_line = 39, .co_code = 43, .ob_type = 45, .builtins = 13,
         },
     },
     {
@@ -90,7 +91,7 @@ const struct sp_py_layout sp_py_layouts[] = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 22, .ts_frame = 23,
             .ts_thread_id = 24, .ts_chunk = 26, .fr_previous = 29, .fr_code = 30, .fr_instr = 31,
             .fr_locals = 32, .fr_owner = 33, .co_filename = 35, .co_name = 37, .co_lines = 38,
-            .co_first_line = 39, .co_code = 43, .ob_type = 45,
+            .co_first_line = 39, .co_code = 43, .ob_type = 45, .builtins = 13,
         },
     },
     {
@@ -110,7 +111,7 @@ const struct sp_py_layout sp_py_layouts[] = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
             .ts_thread_id = 27, .ts_chunk = 29, .fr_previous = 32, .fr_code = 33, .fr_instr = 34,
             .fr_locals = 35, .fr_owner = 36, .co_filename = 40, .co_name = 42, .co_lines = 43,
-            .co_first_line = 44, .co_code = 48, .ob_type = 51, .fr_tlbc = 38, .co_tlbc = 49,
+            .co_first_line = 44, .co_code = 48, .ob_type = 51, .builtins = 14, .fr_tlbc = 38, .co_tlbc = 49,
         },
     },
     {
@@ -129,7 +130,7 @@ const struct sp_py_layout sp_py_layouts[] = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
             .ts_thread_id = 27, .ts_chunk = 29, .fr_previous = 32, .fr_code = 33, .fr_instr = 34,
             .fr_locals = 35, .fr_owner = 36, .co_filename = 40, .co_name = 42, .co_lines = 43,
-            .co_first_line = 44, .co_code = 48, .ob_type = 51, .fr_tlbc = 38, .co_tlbc = 49,
+            .co_first_line = 44, .co_code = 48, .ob_type = 51, .builtins = 14, .fr_tlbc = 38, .co_tlbc = 49,
         },
     },
     {
@@ -148,7 +149,7 @@ const struct sp_py_layout sp_py_layouts[] = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
             .ts_thread_id = 30, .ts_chunk = 32, .fr_previous = 40, .fr_code = 41, .fr_instr = 42,
             .fr_locals = 43, .fr_owner = 44, .co_filename = 48, .co_name = 50, .co_lines = 51,
-            .co_first_line = 52, .co_code = 56, .ob_type = 59, .fr_tlbc = 46, .co_tlbc = 57,
+            .co_first_line = 52, .co_code = 56, .ob_type = 59, .builtins = 14, .fr_tlbc = 46, .co_tlbc = 57,
         },
     },
     {
@@ -166,7 +167,7 @@ const struct sp_py_layout sp_py_layouts[] = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
             .ts_thread_id = 30, .ts_chunk = 32, .fr_previous = 40, .fr_code = 41, .fr_instr = 42,
             .fr_locals = 43, .fr_owner = 44, .co_filename = 48, .co_name = 50, .co_lines = 51,
-            .co_first_line = 52, .co_code = 56, .ob_type = 59, .fr_tlbc = 46, .co_tlbc = 57,
+            .co_first_line = 52, .co_code = 56, .ob_type = 59, .builtins = 14, .fr_tlbc = 46, .co_tlbc = 57,
         },
     },
 };

@@ -58,6 +58,9 @@ static void choose(sp_py_lookup *lookup, void *handle)
         refuse("its own description of its layout differs from what is known of this version");
         return;
     }
+    sp_py.interp_builtins = sp_py.layout->interp_builtins;
+    if (sp_py.minor >= 13) /* what lies before it changed within 3.14 */
+        sp_py.interp_builtins = (uint32_t)((const uint64_t *)sp_py.runtime)[sp_py.layout->debug.builtins];
     sp_py.code_type = (uintptr_t)lookup(handle, "PyCode_Type");
     sp_py.frame_type = (uintptr_t)lookup(handle, "PyFrame_Type");
     sp_py.str_type = (uintptr_t)lookup(handle, "PyUnicode_Type");

@@ -36,9 +36,8 @@ static intptr_t block_offset;            /* of the pairs, from the thread pointe
 static uintptr_t key_seq[MAX_KEYS];      /* sequence number of the key's current life; 0: not seen */
 static void *(*plain_getspecific)(pthread_key_t); /* where it is a plain load: musl */
 
-SP_SIGSAFE static const struct tss_slot *slot_of(uint32_t key)
+SP_SIGSAFE static const struct tss_slot *slot_in(uintptr_t block, uint32_t key)
 {
-    uintptr_t block = sp_cpu_thread_pointer() + (uintptr_t)block_offset;
     if (key < KEYS_IN_BLOCK)
         return (const struct tss_slot *)block + key;
     uintptr_t blocks = block + KEYS_IN_BLOCK * sizeof(struct tss_slot);
@@ -46,6 +45,32 @@ SP_SIGSAFE static const struct tss_slot *slot_of(uint32_t key)
         return NULL;
     uintptr_t further = sp_peek(blocks + key / KEYS_IN_BLOCK * sizeof(uintptr_t));
     return further ? (const struct tss_slot *)further + key % KEYS_IN_BLOCK : NULL;
+}
+
+SP_SIGSAFE static const struct tss_slot *slot_of(uint32_t key)
+{
+    return slot_in(sp_cpu_thread_pointer() + (uintptr_t)block_offset, key);
+}
+
+/* Looks for the pairs around the thread pointer (the descriptor lies there on x86-64 and before it on aarch64): behind
+ * them the list of blocks begins with a pointer back, and this thread's value of `key` is `mark`. */
+static intptr_t find_block(uint32_t key, uintptr_t mark)
+{
+    uintptr_t tp = sp_cpu_thread_pointer(), probed = 0;
+    bool readable = false;
+    for (uintptr_t a = (tp - SEARCH_BYTES) & ~7ul; a < tp + SEARCH_BYTES; a += 8) {
+        if (a >> SP_PY_PAGE_SHIFT != probed) {
+            probed = a >> SP_PY_PAGE_SHIFT;
+            readable = sp_os_readable(a);
+        }
+        uintptr_t block = a - KEYS_IN_BLOCK * sizeof(struct tss_slot);
+        if (!readable || sp_peek(a) != block || !sp_os_readable(block))
+            continue;
+        const struct tss_slot *slot = slot_in(block, key);
+        if (slot && sp_os_readable((uintptr_t)slot) && slot->value == mark)
+            return (intptr_t)(block - tp);
+    }
+    return 0;
 }
 
 bool sp_py_tss_init(void)
@@ -64,23 +89,8 @@ bool sp_py_tss_init(void)
     if (!SP_REAL(pthread_key_create) || !SP_REAL(pthread_setspecific) || !SP_REAL(pthread_key_delete) ||
         SP_REAL(pthread_key_create)(&key, NULL) != 0)
         return false;
-    if (key < KEYS_IN_BLOCK && SP_REAL(pthread_setspecific)(key, &mark) == 0) {
-        /* The descriptor lies at the thread pointer on x86-64 and before it on aarch64. */
-        uintptr_t tp = sp_cpu_thread_pointer();
-        uintptr_t probed = 0;
-        bool readable = false;
-        for (uintptr_t a = (tp - SEARCH_BYTES) & ~7ul; a < tp + SEARCH_BYTES && !block_offset; a += 8) {
-            if (a >> SP_PY_PAGE_SHIFT != probed) {
-                probed = a >> SP_PY_PAGE_SHIFT;
-                readable = sp_os_readable(a);
-            }
-            if (!readable || sp_peek(a) != (uintptr_t)&mark)
-                continue;
-            uintptr_t block = a - 8 - key * sizeof(struct tss_slot);
-            uintptr_t blocks = block + KEYS_IN_BLOCK * sizeof(struct tss_slot);
-            if (sp_os_readable(blocks) && sp_peek(blocks) == block)
-                block_offset = (intptr_t)(block - tp);
-        }
+    if (SP_REAL(pthread_setspecific)(key, &mark) == 0) {
+        block_offset = find_block(key, (uintptr_t)&mark);
         SP_REAL(pthread_setspecific)(key, NULL);
     }
     SP_REAL(pthread_key_delete)(key);
@@ -194,18 +204,37 @@ SP_SIGSAFE static uintptr_t kept_tstate(void)
     return slot->value;
 }
 
+SP_SIGSAFE static bool is_alive(uintptr_t ts)
+{
+    uintptr_t last = ts + TSTATE_BYTES;
+    return sp_py_plausible(ts) && sp_os_readable(ts) &&
+           (ts >> SP_PY_PAGE_SHIFT == last >> SP_PY_PAGE_SHIFT || sp_os_readable(last)) && is_own(ts);
+}
+
+/* Py_FinalizeEx() deletes the key, or clears the thread-local pointer, before it frees the state of the thread that it
+ * runs in (finalize_interp_delete, Python/pylifecycle.c); it frees those of others at any time. Frames that were there
+ * when it was called keep their code, but from 3.12 on not its names: interned strings are freed when the
+ * interpreter's built-in names have gone (finalize_interp_types behind interpreter_clear). */
+SP_SIGSAFE static enum sp_py_reject finalizing_tstate(uintptr_t ts, uintptr_t finalizes, uintptr_t *tstate)
+{
+    uintptr_t builtins;
+    if (ts == finalizes && is_alive(ts)) {
+        builtins = sp_peek(ts + sp_py.layout->ts_interp) + sp_py.interp_builtins;
+        *tstate = sp_os_readable(builtins) && sp_peek(builtins) != 0 ? ts : 0;
+    }
+    return SP_PY_FINALIZING;
+}
+
 enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate)
 {
     const struct sp_py_layout *l = sp_py.layout;
     *tstate = 0;
-    uintptr_t ts = kept_tstate();
-    if (!ts)
-        return SP_PY_OK;
-    if (sp_peek(sp_py.runtime + l->rt_finalizing) != 0)
-        return SP_PY_FINALIZING;
-    uintptr_t last = ts + TSTATE_BYTES;
-    if (!sp_py_plausible(ts) || !sp_os_readable(ts) ||
-        (ts >> SP_PY_PAGE_SHIFT != last >> SP_PY_PAGE_SHIFT && !sp_os_readable(last)) || !is_own(ts))
+    uintptr_t ts = kept_tstate(), finalizes = sp_peek(sp_py.runtime + l->rt_finalizing);
+    if (!ts) /* no Python thread; or its state is on the way to be freed, and the interpreter behind it */
+        return finalizes && sp_peek(sp_py.runtime + l->rt_interp_head) ? SP_PY_FINALIZING : SP_PY_OK;
+    if (finalizes)
+        return finalizing_tstate(ts, finalizes, tstate);
+    if (!is_alive(ts))
         return SP_PY_BAD_TSTATE;
     *tstate = l->rt_tstate_current ? running_subinterpreter(ts) : ts;
     return SP_PY_OK;

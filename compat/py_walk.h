@@ -8,6 +8,7 @@
 #ifndef SP_COMPAT_PY_WALK_H
 #define SP_COMPAT_PY_WALK_H
 
+#include "compat/cpu.h"
 #include "compat/os.h"
 #include "compat/py.h"
 
@@ -24,7 +25,7 @@
 /* A user address that a pointer to an object can have. */
 SP_INLINE bool sp_py_plausible(uintptr_t a)
 {
-    return (a & 7) == 0 && a >= 4096 && a < ((uintptr_t)1 << 47) - 4096;
+    return (a & 7) == 0 && a >= 4096 && a < ((uintptr_t)1 << SP_CPU_USER_BITS) - 4096;
 }
 
 /* Whether [a, a + bytes) can be read; at most one system call per page and sample. */
@@ -62,22 +63,39 @@ SP_INLINE bool sp_py_on_stack(const struct sp_py_walk *w, uintptr_t a, uintptr_t
     return sp_py_runs_on_own_stack(w) && a >= w->sp && a < w->stack_top && bytes <= w->stack_top - a;
 }
 
-/* Whether `code` is a code object. Its page is probed unless a live code object is known to be on it. */
+/* Whether `a`, some place on a C stack, lies below the stack pointer on the thread's own: greenlet has moved what was
+ * there, or it is stale. Of other stacks (a fibre's, a signal's) nobody knows where they end. */
+SP_INLINE bool sp_py_is_dead_stack(const struct sp_py_walk *w, uintptr_t a)
+{
+    bool own = sp_py_runs_on_own_stack(w) && w->stack_top - a <= SP_PY_STACK_MAX;
+    return a < w->sp && (own || w->stack_top == 0);
+}
+
+/* Whether `code` is a code object. Its page is probed unless a live code object is known to be on it. sp_py_push()
+ * makes it known: of a frame that is not in the walked stack nobody will hear when its code dies. */
 SP_INLINE bool sp_py_is_code(const struct sp_py *py, struct sp_py_walk *w, uintptr_t code)
 {
     if (!sp_py_plausible(code))
         return false;
     uintptr_t page = code >> SP_PY_PAGE_SHIFT;
-    uint64_t *known = &w->pages[page % SP_PY_PAGES];
     /* Reads reach from ob_type to the start of the instructions: less than 256 bytes. */
-    if (SP_UNLIKELY(*known != page) || SP_UNLIKELY((code & 4095) > 4096 - 256)) {
+    if (SP_UNLIKELY(w->pages[page % SP_PY_PAGES] != page) || SP_UNLIKELY((code & 4095) > 4096 - 256)) {
         if (!sp_py_can_read(w, code, 256))
             return false;
     }
-    if (sp_peek(code + py->layout->ob_type) != py->code_type)
+    return sp_peek(code + py->layout->ob_type) == py->code_type;
+}
+
+/* Whether `object` is a frame of a compiler's own (Nuitka's): its type is none of CPython's, but derived from that. */
+SP_INLINE bool sp_py_is_foreign_frame(const struct sp_py *py, struct sp_py_walk *w, uintptr_t object)
+{
+    const struct sp_py_layout *l = py->layout;
+    const uintptr_t base = l->tp_dealloc + 208u; /* tp_base; held by tests/layout */
+    if (!sp_py_plausible(object) || !sp_py_can_read(w, object, l->ob_type + 8u))
         return false;
-    *known = page;
-    return true;
+    uintptr_t type = sp_peek(object + l->ob_type);
+    return type != py->frame_type && sp_py_plausible(type) && sp_py_can_read(w, type, base + 8) &&
+           sp_peek(type + base) == py->frame_type;
 }
 
 struct sp_py_chunks {
@@ -136,6 +154,8 @@ SP_INLINE bool sp_py_push(struct sp_py_walk *w, uintptr_t code, int64_t offset)
     w->frames[w->n].code = code;
     w->frames[w->n].offset = (int32_t)offset;
     w->n++;
+    uintptr_t page = code >> SP_PY_PAGE_SHIFT;
+    w->pages[page % SP_PY_PAGES] = page;
     return true;
 }
 
@@ -201,7 +221,9 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
     bool fresh = false; /* the newest frame has not executed an instruction */
     bool at_bottom = false;
     bool in_loop = family.links_late; /* still among the frames of the innermost evaluation loop */
-    uintptr_t outer = 0;
+    uintptr_t outer = 0, last = 0;
+    if (in_loop && sp_peek(tstate + l->ts_frame) == tstate + l->ts_root_cframe)
+        in_loop = false; /* no evaluation loop: compiled code runs */
     if (in_loop && !sp_py_outer_frame(l, tstate, w, &outer))
         return SP_PY_BAD_FRAME;
     uint32_t steps = 2 * w->cap + 64; /* shims and helpers are not pushed: bounded on their own */
@@ -264,6 +286,7 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
             if (!helper && !sp_py_push(w, code, offset))
                 return SP_PY_OK;
         }
+        last = frame;
         frame = previous;
     }
     if (w->n == 0)
@@ -275,7 +298,9 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
         if (!whole)
             return SP_PY_BAD_BOTTOM;
     }
-    return at_bottom ? SP_PY_OK : SP_PY_BAD_BOTTOM;
+    /* frame_obj stands before the instruction, in 3.11 before the link */
+    w->headless = !at_bottom && sp_py_is_foreign_frame(py, w, sp_peek(last + (l->fr_is_entry ? l->fr_previous : l->fr_instr) - 8));
+    return at_bottom || w->headless ? SP_PY_OK : SP_PY_BAD_BOTTOM;
 }
 
 /* 3.11, 3.12: the first frame hangs on thread-state->cframe, a structure on the C stack of the innermost
@@ -288,7 +313,7 @@ SP_INLINE enum sp_py_reject sp_py_cframe_frame(const struct sp_py *py, uintptr_t
     if (cframe & 7)
         return SP_PY_BAD_ADDRESS;
     if (cframe != tstate + l->ts_root_cframe) {
-        if (cframe < w->sp && sp_py_runs_on_own_stack(w)) /* not live stack: greenlet has moved it, or it is stale */
+        if (sp_py_is_dead_stack(w, cframe))
             return SP_PY_BAD_ADDRESS;
         if (!sp_py_on_stack(w, cframe, 24) && !(sp_py_plausible(cframe) && sp_py_can_read(w, cframe, 24)))
             return SP_PY_UNREADABLE;

@@ -14,7 +14,7 @@ lib = ctypes.PyDLL(sys.argv[1]); steps = int(sys.argv[2])
 class Result(ctypes.Structure):
     _fields_ = [(n, ctypes.c_uint64) for n in ("steps", "accepted", "no_tstate", "jumps")] + [
         ("rejected", ctypes.c_uint64 * 9), ("deepest", ctypes.c_uint64), ("tasks", ctypes.c_uint64),
-        ("wrong_tasks", ctypes.c_uint64), ("jump", ctypes.c_char * 512)]
+        ("wrong_tasks", ctypes.c_uint64), ("ending", ctypes.c_uint64), ("jump", ctypes.c_char * 512)]
 lib.step_start.argtypes = [ctypes.c_uint64]; lib.step_start.restype = None
 lib.step_stop.argtypes = [ctypes.POINTER(Result)]; lib.step_stop.restype = None
 def plain(n): return n if n < 2 else plain(n - 1) + 1
@@ -113,6 +113,51 @@ def singlestep(b):
     assert accepted > 0.99 * n, r.out
     seen, wrong = map(int, r.out.split("]")[1].split()[1:3])
     assert wrong == 0 and (seen > 0) == (b.version >= (3, 14) and not b.free_threaded), r.out
+
+
+# Run with -S -E: few modules, so that all of the end can be stepped through.
+THE_END = r'''
+import ctypes, sys, atexit, gc
+lib = ctypes.PyDLL(sys.argv[1])
+assert lib.step_prepare() == 0
+def plain(n): return n if n < 2 else plain(n - 1) + 1
+def gen(n, plain=plain):
+    for i in range(n): yield plain(i % 3)
+class Base:
+    def __init__(self): self.me = self
+    def __del__(self, plain=plain, gen=gen, list=list):
+        try: list(gen(3)); plain(4); raise KeyError
+        except BaseException: plain(2)
+atexit.register(lambda: list(gen(4)))
+ring, keep = Base(), Base(); del keep.me
+sys.late = Base()
+fun = {i: eval("lambda a: plain(a) + %d" % i) for i in range(20)}
+waiting = gen(5); next(waiting)
+class Stream:
+    def __init__(self, f): self.f = f
+    def write(self, s): self.f.write(s)
+    def flush(self, plain=plain): plain(3)
+sys.stderr = Stream(sys.stderr)
+lib.step_to_the_end.argtypes = [ctypes.c_uint64]
+lib.step_to_the_end(int(sys.argv[2]))
+'''
+
+
+@case
+def the_whole_end(b):
+    """The instructions of an interpreter's end (a sample of them, all in the nightly): no fault and no impossible stack while
+    what is freed is overwritten."""
+    if not b.known:
+        raise Skip("this version's frames are not known")
+    if platform.machine() != "x86_64":
+        raise Skip("the trap flag is x86-64's")
+    burst = os.environ.get("SPPROF_TEST_STEPS_OF_END", "500")  # 0: all
+    r = b.run(None, command=[b.python, "-S", "-E", b.write(THE_END, "end.py"), os.path.join(b.build, "tests/fault/libstep.so"), burst],
+              preload=False, timeout=3000, MALLOC_PERTURB_="85")
+    print(r.out.strip(), r.err.strip())
+    steps, accepted, ending, jumps, bad_tstate = map(int, r.out.split()[:5])
+    assert steps > 5000 and ending > 0.5 * steps and accepted > 0, r.out
+    assert jumps == 0 and bad_tstate == 0, r.out
 
 
 if __name__ == "__main__":

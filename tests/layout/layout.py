@@ -52,7 +52,8 @@ def expressions(minor, free_threaded):
         "rt_interp_main": "offsetof(_PyRuntimeState, interpreters.main)",
         "rt_finalizing": "offsetof(_PyRuntimeState, _finalizing)",
         "interp_next": "offsetof(PyInterpreterState, next)",
-        "interp_id": "offsetof(PyInterpreterState, id)", "uni_kind_bit": "bit_of(kind)",
+        "interp_id": "offsetof(PyInterpreterState, id)",
+        "interp_builtins": "offsetof(PyInterpreterState, builtins)", "uni_kind_bit": "bit_of(kind)",
         "fr_tlbc": f"offsetof({frame}, tlbc_index)", "co_tlbc": "offsetof(PyCodeObject, co_tlbc)",
         "ts_task": "offsetof(_PyThreadStateImpl, asyncio_running_task)",
         "interp_gil": "offsetof(PyInterpreterState, ceval.gil)",
@@ -71,7 +72,7 @@ def expressions(minor, free_threaded):
     else:
         absent |= {"rt_tstate_current"}
     if minor >= 13:
-        absent |= {"ts_root_cframe", "cframe_frame"}
+        absent |= {"ts_root_cframe", "cframe_frame", "interp_builtins"}
     if minor >= 15:
         absent |= {"rt_tss_key"}
     return {f: c for f, c in e.items() if f not in absent}
@@ -104,7 +105,8 @@ def relations(minor, free_threaded, row):
         r.update({"top_after_chunk": ("offsetof(PyThreadState, datastack_top) - offsetof(PyThreadState, datastack_chunk)", 8),
                   "chunk_size": ("offsetof(_PyStackChunk, size)", 8), "chunk_data": ("offsetof(_PyStackChunk, data)", 24),
                   "owner_thread": ("FRAME_OWNED_BY_THREAD", 0), "owner_generator": ("FRAME_OWNED_BY_GENERATOR", 1),
-                  "specials": ("FRAME_SPECIALS_SIZE * 8", row["fr_locals"])})
+                  "specials": ("FRAME_SPECIALS_SIZE * 8", row["fr_locals"]),
+                  "frame_obj": ("offsetof(_PyInterpreterFrame, frame_obj)", row["fr_previous" if minor == 11 else "fr_instr"] - 8)})
     if minor >= 12:
         r["owner_shim"] = ("FRAME_OWNED_BY_CSTACK" if minor <= 13 else "FRAME_OWNED_BY_INTERPRETER", 3)
         r["int_tag"] = ("offsetof(PyLongObject, long_value.lv_tag)", row["ob_size"])
@@ -119,6 +121,7 @@ def relations(minor, free_threaded, row):
     if minor >= 13 and not free_threaded:
         r["valid"] = ("offsetof(PyDictValues, valid)", 3)
     if minor >= 13:
+        r["builtins_word"] = ("offsetof(_Py_DebugOffsets, interpreter_state.builtins) / 8", 13 if minor == 13 else 14)
         r["no_monitoring"] = ("CO_NO_MONITORING_EVENTS", 0x2000000)
     if minor >= 14 and free_threaded:
         r["copies"] = ("offsetof(_PyCodeArray, entries)", 8)
@@ -234,7 +237,8 @@ def compare_releases(dump, path):
         minor, free_threaded = int(names[0].split(".")[1]), "t" in names[0]
         assert all(re.fullmatch(rf"3\.{minor}\.\d+(rc\d+)?{'t' if free_threaded else ''}d?", name) for name in names), names
         bad += differences(names[0], rows[minor, free_threaded], fields, ())
-        missing = set(expressions(minor, free_threaded)) - set(fields) - {"uni_kind_bit"} - GIL_FIELDS
+        # interp_builtins: where it is wrong, frames of the interpreter's end have no names, or are looked at a little longer
+        missing = set(expressions(minor, free_threaded)) - set(fields) - {"uni_kind_bit", "interp_builtins"} - GIL_FIELDS
         if missing:
             print(f"FAIL {names[0]}: nothing is said of {sorted(missing)}")
             bad += 1

@@ -5,9 +5,11 @@
  *   close                dlopen()ed with RTLD_GLOBAL, and closed after
  *   local, deep, space   dlopen()ed with RTLD_LOCAL; also RTLD_DEEPBIND; dlmopen()ed into a namespace of its own
  *   title                dlopen()ed, after its argv was overwritten by a title
+ *   keys                 as once, by a program that has made 40 pthread keys before
  *   main                 linked: Py_BytesMain, as python itself does */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +84,10 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "main") == 0)
         return Py_BytesMain(2, (char *[]){argv[0], argv[2], NULL});
 #else
+    for (int i = 0; i < 40 && strcmp(argv[1], "keys") == 0; i++) {
+        pthread_key_t key;
+        pthread_key_create(&key, NULL);
+    }
     load(argv[1], argv[3]);
 #endif
     char *source = read_file(argv[2]);

@@ -2,6 +2,8 @@
  * The walkers over frames laid by hand, in every layout of the table: also in those of builds that nobody has. */
 #include <unistd.h>
 
+#include "compat/cpu.h"
+#include "compat/py_walk.h"
 #include "tests/support/fake_python.h"
 #include "tests/support/unit.h"
 
@@ -167,6 +169,37 @@ static void copies_of_the_bytecode(void)
     CHECK_EQ(layouts, 2);
 }
 
+/* Nobody hears when the code of a frame beyond the cut dies: its page is asked for again each time. */
+static void a_cut_stack_vouches_for_its_frames_only(void)
+{
+    CHECK(sp_os_probe_init());
+    EACH_LAYOUT(l) {
+        struct fake f = fake_new(l);
+        uintptr_t code[3], pages = 0;
+        for (uint32_t i = 0; i < 3; i++) {
+            f.used = (f.used + 4095) & ~(size_t)4095; /* each on a page of its own */
+            code[i] = fake_code(&f, "f", "/m.py", 30, 3);
+        }
+        fake_shim(&f);
+        for (uint32_t i = 0; i < 3; i++)
+            fake_call(&f, code[i], 3);
+        CHECK_EQ(fake_walk(&f, &w, frames, 2), SP_PY_OK);
+        CHECK(w.truncated && w.n == 2);
+        for (uint32_t i = 0; i < SP_PY_PAGES; i++) {
+            pages += w.pages[i] != 0;
+            CHECK(w.pages[i] == 0 || w.pages[i] == code[1] >> 12 || w.pages[i] == code[2] >> 12);
+        }
+        CHECK_EQ(pages, 2);
+    }
+}
+
+static void high_addresses_are_plausible(void)
+{
+    CHECK(sp_py_plausible(1ul << 47) && sp_py_plausible((1ul << SP_CPU_USER_BITS) - 8192));
+    CHECK(!sp_py_plausible(1ul << SP_CPU_USER_BITS) && !sp_py_plausible(~0ul - 4095) && !sp_py_plausible(8));
+    CHECK(!sp_py_plausible((1ul << 47) + 4));
+}
+
 static void strings_of_every_kind(void)
 {
     CHECK(sp_os_probe_init());
@@ -225,6 +258,8 @@ const struct unit_case unit_cases[] = {
     {"a_running_generator_is_not_skipped", a_running_generator_is_not_skipped},
     {"the_helper_of_a_constructor_is_skipped", the_helper_of_a_constructor_is_skipped},
     {"copies_of_the_bytecode", copies_of_the_bytecode},
+    {"a_cut_stack_vouches_for_its_frames_only", a_cut_stack_vouches_for_its_frames_only},
+    {"high_addresses_are_plausible", high_addresses_are_plausible},
     {"strings_of_every_kind", strings_of_every_kind},
     {"which_builds_are_accepted", which_builds_are_accepted},
     {NULL, NULL},
