@@ -63,7 +63,8 @@ struct sp_birth *sp_birth_new(void)
     b->run = b->argument = NULL;
     b->slot = NULL;
     b->name[0] = '\0';
-    b->name_place = 0;
+    b->name_place = b->target_code = 0;
+    b->target = 0;
     b->starts_hidden = false;
     return b;
 }

@@ -11,7 +11,9 @@ struct sp_birth {
     struct sp_thread *slot; /* claimed by the creator; NULL: the gate was closed, the thread finds one later */
     uint32_t number, next;  /* its own, and of the next in the list of free ones */
     char name[SP_THREAD_NAME_BYTES];
-    uint32_t name_place; /* as in struct sp_thread */
+    uint32_t name_place; /* as in struct sp_thread, and so are: */
+    uint32_t target_code;
+    uint64_t target;
     bool starts_hidden;  /* its creator believes that SIGPROF is blocked, and it is not (hook_mask.c) */
     int tid; /* of a thread that ended before it found a slot, */
     uint64_t cpu_ns; /* and what it used */

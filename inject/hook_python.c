@@ -39,7 +39,7 @@ SP_EXPORT int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
     return rc;
 }
 
-/* ---- names of threads */
+/* ---- new threads: their name, and what they are to run */
 #define TAGS ((uintptr_t)7) /* of a _PyStackRef, from 3.14 on; objects are aligned to more */
 
 struct api {
@@ -50,7 +50,8 @@ struct api {
     void (*error_fetch)(void **, void **, void **);
     void (*error_restore)(void *, void *, void *);
     void (*decref)(void *);
-    void *unicode_type;
+    void *(*function_code)(void *), *(*method_function)(void *);
+    void *unicode_type, *function_type, *method_type;
 };
 
 static struct api api;
@@ -66,7 +67,12 @@ void sp_hook_python_start(void)
     api.error_restore = (void (*)(void *, void *, void *))sp_python_symbol("PyErr_Restore");
     api.decref = (void (*)(void *))sp_python_symbol("Py_DecRef");
     api.unicode_type = sp_python_symbol("PyUnicode_Type");
-    has_api = api.unicode_type && api.gil_held && api.intern && api.type_lookup && api.get && api.error_fetch &&
+    api.function_code = (void *(*)(void *))sp_python_symbol("PyFunction_GetCode");
+    api.method_function = (void *(*)(void *))sp_python_symbol("PyMethod_Function");
+    api.function_type = sp_python_symbol("PyFunction_Type");
+    api.method_type = sp_python_symbol("PyMethod_Type");
+    has_api = api.unicode_type && api.function_type && api.method_type && api.function_code && api.method_function &&
+              api.gil_held && api.intern && api.type_lookup && api.get && api.error_fetch &&
               api.error_restore && api.decref;
 }
 
@@ -98,28 +104,56 @@ static uintptr_t starting_thread_object(void)
     return is_threading ? sp_peek(frame + l->fr_locals) & ~TAGS : 0;
 }
 
-void sp_hook_python_thread_name(char name[SP_THREAD_NAME_BYTES], uint32_t *place)
+static void *type_of(const void *object)
+{
+    return (void *)sp_peek((uintptr_t)object + sp_py.layout->ob_type);
+}
+
+/* An instance's own attribute, as a new reference; NULL: none. A class that defines the name may run code of its own. */
+static void *own_attribute(const void *object, void *name)
+{
+    return name && !api.type_lookup(type_of(object), name) ? api.get((void *)(uintptr_t)object, name) : NULL;
+}
+
+static void drop(void *object)
+{
+    if (object)
+        api.decref(object);
+}
+
+/* The code that a thread runs: of its target, or of the run() of its class; NULL: neither is a function. Borrowed. */
+static void *code_to_run(const void *object)
+{
+    void *names[] = {api.intern("_target"), api.intern("run")};
+    void *target = own_attribute(object, names[0]), *function = target;
+    if (function && type_of(function) == api.method_type)
+        function = api.method_function(function);
+    if ((!function || type_of(function) != api.function_type) && names[1])
+        function = api.type_lookup(type_of(object), names[1]);
+    void *code = function && type_of(function) == api.function_type ? api.function_code(function) : NULL;
+    drop(names[0]);
+    drop(names[1]);
+    drop(target); /* the Thread keeps it */
+    return code;
+}
+
+uintptr_t sp_hook_python_new_thread(char name[SP_THREAD_NAME_BYTES], uint32_t *place)
 {
     if (!sp_py.layout || !sp_py_running() || !has_api || !api.gil_held())
-        return;
-    uintptr_t object = starting_thread_object();
+        return 0;
+    void *object = (void *)starting_thread_object();
     if (!object)
-        return;
+        return 0;
     void *type, *value, *trace;
     api.error_fetch(&type, &value, &trace);
-    void *attribute = api.intern("_name");
-    /* Only an instance's own attribute: a class that defines _name may run code of its own. */
-    void *class = (void *)sp_peek(object + sp_py.layout->ob_type);
-    if (attribute && !api.type_lookup(class, attribute)) {
-        void *text = api.get((void *)object, attribute);
-        if (text && sp_peek((uintptr_t)text + sp_py.layout->ob_type) == (uintptr_t)api.unicode_type) {
-            name[sp_py_text((uintptr_t)text, name, SP_THREAD_NAME_BYTES - 1)] = '\0';
-            *place = sp_py_thread_name_place(object, (uintptr_t)attribute, (uintptr_t)text);
-        }
-        if (text)
-            api.decref(text);
+    void *attribute = api.intern("_name"), *text = own_attribute(object, attribute);
+    if (text && type_of(text) == api.unicode_type) {
+        name[sp_py_text((uintptr_t)text, name, SP_THREAD_NAME_BYTES - 1)] = '\0';
+        *place = sp_py_thread_name_place((uintptr_t)object, (uintptr_t)attribute, (uintptr_t)text);
     }
-    if (attribute)
-        api.decref(attribute);
+    drop(text);
+    drop(attribute);
+    uintptr_t code = (uintptr_t)code_to_run(object);
     api.error_restore(type, value, trace);
+    return code;
 }

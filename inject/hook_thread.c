@@ -12,6 +12,7 @@
 #include "inject/self.h"
 #include "sampler/adopt.h"
 #include "sampler/gate.h"
+#include "sampler/intern.h"
 #include "sampler/threads.h"
 
 SP_REAL_SLOT(pthread_create);
@@ -33,9 +34,12 @@ static struct sp_birth *prepare(void *start, void *argument)
     b->argument = argument;
     b->starts_hidden = sp_hook_mask_is_hidden();
     sp_adopt_expect(1);
-    sp_hook_python_thread_name(b->name, &b->name_place);
+    b->target = (uint64_t)(uintptr_t)start;
+    uintptr_t code = sp_hook_python_new_thread(b->name, &b->name_place);
     if (sp_gate_enter()) {
         b->slot = sp_thread_claim(r);
+        if (b->slot && code && (b->target_code = sp_intern_code(r, code, b->slot->text)) != 0)
+            b->target = (uint64_t)1 << 63 | b->target_code;
         sp_gate_leave();
     }
     errno = saved;

@@ -66,7 +66,8 @@ void sp_hook_pending_thread_begins(struct sp_thread *t, uint64_t mask);
 /* hook_python.c */
 /* [start] Finds what it will ask of the CPython that was found. */
 void sp_hook_python_start(void);
-/* [any] The name that threading gave the thread that is about to be created, from its creator's Python frame. */
-void sp_hook_python_thread_name(char name[SP_THREAD_NAME_BYTES], uint32_t *place);
+/* [any] The name that threading gave the thread that is about to be created, from its creator's Python frame. Returns the
+ * code object that it is to run, which lives as long as the caller holds the GIL; 0: none, or not known. */
+uintptr_t sp_hook_python_new_thread(char name[SP_THREAD_NAME_BYTES], uint32_t *place);
 
 #endif

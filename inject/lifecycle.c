@@ -51,6 +51,7 @@ static bool child_pending; /* a fork child that has run no Python yet */
 static bool is_child;
 static bool python_ran;
 static int pending_timer = SP_OS_NO_TIMER;
+static int64_t pending_due_ns;
 static bool region_wipes;
 static uint64_t region_bytes;
 static struct sp_config config;
@@ -173,8 +174,11 @@ static void after_fork_in_child(void)
             sp_session.state = SP_SESSION_OFF;
         child_pending = sp_session.state == SP_SESSION_RUNNING;
         if (child_pending &&
-            sp_os_timer_create(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0)
-            sp_os_timer_arm(pending_timer, config.interval_ns, config.interval_ns);
+            sp_os_timer_create(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0) {
+            uint64_t random = sp_os_mono_exact_ns() ^ (uint64_t)sp_session.pid << 32;
+            pending_due_ns = sp_engine_first_due(random, config.interval_ns, sp_os_tick_ns());
+            sp_engine_arm_first(pending_timer, pending_due_ns, config.interval_ns);
+        }
         sp_session.timer = pending_timer;
     }
     sp_os_mask_set(fork_mask);
@@ -186,10 +190,12 @@ SP_SIGSAFE static void start_child(void)
     child_pending = false;
     init_region(0);
     struct sp_region *r = sp_session.region;
+    r->runs_program = 0; /* it goes on in the middle of its parent's */
     struct sp_thread *t = sp_thread_claim(r);
     if (!t)
         return;
     t->saw_python = 1; /* it was forked by Python: (startup) is over */
+    t->first_due_ns = pending_due_ns;
     sp_self_run_in(r, t, 0, pending_timer);
     enter_spool();
     r->n_scans = 1; /* no other thread was forked */

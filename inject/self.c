@@ -53,6 +53,8 @@ SP_SIGSAFE static struct sp_thread *slot_for(struct sp_region *r, const struct s
         return NULL;
     memcpy(t->name, b->name, sizeof t->name);
     t->name_place = b->name_place;
+    t->target = b->target;
+    t->target_code = b->target_code;
     return t;
 }
 

@@ -10,6 +10,9 @@ struct sp_engine_ops {
     /* [handler] Makes a timer for the thread and starts it at a random point of its period. 0, or negative
      * errno: the thread goes unsampled, its CPU time is shown as such. */
     int (*thread_start)(struct sp_region *r, struct sp_thread *t);
+    /* [handler] The first tick of a thread whose first_due_ns is negative, at reading `now` of its clock: whether it is
+     * a sample. */
+    bool (*first_tick)(struct sp_region *r, struct sp_thread *t, uint64_t now_ns);
     /* [handler] Stops the ticks for a while, and goes on. */
     void (*thread_pause)(struct sp_thread *t);
     void (*thread_resume)(struct sp_region *r, struct sp_thread *t);
@@ -18,6 +21,14 @@ struct sp_engine_ops {
 };
 
 extern const struct sp_engine_ops sp_engine_cpu;
+
+/* [handler] When a thread that begins is due for its first tick, on its own clock: as if it had run for ever, so that
+ * all its moments are as likely to be seen, those before its first tick too. Negative: before it began; whether the
+ * first tick counts then is asked by first_tick(). `random`: any number. */
+SP_SIGSAFE int64_t sp_engine_first_due(uint64_t random, uint64_t interval_ns, uint64_t tick_ns);
+
+/* [handler] Arms a timer so. */
+SP_SIGSAFE void sp_engine_arm_first(int timer, int64_t due_ns, uint64_t interval_ns);
 
 /* Every signal of ours carries this: a number that is the process's own, and the thread's. */
 extern uint32_t sp_tick_cookie;

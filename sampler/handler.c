@@ -5,6 +5,7 @@
 #include "compat/cpu.h"
 #include "compat/os.h"
 #include "sampler/adopt.h"
+#include "sampler/carry.h"
 #include "sampler/gate.h"
 #include "sampler/intern.h"
 #include "sampler/log.h"
@@ -31,7 +32,7 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, con
 {
     uint64_t now = sp_os_thread_cpu_ns(), mono = sp_os_mono_ns();
     uint64_t since = mono - r->started_mono_ns, delta = now - t->last_cpu_ns;
-    if (now < t->last_cpu_ns)
+    if (now < t->last_cpu_ns || (SP_UNLIKELY(t->first_due_ns < 0) && !sp_engine->first_tick(r, t, now)))
         return;
     t->last_cpu_ns = now;
     if (delta <= 2 * t->period_ns)
@@ -46,7 +47,7 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, con
     struct sp_sampled s = sp_walk_python(r, t, sp);
     if (s.loss)
         sp_count_loss(r, s.loss);
-    sp_log_book(r, t, s.node, s.category, delta, since);
+    sp_carry_sample(r, t, s.node, s.category, delta, since);
     t->samples++;
     sp_store_relaxed(&r->last_ns, since);
     t->overruns += (uint64_t)info->si_overrun;
@@ -115,10 +116,12 @@ SP_SIGSAFE static void tick(const siginfo_t *info, const void *context, uintptr_
             slot_of(r, info); /* the program's signal does not wait */
         return;
     }
-    if (SP_LIKELY(ready))
+    if (SP_UNLIKELY(!ready)) {
+        sp_handler_forked(); /* this tick counts: it may be the child's only one */
+        r = sp_load_acquire(&sp_region);
+    }
+    if (SP_LIKELY(sp_store_ready(r)))
         sample(r, info, context, sp);
-    else
-        sp_handler_forked();
     sp_gate_leave();
 }
 

@@ -30,7 +30,14 @@ enum sp_cpu {
 };
 
 /* Pseudo-frames after those of enum sp_cpu. */
-enum sp_pseudo { SP_PSEUDO_OVERFLOW = SP_CPU_N, SP_PSEUDO_UNKNOWN_PYTHON, SP_PSEUDO_TRUNCATED, SP_PSEUDO_IMPORT, SP_PSEUDO_N };
+enum sp_pseudo {
+    SP_PSEUDO_OVERFLOW = SP_CPU_N,
+    SP_PSEUDO_UNKNOWN_PYTHON,
+    SP_PSEUDO_TRUNCATED,
+    SP_PSEUDO_IMPORT,
+    SP_PSEUDO_SHUTDOWN,
+    SP_PSEUDO_N
+};
 
 /* Why a sample has no Python stack, or was not taken. */
 enum sp_loss {
@@ -193,7 +200,13 @@ struct sp_thread {
     uint64_t rest_ns[SP_CPU_N]; /* valid while frozen: not in the log, to be shown with it */
     uint64_t samples, prompt_ns;
     uint64_t overruns;
-    uint64_t random;
+    int64_t first_due_ns; /* on the thread's clock since it began: below 0 until the first tick (engine.h) */
+    /* the last sample, and what it is owed still (carry.h) */
+    uint32_t last_node, last_category;
+    uint64_t owed_ns;
+    uint64_t target;      /* what the thread was made to run: equal for threads that do the same; 0: not known */
+    uint32_t target_code; /* ... its code id; 0: no Python function */
+    uint32_t reserved2;
     /* log */
     uint32_t first_chunk, chunk; /* offset / 64 */
     uint32_t fold_chunk, fold_record; /* FOLDING: the first record that is not folded yet; chunk 0: the log's first */
@@ -203,6 +216,7 @@ struct sp_thread {
     uint32_t stack_depth;
     uint32_t current;     /* which of the two holds the previous stack */
     uint32_t previous_n;
+    uint32_t root_code, root_is_end; /* code id of the last stack's first function, and whether that is called at the end */
     uint32_t previous_root; /* node below the previous stack's root frame: interpreter, task, (truncated); or 0 */
     uint32_t epoch;     /* of the code table when the previous stack was taken */
     uint64_t pages[SP_PAGES_KNOWN]; /* pages that hold a live interned code object */
@@ -234,6 +248,22 @@ typedef uint64_t sp_list_head;
 /* Ended threads by CPU time: four classes for each doubling, from 1 us to an hour. */
 #define SP_WEIGHT_CLASSES 128
 
+/* Samples of ended threads with one target, the newest SP_TARGET_SAMPLES of them (carry.h). */
+#define SP_TARGETS 256
+#define SP_TARGET_SAMPLES 32
+
+struct sp_owed {
+    uint32_t node, category;
+    uint64_t ns; /* that it is still owed */
+};
+
+struct sp_target {
+    uint64_t key;
+    uint32_t lock;
+    uint32_t n, oldest, turn; /* samples so far; the first that may be owed something; whose turn it is when none is */
+    struct sp_owed samples[SP_TARGET_SAMPLES];
+};
+
 struct sp_region {
     uint64_t magic;
     uint32_t layout;
@@ -257,6 +287,7 @@ struct sp_region {
     uint32_t tasks;    /* whether stacks begin with the asyncio task */
     uint32_t lines;    /* whether frames are shown as lines */
     uint32_t imports;  /* whether the import system's own frames are shown */
+    uint32_t runs_program; /* it is the python command: what its main thread runs behind the program is its end */
     uint32_t epoch;    /* grows when a sampled code object dies */
     uint32_t n_serial; /* threads so far */
     uint64_t next_scan_ns, unknown_cpu_ns; /* the next look for unhooked threads; what no slot accounted for at the last */
@@ -273,6 +304,7 @@ struct sp_region {
     uint32_t max_ended;              /* ended threads kept apart */
     uint32_t n_ended;
     uint32_t thread_directory; /* offset of an array of offset / 64 */
+    uint32_t targets[SP_TARGETS]; /* offset / 64; 0: free */
     /* content */
     struct sp_pool codes, cells, frames, nodes, totals;
     struct sp_table strings_table, codes_table, cells_table, frames_table, nodes_table, totals_table;

@@ -170,6 +170,7 @@ const char *sp_store_pseudo_name(uint32_t number)
         [SP_PSEUDO_UNKNOWN_PYTHON] = "(python)",
         [SP_PSEUDO_TRUNCATED] = "(truncated)",
         [SP_PSEUDO_IMPORT] = "(import)",
+        [SP_PSEUDO_SHUTDOWN] = "(shutdown)",
     };
     return number < SP_PSEUDO_N ? names[number] : "(unknown)";
 }

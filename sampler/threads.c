@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compat/os.h"
+#include "sampler/carry.h"
 #include "sampler/log.h"
 #include "sampler/slots.h"
 
@@ -77,8 +78,9 @@ static void end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint6
     t->end_cpu_ns = cpu_ns;
     sp_thread_rest(r, t, cpu_ns, is_held_back, rest);
     for (int c = 0; c < SP_CPU_N; c++)
-        if (rest[c])
+        if (rest[c] && c != SP_CPU_THREAD_END)
             sp_log_book(r, t, r->pseudo_node[c], (enum sp_cpu)c, rest[c], since_ns);
+    sp_carry_rest(r, t, rest[SP_CPU_THREAD_END], since_ns);
     t->last_cpu_ns = cpu_ns;
     sp_thread_gone(r, t);
 }

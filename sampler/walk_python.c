@@ -29,6 +29,12 @@ SP_SIGSAFE static struct sp_sampled frameless(struct sp_region *r, struct sp_thr
     return pseudo(r, SP_CPU_UNWALKABLE, SP_LOSS_NO_FRAME);
 }
 
+/* The interpreter ends, or has ended but for this thread's state; no Python runs, or its frames are not to be read. */
+SP_SIGSAFE static struct sp_sampled shutdown(struct sp_region *r)
+{
+    return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_SHUTDOWN], SP_CPU_PYTHON, SP_LOSS_NONE};
+}
+
 SP_SIGSAFE static struct sp_py_frame *stack_of(const struct sp_region *r, const struct sp_thread *t, uint32_t which)
 {
     return (struct sp_py_frame *)sp_at64(r, t->stacks) + (uint64_t)which * t->stack_depth;
@@ -56,9 +62,59 @@ SP_SIGSAFE static uint32_t intern_one(struct sp_region *r, struct sp_thread *t, 
 #define TASK_PREFIX "task "
 #define TASK_NAME_BYTES 256u
 
-/* What lies below a stack's first frame: its sub-interpreter, its task, the mark of a cut. False: the region is full. */
-SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, bool truncated,
-                                   uint32_t *root)
+struct ending {
+    const char *text;
+    uint32_t bytes;
+};
+#define ENDING(text) {text, sizeof text - 1}
+
+SP_SIGSAFE static bool ends_with(const struct sp_string *s, const struct ending *e)
+{
+    return s->bytes >= e->bytes && memcmp(s->data + s->bytes - e->bytes, e->text, e->bytes) == 0;
+}
+
+/* What the python command calls before its program, and that itself. */
+SP_SIGSAFE static bool is_start(const struct sp_string *name, const struct sp_string *file)
+{
+    static const struct ending names[] = {ENDING("<module>"), ENDING("_run_module_as_main")};
+    static const struct ending files[] = {ENDING("/codecs.py"), ENDING("/encodings/__init__.py"),
+                                          ENDING("/encodings/utf_8.py"), ENDING("/abc.py"), ENDING("/io.py")};
+    bool found = file->bytes > 7 && memcmp(file->data, "<frozen", 7) == 0;
+    for (uint32_t i = 0; i < SP_ARRAY_LEN(names) && !found; i++)
+        found = ends_with(name, &names[i]);
+    for (uint32_t i = 0; i < SP_ARRAY_LEN(files) && !found; i++)
+        found = ends_with(file, &files[i]);
+    return found;
+}
+
+/* Functions that Py_FinalizeEx() calls while the interpreter is whole (threading._shutdown, those of atexit) have nothing
+ * below them, and behind the program nothing else is called so. */
+SP_SIGSAFE static bool is_called_at_end(struct sp_region *r, struct sp_thread *t, const struct sp_py_walk *w)
+{
+    if (!r->runs_program || t->serial != 1 || w->truncated || w->headless || !w->n)
+        return false;
+    uint32_t id = sp_intern_code(r, w->frames[w->n - 1].code, t->text);
+    if (id && id != t->root_code) {
+        const struct sp_code *c = sp_code_at(r, id);
+        t->root_code = id;
+        t->root_is_end = !is_start(sp_string_at(r, c->name), sp_string_at(r, c->file));
+    }
+    return id && t->root_is_end;
+}
+
+/* Puts a pseudo-frame on top of *root. False: the region is full. */
+SP_SIGSAFE static bool add_pseudo(struct sp_region *r, enum sp_pseudo which, uint32_t *root)
+{
+    uint32_t node = r->pseudo_node[which];
+    *root = *root ? sp_intern_node(r, *root, sp_node_at(r, node)->frame) : node;
+    return *root != 0;
+}
+
+/* What lies below a stack's first frame: its sub-interpreter, the interpreter's end, a first frame that was
+ * not found, its task, the mark of a cut. False:
+ * the region is full. */
+SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, const struct sp_py_walk *w,
+                                   bool finalizing, uint32_t *root)
 {
     *root = 0;
     uint32_t interpreter = sp_py_interpreter_id(tstate);
@@ -68,6 +124,9 @@ SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uin
             return false;
         sp_intern_total(r, t->number, *root, 0, 1);
     }
+    if ((finalizing && !add_pseudo(r, SP_PSEUDO_SHUTDOWN, root)) ||
+        (w->headless && !add_pseudo(r, (enum sp_pseudo)SP_CPU_UNWALKABLE, root)))
+        return false;
     uint32_t prefix = sizeof TASK_PREFIX - 1;
     uint32_t name = r->tasks ? sp_py_task_name(tstate, t->text + prefix, TASK_NAME_BYTES) : 0;
     if (name) {
@@ -78,11 +137,7 @@ SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uin
         if (!*root)
             return false;
     }
-    if (truncated) {
-        uint32_t mark = r->pseudo_node[SP_PSEUDO_TRUNCATED];
-        *root = *root ? sp_intern_node(r, *root, sp_node_at(r, mark)->frame) : mark;
-    }
-    return !truncated || *root;
+    return !w->truncated || add_pseudo(r, SP_PSEUDO_TRUNCATED, root);
 }
 
 /* Gives every frame of the new stack its node, root first; 0: the region is full. */
@@ -152,7 +207,10 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
         return pseudo(r, SP_CPU_NATIVE_THREAD, SP_LOSS_NONE);
     uintptr_t tstate;
     enum sp_py_reject why = sp_py_own_tstate(&tstate);
-    if (why)
+    bool finalizing = why == SP_PY_FINALIZING && (t->saw_python || t->serial == 1);
+    if (finalizing && !tstate)
+        return shutdown(r);
+    if (why && why != SP_PY_FINALIZING)
         return pseudo(r, SP_CPU_UNWALKABLE, (enum sp_loss)why);
     if (!tstate)
         return frameless(r, t, false);
@@ -167,19 +225,22 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
     };
     why = sp_py.ops->walk(&sp_py, tstate, &w);
     if (why == SP_PY_NO_FRAME)
-        return frameless(r, t, true);
+        return finalizing ? shutdown(r) : frameless(r, t, true);
     if (why) {
         memset(t->pages, 0, sizeof t->pages); /* may name pages that only the rejected stack vouched for */
         return pseudo(r, SP_CPU_UNWALKABLE, (enum sp_loss)why);
     }
     t->saw_python = 1;
+    finalizing = finalizing || is_called_at_end(r, t, &w);
     uint32_t root;
-    uint32_t node = intern_root(r, t, tstate, w.truncated, &root) ? intern_stack(r, t, &w, root) : 0;
+    uint32_t node = intern_root(r, t, tstate, &w, finalizing, &root) ? intern_stack(r, t, &w, root) : 0;
     if (!node) {
         t->previous_n = 0;
         memset(t->pages, 0, sizeof t->pages);
         return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_CPU_PYTHON, SP_LOSS_OVERFLOW};
     }
     follow_name(r, t, tstate, &w);
+    if (w.headless)
+        return (struct sp_sampled){node, SP_CPU_UNWALKABLE, SP_LOSS_BAD_BOTTOM};
     return (struct sp_sampled){node, SP_CPU_PYTHON, w.truncated ? SP_LOSS_TRUNCATED : SP_LOSS_NONE};
 }

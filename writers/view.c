@@ -281,6 +281,13 @@ static void list_thread(struct sp_view *v, struct sp_view_profile p, const struc
     v->threads[v->n_listed++] = p;
 }
 
+uint64_t sp_view_owed(const struct sp_view *v, const struct sp_thread *t)
+{
+    if (t->state != SP_THREAD_LIVE || (v->part && v->part[t->last_node]))
+        return 0; /* nor to a sub-interpreter's stack: the rest is in the main one's profile */
+    return sp_min_u64(t->owed_ns, t->rest_ns[SP_CPU_THREAD_END]);
+}
+
 static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
 {
     const struct sp_thread *t = sp_thread_at(v->region, number);
@@ -298,8 +305,11 @@ static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
         v->cpu_ns[c] += t->cpu_ns[c] + rest;
         p.cpu_ns += rest;
     }
+    uint64_t owed = sp_view_owed(v, t);
+    v->cpu_ns[SP_CPU_THREAD_END] -= owed;
+    v->cpu_ns[t->last_category] += owed;
     v->samples += t->samples;
-    v->prompt_ns += t->prompt_ns;
+    v->prompt_ns += t->prompt_ns + owed;
     v->n_threads++;
     list_thread(v, p, &recorded, most_listed);
 }

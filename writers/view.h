@@ -105,6 +105,9 @@ void sp_view_each_stack(struct sp_view *v, sp_view_emit *emit, void *arg);
 /* Functions on the stack that `node`, a canonical one, ends. */
 uint32_t sp_view_depth(const struct sp_view *v, uint32_t node);
 
+/* How much of a living thread's rest belongs to its last sample (sampler/carry.h) and not to (thread end). */
+uint64_t sp_view_owed(const struct sp_view *v, const struct sp_thread *t);
+
 /* Writes the function indices of a stack into v->stack, root first, elided if it is long: how many. */
 uint32_t sp_view_stack(struct sp_view *v, uint32_t node);
 

@@ -89,9 +89,12 @@ static void each_of_thread(struct sp_view *v, const struct sp_view_profile *p, s
     if (p->part)
         return;
     call(arg, r->pseudo_node[SP_PSEUDO_OVERFLOW], p->overflow_ns, time_ns);
-    if (t && t->state == SP_THREAD_LIVE)
-        for (int c = 0; c < SP_CPU_N; c++)
-            call(arg, r->pseudo_node[c], t->rest_ns[c], time_ns);
+    if (!t || t->state != SP_THREAD_LIVE)
+        return;
+    uint64_t owed = sp_view_owed(v, t);
+    call(arg, t->last_node, owed, time_ns);
+    for (int c = 0; c < SP_CPU_N; c++)
+        call(arg, r->pseudo_node[c], t->rest_ns[c] - (c == SP_CPU_THREAD_END ? owed : 0), time_ns);
 }
 
 /* All that makes up a profile, in order of time. */

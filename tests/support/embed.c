@@ -84,9 +84,10 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "main") == 0)
         return Py_BytesMain(2, (char *[]){argv[0], argv[2], NULL});
 #else
+    int (*create)(pthread_key_t *, void (*)(void *)) = dlsym(RTLD_DEFAULT, "pthread_key_create");
     for (int i = 0; i < 40 && strcmp(argv[1], "keys") == 0; i++) {
         pthread_key_t key;
-        pthread_key_create(&key, NULL);
+        create(&key, NULL);
     }
     load(argv[1], argv[3]);
 #endif
