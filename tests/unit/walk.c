@@ -200,6 +200,61 @@ static void high_addresses_are_plausible(void)
     CHECK(!sp_py_plausible((1ul << 47) + 4));
 }
 
+/* A frame as Nuitka makes them: an object of a type that it derived from CPython's, owned as a generator's is. */
+static uintptr_t compiled_frame(struct fake *f, uintptr_t type, uintptr_t code, uint32_t unit)
+{
+    const struct sp_py_layout *l = f->l;
+    uintptr_t at = fake_alloc(f, 512) + l->fr_bytes, object = fake_object(f, type, 512);
+    if (l->minor <= 10)
+        fake_put(at + l->ob_type, type);
+    else
+        fake_put(at + (l->minor == 11 ? l->fr_previous : l->fr_instr) - 8u, object);
+    fake_frame(f, at, code, unit, 1);
+    if (l->minor <= 10)
+        fake_put(at + l->ob_type, type);
+    if (l->fr_is_entry)
+        *(uint8_t *)(at + l->fr_is_entry) = 0;
+    return at;
+}
+
+/* A compiled main program: its frames hang on the thread state itself, and no evaluation loop is below them. */
+static void frames_of_a_compiler(void)
+{
+    CHECK(sp_os_probe_init());
+    EACH_LAYOUT(l) {
+        struct fake f = fake_new(l);
+        uintptr_t module = fake_code(&f, "<module>", "/m.py", 30, 3), spin = fake_code(&f, "spin", "/m.py", 8, 5);
+        uintptr_t own = fake_type(&f, "compiled_frame", 400, f.frame_type), other = fake_type(&f, "frame?", 400, 0);
+        if (l->ts_root_cframe)
+            f.cframe = f.tstate + l->ts_root_cframe;
+        if (l->ts_chunk)
+            fake_put(f.tstate + l->ts_chunk + 8u, f.top);
+        compiled_frame(&f, own, module, 3);
+        uintptr_t leaf = compiled_frame(&f, own, spin, 2);
+        if (l->ts_root_cframe)
+            fake_put(f.cframe + l->cframe_frame + 8u, 0);
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_OK);
+        CHECK(w.n == 2 && w.frames[0].code == spin && w.frames[1].code == module);
+        CHECK_EQ(w.headless, l->minor > 10); /* before, such a frame is as good as any */
+        /* a type that has nothing to do with frames */
+        fake_put(l->minor <= 10 ? leaf + l->ob_type : sp_peek(leaf + l->fr_previous) + (l->minor == 11 ? l->fr_previous : l->fr_instr) - 8u,
+                 l->minor <= 10 ? other : fake_object(&f, other, 64));
+        CHECK_EQ(fake_walk(&f, &w, frames, 64), l->minor <= 10 ? SP_PY_BAD_FRAME : SP_PY_BAD_BOTTOM);
+    }
+}
+
+static void dead_stack_is_below_on_the_own_stack(void)
+{
+    const uintptr_t top = 0x7f0000800000, far = 0x7f0001000000;
+    w = (struct sp_py_walk){.sp = top - 4096, .stack_top = top};
+    CHECK(sp_py_is_dead_stack(&w, top - 8192) && !sp_py_is_dead_stack(&w, top - 2048));
+    CHECK(!sp_py_is_dead_stack(&w, far) && !sp_py_is_dead_stack(&w, top - (64ul << 20))); /* fibres that wait */
+    w.sp = far; /* a fibre that runs */
+    CHECK(!sp_py_is_dead_stack(&w, top - 8192) && !sp_py_is_dead_stack(&w, far - (4ul << 20)));
+    w.stack_top = 0; /* not known */
+    CHECK(sp_py_is_dead_stack(&w, far - 8) && !sp_py_is_dead_stack(&w, far + 8));
+}
+
 static void strings_of_every_kind(void)
 {
     CHECK(sp_os_probe_init());
@@ -260,6 +315,8 @@ const struct unit_case unit_cases[] = {
     {"copies_of_the_bytecode", copies_of_the_bytecode},
     {"a_cut_stack_vouches_for_its_frames_only", a_cut_stack_vouches_for_its_frames_only},
     {"high_addresses_are_plausible", high_addresses_are_plausible},
+    {"frames_of_a_compiler", frames_of_a_compiler},
+    {"dead_stack_is_below_on_the_own_stack", dead_stack_is_below_on_the_own_stack},
     {"strings_of_every_kind", strings_of_every_kind},
     {"which_builds_are_accepted", which_builds_are_accepted},
     {NULL, NULL},
