@@ -17,15 +17,15 @@ def busy(s, now=time.thread_time, range=range):
 """
 # expect: every root of these is (shutdown), with the function that busy() is called from, and nothing is lost
 THE_END = HEAD + """
-def at_exit(): busy(.05)
+def at_exit(): busy(.1)
 class Module:
-    def __del__(self, busy=busy): busy(.05)
+    def __del__(self, busy=busy): busy(.1)
 class Cycle:
-    def __del__(self, busy=busy): busy(.05)
+    def __del__(self, busy=busy): busy(.1)
 class Late:
-    def __del__(self, busy=busy): busy(.05)
+    def __del__(self, busy=busy): busy(.1)
 class Ref: pass
-def on_death(_, busy=busy): busy(.05)
+def on_death(_, busy=busy): busy(.1)
 atexit.register(at_exit)
 keep = Module()
 ring = Cycle(); ring.me = ring; del ring
@@ -50,15 +50,16 @@ def ends(b, p, functions):
 
 @case
 def frames_of_the_end(b):
-    """Functions of atexit, __del__ and a weak reference's callback, each 50 ms, at every stage of the end."""
+    """Functions of atexit, __del__ and a weak reference's callback, each 100 ms, at every stage of the end. On a busy
+    machine a tick comes late by some of that."""
     need_frames(b)
     p = b.run(THE_END, SPPROF_INTERVAL="1ms").profile()
     if b.version >= (3, 11):
         seen = ends(b, p, ["at_exit", "on_death", "Module", "Cycle", "Late"])
-        assert all(ns > 0.03e9 for ns in seen.values()), (seen, p.stacks())
+        assert all(ns > 0.02e9 for ns in seen.values()), (seen, p.stacks())
     else:
         seen = ends(b, p, ["at_exit", "on_death", "__del__"])
-        assert seen["at_exit"] > 0.03e9 and seen["on_death"] > 0.03e9 and seen["__del__"] > 0.1e9, (seen, p.stacks())
+        assert seen["at_exit"] > 0.02e9 and seen["on_death"] > 0.02e9 and seen["__del__"] > 0.1e9, (seen, p.stacks())
 
 
 @case
