@@ -32,6 +32,10 @@ SP_SIGSAFE int sp_os_kill(int pid, int sig);
 
 /* --- [handler] CPU-time timers: SIGPROF to one thread, carrying `value` --- */
 SP_SIGSAFE int sp_os_timer_create(int tid, uint64_t value, int *timer);
+/* ... unless it and all else that counts against the user's RLIMIT_SIGPENDING were more than a quarter of it: -EAGAIN. */
+SP_SIGSAFE int sp_os_timer_create_sparing(int tid, uint64_t value, int *timer);
+/* Before a fork or an exec: waits while another thread's limit is another, which the new process would inherit. */
+SP_SIGSAFE void sp_os_timer_settle(bool forks);
 SP_SIGSAFE int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns); /* 0, 0 disarms */
 SP_SIGSAFE void sp_os_timer_delete(int timer);
 SP_SIGSAFE bool sp_os_timer_exists(int timer); /* in the calling process */

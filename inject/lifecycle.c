@@ -143,6 +143,7 @@ static __thread uint64_t fork_mask;
 
 static void before_fork(void)
 {
+    sp_os_timer_settle(true);
     fork_mask = sp_os_mask_block(SP_OS_MASK(SIGPROF)); /* a tick in a long clone() would restart it */
 }
 
@@ -174,7 +175,7 @@ static void after_fork_in_child(void)
             sp_session.state = SP_SESSION_OFF;
         child_pending = sp_session.state == SP_SESSION_RUNNING;
         if (child_pending &&
-            sp_os_timer_create(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0) {
+            sp_os_timer_create_sparing(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0) {
             uint64_t random = sp_os_mono_exact_ns() ^ (uint64_t)sp_session.pid << 32;
             pending_due_ns = sp_engine_first_due(random, config.interval_ns, sp_os_tick_ns());
             sp_engine_arm_first(pending_timer, pending_due_ns, config.interval_ns);
@@ -273,8 +274,7 @@ static void start(uint64_t cpu_before)
     if (!t)
         return;
     sp_hook_mask_thread_begins(false, sp_os_mask_block(0));
-    if (sp_self_run_in(r, t, sp_os_thread_cpu_ns(), SP_OS_NO_TIMER) == -EAGAIN)
-        sp_diag("timer_create refused; RLIMIT_SIGPENDING is used up; threads show as (not sampled)");
+    sp_self_run_in(r, t, sp_os_thread_cpu_ns(), SP_OS_NO_TIMER);
     sp_session.timer = t->timer;
 }
 

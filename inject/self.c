@@ -77,7 +77,7 @@ static void begin_late(struct sp_birth *birth)
     uint64_t interval_ns = sp_session.region->interval_ns, random = sp_os_mono_exact_ns() * 0x9e3779b97f4a7c15ull >> 20;
     late.birth = birth;
     sp_adopt_never(sp_os_gettid());
-    if (sp_os_timer_create(sp_os_gettid(), sp_tick_value(0), &late.timer) == 0)
+    if (sp_os_timer_create_sparing(sp_os_gettid(), sp_tick_value(0), &late.timer) == 0)
         sp_os_timer_arm(late.timer, random % sp_max_u64(interval_ns, 1) + 1, interval_ns);
     else
         late.timer = SP_OS_NO_TIMER;

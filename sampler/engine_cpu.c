@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * CPU-time timers, one a thread: they run only while the thread runs, so a sleeping thread gets no signal and
  * no system call is interrupted. They fire on the scheduler's tick. */
+#include <errno.h>
+
+#include "compat/diag.h"
 #include "compat/os.h"
 #include "sampler/engine.h"
 
@@ -47,10 +50,15 @@ SP_SIGSAFE static bool first_tick(struct sp_region *r, struct sp_thread *t, uint
 
 SP_SIGSAFE static int thread_start(struct sp_region *r, struct sp_thread *t)
 {
-    int timer, rc = sp_os_timer_create(t->tid, sp_tick_value(t->number), &timer);
+    int timer, rc = sp_os_timer_create_sparing(t->tid, sp_tick_value(t->number), &timer);
     t->timer = timer;
     if (rc < 0) {
         sp_count_loss(r, SP_LOSS_TIMER_REFUSED);
+        static bool said;
+        if (rc == -EAGAIN && !said)
+            sp_diag_join("timer_create refused; this user's processes have used up their part of RLIMIT_SIGPENDING; threads from now on "
+                         "show as (not sampled)", NULL, NULL, NULL, NULL);
+        said = true;
         return rc;
     }
     arm(r, t);

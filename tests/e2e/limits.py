@@ -64,6 +64,55 @@ except OSError as e: print(e.errno, flush=True)
 
 
 @case
+def pending_signals(b):
+    """RLIMIT_SIGPENDING is shared by a user's processes: ours take a quarter, and the program has the rest."""
+    need_root() # for a user of whom nothing else runs
+    source = b.write(HEAD + """
+import ctypes, resource
+libc = ctypes.CDLL(None)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
+go, out = threading.Event(), []
+def queued(): return [int(x) for x in [l for l in open('/proc/self/status') if l.startswith('SigQ')][0].split()[1].split('/')]
+limit = queued()[1]
+def child(n):
+    threads = [threading.Thread(target=go.wait) for _ in range(n)]
+    for t in threads: t.start()
+    return threads
+children = []
+r, w = os.pipe()
+for i in range(6):
+    pid = os.fork()
+    if pid == 0:
+        threads = child(10)
+        os.write(w, b'x'); time.sleep(60)
+    children.append(pid)
+for _ in children: os.read(r, 1)
+threads = child(10)
+ours = queued()[0]
+value, n = ctypes.c_void_p(1), 0
+while libc.sigqueue(os.getpid(), signal.SIGRTMIN, value) == 0: n += 1
+print(limit, ours <= limit // 4, n >= limit - limit // 4, resource.getrlimit(resource.RLIMIT_SIGPENDING)[0] == limit, file=sys.stderr)
+for pid in children: os.kill(pid, signal.SIGKILL)
+go.set()
+for t in threads: t.join()
+""")
+    os.chmod(b.directory, 0o755)
+    d = b.fresh()
+    os.chmod(d, 0o777)
+    for most in (40, 400):
+        command = ["setpriv", "--reuid", "61000", "--clear-groups", b.python, source]
+        try:
+            r = b.run(None, command=command, cwd=d, preexec=limit(resource.RLIMIT_SIGPENDING, most), check=False)
+        except PermissionError:
+            raise Skip("another user cannot run this interpreter")
+        if r.code and "spprof" not in r.err:
+            raise Skip("another user cannot run this interpreter")
+        said = [line for line in complaints(r.err).splitlines() if line.startswith("spprof:")]
+        assert f"{most} True True True" in r.err and len(said) == (most == 40), r.err
+        assert most > 40 or "(not sampled)" in said[0], r.err
+
+
+@case
 def memory_of_the_program(b):
     """RLIMIT_DATA, and memory that is committed: what we reserve counts for neither, whenever the limit is set."""
     take = "def take(mb):\n    try: return len(bytearray(mb << 20))\n    except MemoryError: return 'refused'\n"
