@@ -102,6 +102,12 @@ void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg);
 /* Calls emit for each distinct stack of all threads together, depth first, heavy subtrees first. */
 void sp_view_each_stack(struct sp_view *v, sp_view_emit *emit, void *arg);
 
+/* Whether some thread's own weight stands at the node, which is canonical. */
+SP_INLINE bool sp_view_is_shown(const struct sp_view *v, uint32_t n)
+{
+    return v->self[n] && v->canon[n] == n;
+}
+
 /* Functions on the stack that `node`, a canonical one, ends. */
 uint32_t sp_view_depth(const struct sp_view *v, uint32_t node);
 

@@ -353,14 +353,9 @@ static void move_self_of_folded(struct sp_view *v)
 }
 
 /* ---- elided frames: one function for each number of frames left out */
-static bool is_shown(const struct sp_view *v, uint32_t n)
-{
-    return v->self[n] && v->canon[n] == n;
-}
-
 static bool is_deep(const struct sp_view *v, uint32_t n)
 {
-    return is_shown(v, n) && sp_node_at(v->region, n)->depth > SP_VIEW_DEPTH_MAX && sp_view_depth(v, n) > SP_VIEW_DEPTH_MAX;
+    return sp_view_is_shown(v, n) && sp_node_at(v->region, n)->depth > SP_VIEW_DEPTH_MAX && sp_view_depth(v, n) > SP_VIEW_DEPTH_MAX;
 }
 
 static bool find_elided(struct sp_view *v)
@@ -400,7 +395,7 @@ static bool drop_unused_functions(struct sp_view *v)
     uint32_t *needed = v->touched; /* free between two passes */
     memset(needed, 0, (uint64_t)v->n_nodes * 4);
     for (uint32_t n = v->n_nodes; n-- > 1;) {
-        if (!is_shown(v, n) && !needed[n])
+        if (!sp_view_is_shown(v, n) && !needed[n])
             continue;
         const struct sp_node *node = sp_node_at(v->region, n);
         number[v->function_of_frame[node->frame]] = 1;
@@ -426,95 +421,4 @@ bool sp_view_bound(struct sp_view *v, const struct sp_view_limits *limits)
         return false;
     move_self_of_folded(v);
     return drop_unused_functions(v) && find_elided(v);
-}
-
-void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg)
-{
-    for (uint32_t n = 1; n < v->n_nodes; n++)
-        if (is_shown(v, n) && (!v->folded || v->folded[n] == n))
-            emit(arg, n, v->self[n]);
-}
-
-/* ---- distinct stacks, depth first */
-struct tree {
-    uint64_t *subtree;
-    uint32_t *child, *sibling;
-};
-
-/* Merges two lists of siblings, heavier first. */
-static uint32_t merge(struct tree *t, uint32_t a, uint32_t b)
-{
-    uint32_t head = 0, *end = &head;
-    while (a && b) {
-        uint32_t *from = t->subtree[a] >= t->subtree[b] ? &a : &b;
-        *end = *from;
-        end = &t->sibling[*from];
-        *from = *end;
-    }
-    *end = a ? a : b;
-    return head;
-}
-
-static uint32_t sort_siblings(struct tree *t, uint32_t list)
-{
-    uint32_t bins[32] = {0}; /* bin i holds a sorted list of 2^i */
-    while (list) {
-        uint32_t one = list;
-        list = t->sibling[one];
-        t->sibling[one] = 0;
-        int i = 0;
-        for (; i < 31 && bins[i]; i++) {
-            one = merge(t, bins[i], one);
-            bins[i] = 0;
-        }
-        bins[i] = bins[i] ? merge(t, bins[i], one) : one;
-    }
-    uint32_t all = 0;
-    for (int i = 0; i < 32; i++)
-        if (bins[i])
-            all = merge(t, bins[i], all);
-    return all;
-}
-
-static bool build_tree(struct sp_view *v, struct tree *t)
-{
-    t->subtree = sp_view_alloc(v, (uint64_t)v->n_nodes * 8);
-    t->child = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
-    t->sibling = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
-    if (!t->subtree || !t->child || !t->sibling)
-        return false;
-    for (uint32_t n = v->n_nodes; n-- > 1;) { /* children have larger ids: theirs are complete */
-        if (v->canon[n] != n)
-            continue;
-        t->subtree[n] += v->self[n];
-        t->child[n] = sort_siblings(t, t->child[n]);
-        uint32_t parent = v->canon[sp_node_at(v->region, n)->parent];
-        t->subtree[parent] += t->subtree[n];
-        t->sibling[n] = t->child[parent];
-        t->child[parent] = n;
-    }
-    t->child[0] = sort_siblings(t, t->child[0]);
-    return true;
-}
-
-void sp_view_each_stack(struct sp_view *v, sp_view_emit *emit, void *arg)
-{
-    uint64_t mark = v->used_bytes;
-    struct tree t;
-    if (!build_tree(v, &t)) { /* no room to sort: in order of appearance */
-        sp_view_each_sum(v, emit, arg);
-    } else {
-        for (uint32_t n = t.child[0]; n;) {
-            if (v->self[n])
-                emit(arg, n, v->self[n]);
-            uint32_t next = t.child[n];
-            while (!next && n) {
-                next = t.sibling[n];
-                if (!next)
-                    n = v->canon[sp_node_at(v->region, n)->parent];
-            }
-            n = next;
-        }
-    }
-    v->used_bytes = mark;
 }
