@@ -4,25 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "inject/command/check.h"
+#include "inject/command/source.h"
 #include "sampler/store.h"
 
 struct found {
     char library[PATH_MAX], spool[PATH_MAX];
-    unsigned long long region; /* address; 0: none seen */
-    bool refused;              /* its memory may not be read */
     bool python;
 };
-
-static bool read_at(pid_t pid, unsigned long long address, void *p, size_t n)
-{
-    struct iovec here = {p, n}, there = {(void *)(uintptr_t)address, n};
-    return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)n;
-}
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -30,26 +22,17 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-static void look_at_mapping(pid_t pid, const char *line, struct found *f)
+static void look_at_mapping(const char *line, struct found *f)
 {
-    unsigned long long from, to, inode;
     char mode[8];
     int path_at = 0;
-    uint64_t magic = 0;
-    if (sscanf(line, "%llx-%llx %7s %*s %*s %llu %n", &from, &to, mode, &inode, &path_at) < 4)
+    if (sscanf(line, "%*s %7s %*s %*s %*u %n", mode, &path_at) < 1)
         return;
     const char *path = line + path_at, *base = strrchr(path, '/');
     if (base && strstr(base, "libspprof"))
         snprintf(f->library, sizeof f->library, "%s", path);
     f->python |= base && (strncmp(base, "/python", 7) == 0 || strncmp(base, "/libpython", 10) == 0);
-    bool is_spool = inode && mode[3] == 's' && ends_with(path, ".spool");
-    if (mode[1] != 'w' || (inode && !is_spool) || to - from < SP_REGION_MIN / 2 || f->region)
-        return;
-    if (!read_at(pid, from, &magic, sizeof magic))
-        f->refused |= errno == EPERM;
-    if (magic == SP_REGION_MAGIC)
-        f->region = from;
-    if (is_spool)
+    if (base && mode[1] == 'w' && mode[3] == 's' && ends_with(path, ".spool"))
         snprintf(f->spool, sizeof f->spool, "%s", path);
 }
 
@@ -69,7 +52,7 @@ static bool look_at_maps(struct sp_check *c, pid_t pid, struct found *f)
     }
     while (getline(&line, &cap, maps) > 0) {
         line[strcspn(line, "\n")] = '\0';
-        look_at_mapping(pid, line, f);
+        look_at_mapping(line, f);
     }
     free(line);
     fclose(maps);
@@ -115,11 +98,11 @@ static void say_not_loaded(struct sp_check *c, bool asked_for)
                      : "its LD_PRELOAD does not name it; there is no attaching: start it again with LD_PRELOAD");
 }
 
-static void say_region(struct sp_check *c, pid_t pid, const struct found *f)
+static void say_region(struct sp_check *c, const struct sp_source *s)
 {
     static struct sp_region head;
     char since[32] = "?";
-    if (!read_at(pid, f->region, &head, sizeof head) || head.layout != SP_REGION_LAYOUT) {
+    if (sp_source_read(s, &head, sizeof head, 0) != sizeof head || head.layout != SP_REGION_LAYOUT) {
         sp_check_say(c, SP_CHECK_BUT, "profile",
                      "there is one, of another version than this command's: take the command beside the library");
         return;
@@ -155,9 +138,11 @@ void sp_check_process(struct sp_check *c, pid_t pid)
         sp_check_say(c, SP_CHECK_NOTE, "library", "%s: the file was replaced since", f.library);
     else
         sp_check_say(c, SP_CHECK_OK, "library", "%s", f.library);
-    if (f.region)
-        say_region(c, pid, &f);
-    else if (f.refused)
+    struct sp_source source = {.fd = -1};
+    bool profiled = !sp_source_of_process(&source, pid);
+    if (profiled)
+        say_region(c, &source);
+    else if (source.refused)
         sp_check_say(c, SP_CHECK_BUT, "profile",
                      "this user may not read its memory (as for a debugger), so what is in it is not known");
     else
@@ -165,7 +150,9 @@ void sp_check_process(struct sp_check *c, pid_t pid)
                      f.python ? "SPPROF=off, or a child that has taken no sample yet" : "it runs no CPython");
     if (*f.spool)
         sp_check_say(c, SP_CHECK_OK, "spool", "%s", f.spool);
-    else if (f.region)
+    else if (profiled)
         sp_check_say(c, SP_CHECK_NOTE, "lost",
                      "it has no spool file: a SIGKILL, the OOM killer or a raw exit_group() loses the profile");
+    if (source.fd >= 0)
+        close(source.fd);
 }

@@ -162,6 +162,7 @@ const char *sp_source_of_process(struct sp_source *s, pid_t pid)
     fclose(f);
     if (found)
         return NULL;
+    s->refused = has_spool || refused || unreadable;
     if (has_spool)
         return "its spool file cannot be reached from here, nor its memory be read; run this where the process runs, or as root";
     return refused || unreadable

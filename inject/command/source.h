@@ -3,6 +3,7 @@
 #ifndef SP_INJECT_SOURCE_H
 #define SP_INJECT_SOURCE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "sampler/region.h"
@@ -12,6 +13,7 @@ struct sp_source {
     int fd;           /* -1: memory */
     pid_t pid; /* the process that runs; 0: none is known */
     uint64_t address;
+    bool refused; /* there may be a region, but this user or this place cannot read it */
 };
 
 /* Bytes read at offset `at`: fewer than n at the end of what there is. */
