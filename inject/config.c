@@ -23,6 +23,13 @@ static const struct option options[] = {
 #undef SP_OPTION
 };
 
+/* Numbers are stored as 64 bits, texts with their NUL: a field is as large as its row says. */
+#define FIELD_BYTES(kind, highest) (kind_##kind == kind_text ? (highest) + 1 : sizeof(uint64_t))
+#define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning) \
+    _Static_assert(sizeof((struct sp_config *)0)->field == FIELD_BYTES(kind, highest), name ": the field's type in struct sp_config");
+#include "inject/options.def"
+#undef SP_OPTION
+
 /* Digits with at most one point, as a number of 10^-9; false if there are none or too many. */
 static bool parse_decimal(const char **s, uint64_t *nano)
 {

@@ -68,10 +68,10 @@ static void check_place(const struct sp_output *o)
     static char other[SP_PATH_BYTES];
     for (int i = 0; fallback_directory(o, i, other); i++)
         if (is_writable_directory(other)) {
-            sp_diag_join("directory ", place, " cannot be written to; the profile will go to ", other, NULL);
+            sp_diag_join("directory ", *place ? place : "/", " cannot be written to; the profile will go to ", other, NULL);
             return;
         }
-    sp_diag_join("directory ", place, " cannot be written to, nor can /tmp; there will be no profile", NULL, NULL);
+    sp_diag_join("directory ", *place ? place : "/", " cannot be written to, nor can /tmp; there will be no profile", NULL, NULL);
 }
 
 /* Programs write over their environment (setproctitle), or change it: the values of the start count. */
@@ -370,7 +370,7 @@ static const char *error_text(int rc)
     case EACCES:
         return "permission denied";
     case ENOENT:
-        return "no such directory";
+        return "no such file or directory";
     case ENOTDIR:
         return "not a directory";
     case ENOSPC:

@@ -93,8 +93,9 @@ SP_SIGSAFE static const char *reason(int rc)
 {
     switch (-rc) {
     case ENOENT:
+        return "no such file or directory";
     case ENOTDIR:
-        return "no such directory";
+        return "not a directory";
     case EACCES:
     case EPERM:
         return "permission denied";

@@ -7,6 +7,7 @@
 #include "sampler/log.h"
 
 #define SPINS 1000
+#define FEW_SAMPLES 8 /* a thread with more is told by its own alone */
 
 SP_SIGSAFE static uint64_t pay_last(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns)
 {
@@ -105,7 +106,7 @@ static void book_unknown(struct sp_region *r, struct sp_thread *t, uint64_t cpu_
 void sp_carry_rest(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns)
 {
     uint64_t paid = pay_last(r, t, cpu_ns, since_ns);
-    struct sp_target *c = t->target ? target_of(r, t->target) : NULL;
+    struct sp_target *c = t->target && t->samples < FEW_SAMPLES ? target_of(r, t->target) : NULL;
     if (c && lock(c)) {
         if (c->key != t->target) { /* its place was taken */
             c->key = t->target;

@@ -6,7 +6,8 @@
  * its share, however short the threads are. A thread's own CPU pays its own samples first. What is left goes, in the
  * thread's own log (its total is exact), to stacks that samples of other threads with the same target saw: to those
  * that are still owed something, oldest first, because their threads ended too soon to pay; if there is none, to a
- * recent one. Debts and payments are equal on average. */
+ * recent one. Debts and payments are equal on average. A thread that has several samples of its own is left out: its rest
+ * is small beside them, and no function is shown in it that it may never have run. */
 #ifndef SP_SAMPLER_CARRY_H
 #define SP_SAMPLER_CARRY_H
 

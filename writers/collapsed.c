@@ -66,8 +66,8 @@ static void each_line(struct sp_view *v, sp_view_emit *emit, struct emitter *e)
     }
     e->thread = "";
     e->thread_bytes = 0;
-    if (n != 1 && v->cpu_ns[SP_CPU_THREAD_START_END])
-        emit(e, v->region->pseudo_node[SP_CPU_THREAD_START_END], v->cpu_ns[SP_CPU_THREAD_START_END]);
+    if (n != 1 && v->unseen_ns)
+        emit(e, v->region->pseudo_node[v->unseen], v->unseen_ns);
 }
 
 /* ---- bounds */

@@ -78,8 +78,10 @@ static void weigh_nodes(struct lines *l)
     const struct sp_region *r = l->v->region;
     for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
         const struct sp_thread *t = sp_thread_at(r, i);
-        if (t && (t->state == SP_THREAD_LIVE || t->state == SP_THREAD_ENDED))
-            sp_each_booked(r, t, weigh, l);
+        if (!t || (t->state != SP_THREAD_LIVE && t->state != SP_THREAD_ENDED))
+            continue;
+        sp_each_booked(r, t, weigh, l);
+        weigh(l, t->last_node, sp_view_owed(r, t), 0);
     }
     sp_each_booked_by_folded(r, weigh, l);
 }

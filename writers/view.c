@@ -281,10 +281,18 @@ static void list_thread(struct sp_view *v, struct sp_view_profile p, const struc
     v->threads[v->n_listed++] = p;
 }
 
-uint64_t sp_view_owed(const struct sp_view *v, const struct sp_thread *t)
+static bool is_of_sub_interpreter(const struct sp_region *r, uint32_t node)
 {
-    if (t->state != SP_THREAD_LIVE || (v->part && v->part[t->last_node]))
-        return 0; /* nor to a sub-interpreter's stack: the rest is in the main one's profile */
+    for (; node; node = sp_node_at(r, node)->parent)
+        if (sp_frame_at(r, sp_node_at(r, node)->frame)->kind == SP_FRAME_INTERPRETER)
+            return true;
+    return false;
+}
+
+uint64_t sp_view_owed(const struct sp_region *r, const struct sp_thread *t)
+{
+    if (t->state != SP_THREAD_LIVE || is_of_sub_interpreter(r, t->last_node))
+        return 0; /* the rest is in the main interpreter's profile */
     return sp_min_u64(t->owed_ns, t->rest_ns[SP_CPU_THREAD_END]);
 }
 
@@ -305,7 +313,7 @@ static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
         v->cpu_ns[c] += t->cpu_ns[c] + rest;
         p.cpu_ns += rest;
     }
-    uint64_t owed = sp_view_owed(v, t);
+    uint64_t owed = sp_view_owed(v->region, t);
     v->cpu_ns[SP_CPU_THREAD_END] -= owed;
     v->cpu_ns[t->last_category] += owed;
     v->samples += t->samples;
@@ -369,7 +377,10 @@ static void sum_up(struct sp_view *v)
 {
     uint64_t threads = sum_of(v->cpu_ns);
     v->used_ns = sp_max_u64(v->profile->process_cpu_ns, threads);
-    v->cpu_ns[SP_CPU_THREAD_START_END] += v->used_ns - threads;
+    /* Creating and burying threads; or else threads that found no room in the region. */
+    v->unseen = v->region->loss[SP_LOSS_NO_SLOT] ? SP_CPU_NOT_SAMPLED : SP_CPU_THREAD_START_END;
+    v->unseen_ns = v->used_ns - threads;
+    v->cpu_ns[v->unseen] += v->unseen_ns;
 }
 
 bool sp_view_init(struct sp_view *v, const struct sp_profile *p)

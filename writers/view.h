@@ -57,6 +57,8 @@ struct sp_view {
 
     /* sums */
     uint64_t cpu_ns[SP_CPU_N], used_ns, samples, prompt_ns;
+    enum sp_cpu unseen; /* where CPU of the process that no thread's clock shows belongs, */
+    uint64_t unseen_ns; /* and how much that is */
     uint32_t n_threads;
     /* what bounding did */
     uint64_t window_ns, folded_ns;
@@ -112,7 +114,7 @@ SP_INLINE bool sp_view_is_shown(const struct sp_view *v, uint32_t n)
 uint32_t sp_view_depth(const struct sp_view *v, uint32_t node);
 
 /* How much of a living thread's rest belongs to its last sample (sampler/carry.h) and not to (thread end). */
-uint64_t sp_view_owed(const struct sp_view *v, const struct sp_thread *t);
+uint64_t sp_view_owed(const struct sp_region *r, const struct sp_thread *t);
 
 /* Writes the function indices of a stack into v->stack, root first, elided if it is long: how many. */
 uint32_t sp_view_stack(struct sp_view *v, uint32_t node);

@@ -91,7 +91,7 @@ static void each_of_thread(struct sp_view *v, const struct sp_view_profile *p, s
     call(arg, r->pseudo_node[SP_PSEUDO_OVERFLOW], p->overflow_ns, time_ns);
     if (!t || t->state != SP_THREAD_LIVE)
         return;
-    uint64_t owed = sp_view_owed(v, t);
+    uint64_t owed = sp_view_owed(r, t);
     call(arg, t->last_node, owed, time_ns);
     for (int c = 0; c < SP_CPU_N; c++)
         call(arg, r->pseudo_node[c], t->rest_ns[c] - (c == SP_CPU_THREAD_END ? owed : 0), time_ns);
@@ -105,8 +105,7 @@ static void each_of_profile(struct sp_view *v, const struct sp_view_profile *p, 
         for (uint32_t i = v->n_own; i < v->n_listed; i++)
             each_of_thread(v, &v->threads[i], call, arg);
     if (sp_view_n_profiles(v) == 1)
-        call(arg, v->region->pseudo_node[SP_CPU_THREAD_START_END],
-             v->used_ns > p->cpu_ns ? v->used_ns - p->cpu_ns : 0, UINT64_MAX - 1);
+        call(arg, v->region->pseudo_node[v->unseen], v->used_ns > p->cpu_ns ? v->used_ns - p->cpu_ns : 0, UINT64_MAX - 1);
 }
 
 void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg)
@@ -232,7 +231,7 @@ static void measure_all(struct measure *m)
     for (uint32_t i = 0; i < n_profiles; i++)
         measure_profile(m, sp_view_profile_at(v, i));
     if (n_profiles != 1)
-        v->self[v->region->pseudo_node[SP_CPU_THREAD_START_END]] += v->cpu_ns[SP_CPU_THREAD_START_END];
+        v->self[v->region->pseudo_node[v->unseen]] += v->unseen_ns;
     for (uint32_t n = 1; m->limits->sums && n_profiles != 1 && n < v->n_nodes; n++)
         if (v->self[n])
             grow(&m->always, m->limits->entry_bytes(m->limits->arg, n));

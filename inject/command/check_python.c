@@ -214,7 +214,7 @@ static void judge(struct sp_check *c, const struct trial *t, const char *python)
             sp_check_say(c, SP_CHECK_NO, "interpreter", "%s was killed by signal %d (%s)", python,
                          WTERMSIG(t->status), strsignal(WTERMSIG(t->status)));
         else
-            sp_check_say(c, SP_CHECK_NO, "interpreter", "%s does not run a Python program; it said: %s", python,
+            sp_check_say(c, SP_CHECK_NO, "interpreter", "%s does not run a Python program; it said: %.120s", python,
                          *first ? first : "nothing");
         return;
     }

@@ -59,23 +59,47 @@ static mode_t mode_beside(const char *name)
     return stat(slash ? directory : ".", &st) == 0 && (st.st_mode & S_ISVTX) ? 0600 : 0666;
 }
 
-static int write_out(struct sp_region *r, const char *name)
+/* Whether what stands under that name is a profile of ours, which a newer one may replace. */
+static bool is_ours(const char *name)
+{
+    char head[SP_WRITER_HEAD_BYTES];
+    struct stat st;
+    if (lstat(name, &st) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t n = fd >= 0 ? read(fd, head, sizeof head) : -1;
+    if (fd >= 0)
+        close(fd);
+    return n == 0 || (n > 0 && sp_writer_is_ours(head, (size_t)n));
+}
+
+static int write_to(int fd, struct sp_region *r, const char *name)
 {
     static char buffer[OUT_BUFFER_BYTES];
-    bool standard = strcmp(name, "-") == 0;
-    int fd = standard ? 1 : open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_beside(name));
-    if (fd < 0)
-        return fail(name, errno == EEXIST ? "it exists, and stays; give another name with -o" : strerror(errno));
     struct sp_out out = {.sink = sink, .arg = &fd, .buffer = buffer, .cap = sizeof buffer, .most = UINT64_MAX};
     struct sp_profile p = sp_writer_profile(r);
-    int rc = sp_writer_for(name)->write(&p, &out);
-    if (!standard && close(fd) != 0 && rc == 0)
+    return sp_writer_for(name)->write(&p, &out);
+}
+
+/* Beside its name first: a reader never sees half a file, and an older profile goes only when the new one is there. */
+static int write_out(struct sp_region *r, const char *name)
+{
+    char tmp[PATH_MAX + 32];
+    if (strcmp(name, "-") == 0) {
+        int rc = write_to(1, r, name);
+        return rc ? fail(name, strerror(-rc)) : 0;
+    }
+    snprintf(tmp, sizeof tmp, "%s.tmp-%d", name, (int)getpid());
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_beside(name));
+    if (fd < 0)
+        return fail(name, strerror(errno));
+    int rc = write_to(fd, r, name);
+    if (close(fd) != 0 && rc == 0)
         rc = -errno;
-    if (rc == 0)
-        return 0;
-    if (!standard)
-        unlink(name);
-    return fail(name, strerror(-rc));
+    if (rc == 0 && link(tmp, name) != 0)
+        rc = errno == EEXIST && !is_ours(name) ? -EEXIST : rename(tmp, name) != 0 ? -errno : 0;
+    unlink(tmp);
+    return rc == 0 ? 0 : fail(name, rc == -EEXIST ? "it exists, is no profile of spprof, and stays; give another name with -o" : strerror(-rc));
 }
 
 static void say_what(const struct sp_region *r, const char *out, uint64_t lost_ns)
@@ -86,8 +110,8 @@ static void say_what(const struct sp_region *r, const char *out, uint64_t lost_n
         samples += t && t->state == SP_THREAD_ENDED ? t->samples : 0;
         threads += t && t->state == SP_THREAD_ENDED;
     }
-    fprintf(stderr, "spprof: process %u, %llu samples of %llu threads; the profile is in ", r->pid,
-            (unsigned long long)samples, (unsigned long long)threads);
+    fprintf(stderr, "spprof: process %u, %llu sample%s of %llu thread%s; the profile is in ", r->pid,
+            (unsigned long long)samples, samples == 1 ? "" : "s", (unsigned long long)threads, threads == 1 ? "" : "s");
     sp_cli_print(stderr, strcmp(out, "-") == 0 ? "standard output" : out);
     fputc('\n', stderr);
     if (lost_ns)

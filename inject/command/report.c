@@ -43,11 +43,11 @@ static int take_option(struct request *q, int c)
     switch (c) {
     case 's':
         q->sort = optarg;
-        return one_of(optarg, sorts) >= 0 ? 0 : refuse(optarg, "is no order; self, total, name are");
+        return one_of(optarg, sorts) >= 0 ? 0 : refuse(optarg, "is no order for --sort; use self, total or name");
     case 'b':
         by = one_of(optarg, bys);
         q->by = by >= 0 ? (enum sp_report_by)by : q->by;
-        return by >= 0 ? 0 : refuse(optarg, "is nothing to report by; function, line, file, thread, process are");
+        return by >= 0 ? 0 : refuse(optarg, "is nothing for --by; use function, line, file, thread or process");
     case 't':
         if (q->has_thread)
             regfree(&q->thread);
@@ -55,7 +55,7 @@ static int take_option(struct request *q, int c)
         return q->has_thread ? 0 : refuse(optarg, "is no regular expression");
     case 'n':
         q->limit = strtol(optarg, &end, 10);
-        return *end || end == optarg || q->limit < 0 ? refuse(optarg, "is no number of rows") : 0;
+        return *end || end == optarg || q->limit < 0 ? refuse(optarg, "is no number of rows for -n") : 0;
     default:
         return 2;
     }

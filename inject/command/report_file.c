@@ -7,6 +7,7 @@
 
 #include "inject/command/command.h"
 #include "inject/command/report.h"
+#include "writers/writer.h"
 
 #define LARGEST_FILE (1ull << 30)
 
@@ -121,11 +122,13 @@ int sp_report_open(struct sp_report_file *f, const char *path)
     const char *end = NULL;
     f->root = cJSON_ParseWithLengthOpts(text, n + 1, &end, 1);
     bool starts = strncmp(text, "{\"$schema\":\"https://www.speedscope.app", 38) == 0;
+    bool other = sp_writer_is_ours(text, n < SP_WRITER_HEAD_BYTES ? n : SP_WRITER_HEAD_BYTES);
     free(text);
     int rc;
     if (!f->root)
         rc = sp_report_fail(path, n == 0   ? "is empty"
                                   : starts ? "is cut off or damaged: the JSON text does not end"
+                                  : other  ? "is a profile, but not in Speedscope's format; report reads only that"
                                            : "is not a profile: no JSON text");
     else
         rc = check(f);

@@ -245,13 +245,23 @@ static void print_amounts(const char *title, const struct sp_report_amounts *a, 
     printf("%s\n", a->n ? "" : none);
 }
 
+static double amount_of(const struct sp_report_amounts *a, const char *key)
+{
+    for (int i = 0; i < a->n; i++)
+        if (strcmp(a->key[i], key) == 0)
+            return a->sum[i];
+    return 0;
+}
+
 /* What the figures cannot be trusted for, and what would help. */
 static void print_hints(const struct sp_report_head *h)
 {
-    double prompt = h->sampled_ns > 0 ? h->prompt_ns / h->sampled_ns : 1, ended = 0;
-    for (int i = 0; i < h->elsewhere.n; i++)
-        if (strcmp(h->elsewhere.key[i], sp_store_pseudo_name(SP_CPU_THREAD_END)) == 0)
-            ended = h->elsewhere.sum[i];
+    double prompt = h->sampled_ns > 0 ? h->prompt_ns / h->sampled_ns : 1;
+    double ended = amount_of(&h->elsewhere, sp_store_pseudo_name(SP_CPU_THREAD_END));
+    double full = amount_of(&h->losses, sp_store_pseudo_name(SP_PSEUDO_OVERFLOW)) + amount_of(&h->losses, "no slot");
+    if (full > 0 && full > 0.01 * h->samples)
+        puts("Hint:      the profile's memory was full: (overflow), or threads without a place in it (no slot); give it\n"
+             "           more by SPPROF_MEMORY, or room where SPPROF_SPOOL is");
     double share = h->used > 0 ? (h->short_ns > ended ? h->short_ns : ended) / h->used : 0;
     if (share > 0.1)
         printf("Hint:      %.0f%% of the CPU fell on threads or processes about as short as the time between two "
@@ -263,6 +273,23 @@ static void print_hints(const struct sp_report_head *h)
                "busy machine, or long\n"
                "           system calls): totals are exact, small differences are not to be trusted\n",
                100 * (1 - prompt));
+}
+
+static void print_bounds(const struct sp_report_head *h)
+{
+    const char *next = "Bounded:   ";
+    if (h->window_ms > 0) {
+        printf("%swindows of %.0f ms", next, h->window_ms);
+        next = ", ";
+    }
+    if (h->folded_ns > 0) {
+        printf("%s%.1f ms (folded) into callers", next, h->folded_ns / 1e6);
+        next = ", ";
+    }
+    if (h->no_order)
+        printf("%sno time order after the log was full", next);
+    if (*next == ',' || h->no_order)
+        putchar('\n');
 }
 
 void sp_report_print_head(const struct sp_report_head *h)
@@ -288,8 +315,6 @@ void sp_report_print_head(const struct sp_report_head *h)
         printf("Ends:      %d of the profiles before their process did: it ran on, or was killed\n", h->n_cut);
     print_amounts("Not in Python stacks:", &h->elsewhere, true, " nothing");
     print_amounts("Losses:   ", &h->losses, false, " none");
-    if (h->window_ms > 0 || h->folded_ns > 0 || h->no_order)
-        printf("Bounded:   windows of %.0f ms, %.1f ms (folded) into callers%s\n", h->window_ms, h->folded_ns / 1e6,
-               h->no_order ? ", no time order after the log was full" : "");
+    print_bounds(h);
     print_hints(h);
 }

@@ -284,7 +284,7 @@ static void print_share(double part, double whole)
 
 void sp_report_print_rows(struct sp_report_rows *r, const char *sort, long limit)
 {
-    static const char *const whats[] = {"Function (file:line)", "Function (file:line)", "File", "Thread",
+    static const char *const whats[] = {"Function (file:first line)", "Function (file:line)", "File", "Thread",
                                         "Process"};
     bool colours = sp_cli_colours();
     const char *bold = colours ? "\033[1m" : "", *plain = colours ? "\033[0m" : "";

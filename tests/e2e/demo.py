@@ -15,6 +15,6 @@ with tempfile.TemporaryDirectory() as d:
     r = subprocess.run(["./scripts/demo"], cwd=copy, capture_output=True, text=True, timeout=250, env=dict(os.environ, TMPDIR=d))
     print(r.stdout, r.stderr)
     assert r.returncode == 0
-    assert "Function (file:line)" in r.stdout and "pydoc" in r.stdout and "ERROR" not in r.stderr
+    assert "Function (file:first line)" in r.stdout and "pydoc" in r.stdout and "ERROR" not in r.stderr
     path = re.search(r"The profile is (\S+);", r.stdout).group(1)
     assert os.path.getsize(path) > 1000

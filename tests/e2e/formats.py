@@ -98,6 +98,35 @@ def names_for_people(b):
 
 
 @case
+def lines_add_up(b):
+    """What the lines of a function cost is what it cost, whoever its tail was carried to."""
+    need_frames(b)
+    r = b.run(THREADS + "for i in range(20): threading.Thread(target=busy, args=(0.006,)).start()\nouter()\n")
+    p = r.profile()
+    own = collections.Counter()
+    for stack, ns in zip(p.profiles[0]["samples"], p.profiles[0]["weights"]):
+        own[stack[-1]] += ns
+    lines = {frame: sum(ns for _, ns, _ in of) for frame, of in p.block["lines"]}
+    assert lines and all(own[f] == ns for f, ns in lines.items()), [(p.frames[f], own[f], ns) for f, ns in lines.items()]
+
+
+@case
+def older_profile_is_replaced(b):
+    """By recover too; what is no profile stays."""
+    spool = left_by_a_kill(b)
+    command = [os.path.join(b.build, "spprof"), "recover", spool]
+    made = spool.replace(".spool", ".speedscope.json")
+    for _ in range(2):
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        assert Profile(made).total() > 0.2e9
+    with open(made, "w") as f:
+        f.write("mine")
+    r = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert r.returncode == 1 and "it exists" in r.stderr and open(made).read() == "mine", r
+    assert sorted(os.listdir(os.path.dirname(spool))) == sorted(map(os.path.basename, (spool, made)))
+
+
+@case
 def lines_survive_a_kill(b):
     need_frames(b)
     p = Profile(recovered(b, left_by_a_kill(b, SPPROF_LINES=1), "p.json"))

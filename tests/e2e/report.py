@@ -45,7 +45,7 @@ rows = [line.split(None, 4) for line in r.stdout.split("\n\n")[1].splitlines()[1
 check(r.returncode == 0 and r.stderr == "", "exit status 0, silent stderr")
 for word in ("Command:", "Python:", "CPU:", "Samples:", "asked", "achieved", "Losses:"):
     check(word in r.stdout, f"header has {word}")
-check("%Self %Total      Self     Total  Function (file:line)" in r.stdout, "columns")
+check("%Self %Total      Self     Total  Function (file:first line)" in r.stdout, "columns")
 hottest, own = max(p.self_ns().items(), key=lambda row: row[1])
 check(rows[0][4].startswith(hottest + " (") and same_share(rows[0][0], own), f"{hottest} is the hottest: {rows[0]}")
 by_name = {row[4].split(" ")[0]: row for row in rows}

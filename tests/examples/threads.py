@@ -22,7 +22,7 @@ def compress(n):
 
 
 def worker(task, n):
-    for _ in range(10):
+    for _ in range(30):
         task(n)
 
 

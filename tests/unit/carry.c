@@ -22,6 +22,7 @@ static void sample(struct sp_thread *t, uint32_t node, enum sp_cpu category, uin
 {
     sp_carry_sample(r, t, node, category, now - t->last_cpu_ns, 1);
     t->last_cpu_ns = now;
+    t->samples++;
 }
 
 /* As sp_thread_end() does, but for the slot: its sums are to be looked at. */
@@ -55,6 +56,23 @@ static void what_no_sample_saw(void)
     CHECK_EQ(below->depth, 2);
     CHECK_EQ(sp_frame_at(r, below->frame)->kind, SP_FRAME_PSEUDO);
     CHECK_EQ(sp_frame_at(r, sp_node_at(r, below->parent)->frame)->what, code);
+}
+
+/* Two long threads of one target that do different things: none is shown to do what only the other does. */
+static void long_threads_stay_apart(void)
+{
+    r = region_new(4 << 20, 64);
+    uint32_t f = region_node(r, 0, region_code(r, "f", "f.py", 1), 0), g = region_node(r, 0, region_code(r, "g", "g.py", 1), 0);
+    struct sp_thread *first = begin(7), *second = begin(7);
+    for (uint64_t ms = 12; ms <= 120; ms += 12) {
+        sample(first, f, SP_CPU_PYTHON, ms * 1000000);
+        sample(second, g, SP_CPU_UNWALKABLE, ms * 1000000);
+    }
+    end(first, 129000000);
+    end(second, 129000000);
+    CHECK_EQ(first->cpu_ns[SP_CPU_UNWALKABLE], 0);
+    CHECK_EQ(second->cpu_ns[SP_CPU_PYTHON], 0);
+    CHECK(first->cpu_ns[SP_CPU_PYTHON] >= 120000000 && second->cpu_ns[SP_CPU_UNWALKABLE] >= 120000000);
 }
 
 static void more_targets_than_places(void)
@@ -134,6 +152,7 @@ static void shares_of_short_threads(void)
 
 const struct unit_case unit_cases[] = {
     {"what_no_sample_saw", what_no_sample_saw},
+    {"long_threads_stay_apart", long_threads_stay_apart},
     {"more_targets_than_places", more_targets_than_places},
     {"shares_of_short_threads", shares_of_short_threads},
     {NULL, NULL},
