@@ -56,6 +56,13 @@ def hold(what, seen, samples, total):
     assert seen["parse"] + seen["render"] >= 0.75 * total, (what, seen, total)
 
 
+def until_seen_ns(n, samples, ms):
+    """CPU of threads that may end one after the other before a sample sees the first: more in one run of 10^6. They have no
+    stack to give theirs to."""
+    unseen = 1 - min(0.95, samples / n)
+    return math.log(1e-6) / math.log(unseen) * ms * 1e6
+
+
 @case
 def short_threads(b):
     """One thread a task of 3, 9 and 40 ms: less than a period, about one, and a few."""
@@ -65,7 +72,8 @@ def short_threads(b):
         p = b.run(REQUESTS + rest, ms, seconds, SPPROF_INTERVAL=interval).profile()
         seen, total = p.total_ns(), p.total()
         hold((rest, ms, interval), seen, p.block["samples"], total)
-        assert seen["(thread end)"] < 0.05 * total + 5e6, (rest, ms, interval, seen)
+        unknown = until_seen_ns(int(seconds * 1000 / ms), p.block["samples"], ms)
+        assert seen["(thread end)"] < 0.02 * total + 5e6 + unknown, (rest, ms, interval, seen, unknown)
 
 
 @case
@@ -87,7 +95,8 @@ def short_native_threads(b):
     p = b.run("import ctypes, sys\nlib = ctypes.CDLL(sys.argv[1])\nfor i in range(250): lib.spin_in_thread(0, 3)\n",
               os.path.join(b.build, "tests/libspin.so")).profile()
     cpu = p.block["cpu"]
-    assert cpu["native_thread"] > 0.6e9 and cpu["thread_end"] < 0.05 * cpu["used"], cpu
+    unknown = until_seen_ns(250, p.block["samples"], 3)
+    assert cpu["native_thread"] + cpu["thread_end"] > 0.7e9 and cpu["thread_end"] < 0.02 * cpu["used"] + unknown, (cpu, unknown)
 
 
 @case
@@ -109,12 +118,14 @@ for _ in range(int(seconds * 1000 / ms)):
         for p in profiles:
             for name in seen:
                 seen[name] += p.total_ns()[name]
-        n, total = len(profiles), sum(p.total() for p in profiles)
+            cpu = p.block["cpu"]
+            unseen = cpu["thread_end"] + cpu["thread_start_end"] + cpu["not_sampled"]
+            assert p in sampled or unseen == p.total(), (ms, cpu)
+        n = len(profiles)
         true = min(1, ms / 10)
         assert n >= int(1000 / ms) and len(sampled) >= n * true - 5 * math.sqrt(n * true * (1 - true) + 1) - n * IN_STEP, (
             ms, n, len(sampled))
         hold(("forks", ms), seen, len(sampled), 0)
-        assert seen["parse"] + seen["render"] + seen["(thread end)"] > 0.9 * total, (ms, seen, total)
 
 
 if __name__ == "__main__":
