@@ -123,6 +123,15 @@ SP_SIGSAFE int sp_os_rename(const char *from, const char *to);
 SP_SIGSAFE int sp_os_rename_exchange(const char *a, const char *b);
 /* Gives `from` the name `to`, which must not exist (-EEXIST); `from` is gone afterwards. */
 SP_SIGSAFE int sp_os_rename_new(const char *from, const char *to);
+/* Calls found(arg, name) for each entry of a directory until that returns false. Negative errno: it cannot be listed.
+ * Async-signal-safe, as are the following. */
+int sp_os_each_entry(const char *directory, bool (*found)(void *arg, const char *name), void *arg);
+/* Made if it is not there, with the mode of sp_os_create; reads from the beginning, appends. Never follows a link, never waits. */
+int sp_os_open_append(const char *path, bool owner_only);
+int sp_os_lock_file(int fd); /* until it is closed; -EWOULDBLOCK: another has it. Read access is enough */
+/* Whether a process has the file open or mapped for writing, whatever namespace it is in: 1, 0, or negative errno where the
+ * file system does not tell. The file must be of the caller's own user. */
+int sp_os_has_writer(int fd);
 SP_SIGSAFE bool sp_os_can_execute(const char *path);
 SP_SIGSAFE bool sp_os_can_write(const char *path);
 SP_SIGSAFE bool sp_os_is_terminal(int fd);

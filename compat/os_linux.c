@@ -190,14 +190,6 @@ void sp_os_timer_delete(int timer)
         sp_syscall6(SYS_timer_delete, timer, 0, 0, 0, 0, 0);
 }
 
-struct linux_dirent64 { /* fs/readdir.c; libc has no getdents64 before glibc 2.30 */
-    uint64_t ino;
-    int64_t off;
-    uint16_t reclen;
-    uint8_t type;
-    char name[];
-};
-
 SP_SIGSAFE static int parse_tid(const char *s)
 {
     int v = 0;

@@ -16,4 +16,12 @@ SP_SIGSAFE long sp_os_linux_call(long nr, long a, long b, long c, long d, long e
     sp_os_linux_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define SYS(nr, a, b, c, d) SYS6(nr, a, b, c, d, 0, 0)
 
+struct linux_dirent64 { /* fs/readdir.c; libc has no getdents64 before glibc 2.30 */
+    uint64_t ino;
+    int64_t off;
+    uint16_t reclen;
+    uint8_t type;
+    char name[];
+};
+
 #endif

@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 
 #include "compat/buf.h"
 #include "compat/os_linux_call.h"
@@ -126,6 +129,68 @@ int sp_os_open_read(const char *path)
 int sp_os_open_in_place(const char *path)
 {
     return open_file(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+}
+
+int sp_os_open_append(const char *path, bool owner_only)
+{
+    int mode = owner_only ? 0600 : 0666;
+    return open_file(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
+}
+
+int sp_os_each_entry(const char *directory, bool (*found)(void *arg, const char *name), void *arg)
+{
+    int fd = open_file(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return fd;
+    _Alignas(8) char chunk[2048];
+    long n;
+    bool more = true;
+    while (more && (n = SYS(SYS_getdents64, fd, chunk, sizeof chunk, 0)) > 0) {
+        for (long at = 0; more && at < n;) {
+            const struct linux_dirent64 *e = (const struct linux_dirent64 *)(chunk + at);
+            more = found(arg, e->name);
+            at += e->reclen;
+        }
+    }
+    sp_os_close(fd);
+    return more ? (int)n : 0;
+}
+
+int sp_os_lock_file(int fd)
+{
+    return (int)SYS(SYS_flock, fd, LOCK_EX | LOCK_NB, 0, 0);
+}
+
+#ifndef F_SETSIG
+#define F_SETSIG 10
+#endif
+#ifndef F_SETLEASE
+#define F_SETLEASE 1024
+#endif
+
+/* A lease for reading is granted only while nobody has the file open for writing, and a mapping keeps it open (fs/locks.c):
+ * true whatever namespace the writer is in. On overlayfs and network file systems it is granted, or refused, all the same. Who
+ * opens the file for writing in this instant sends the signal that is set, by default one that kills. */
+int sp_os_has_writer(int fd)
+{
+    struct statfs fs;
+    if (SYS(SYS_fstatfs, fd, &fs, 0, 0) != 0)
+        return -EOPNOTSUPP;
+    switch ((unsigned long)fs.f_type & 0xffffffff) {
+    case 0xef53:     /* ext2, ext3, ext4 */
+    case 0x01021994: /* tmpfs */
+    case 0x58465342: /* xfs */
+    case 0x9123683e: /* btrfs */
+        break;
+    default:
+        return -EOPNOTSUPP;
+    }
+    int rc = (int)SYS(SYS_fcntl, fd, F_SETSIG, SIGURG, 0);
+    if (rc == 0)
+        rc = (int)SYS(SYS_fcntl, fd, F_SETLEASE, F_RDLCK, 0);
+    if (rc == 0)
+        sp_syscall6(SYS_fcntl, fd, F_SETLEASE, F_UNLCK, 0, 0, 0);
+    return rc == -EAGAIN ? 1 : rc < 0 ? rc : 0;
 }
 
 long sp_os_read(int fd, void *p, size_t n)

@@ -149,6 +149,7 @@ static void before_fork(void)
 
 static void after_fork_in_parent(void)
 {
+    sp_spool_forked();
     sp_os_mask_set(fork_mask);
 }
 
@@ -165,6 +166,7 @@ static void after_fork_in_child(void)
     sp_hook_stack_forked();
     output.is_owner = false;
     output.written_inode = 0;
+    output.skipped_ns = 0;
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
     if (sp_session.state == SP_SESSION_RUNNING) {
         bool empty = sp_spool_path()[0] ? sp_spool_forget(sp_session.region, region_bytes, &region_wipes) && make_first_writable()
@@ -257,6 +259,7 @@ static void start(uint64_t cpu_before)
     memcpy(output.host, identity.host, sizeof output.host);
     memcpy(output.script, identity.script, sizeof output.script);
     init_region(cpu_before);
+    sp_spool_tidy();
     enter_spool();
     sp_hook_python_start();
     if (sp_py.layout)
@@ -292,6 +295,7 @@ static void python_starts(void)
     sp_config_read(&config, environ, say_option);
     output.is_owner = first;
     output.run_started_ns = sp_run_started_ns();
+    output.most_files = config.files;
     if (!config.on)
         return;
     sp_output_init(&output, config.out, environ);
@@ -414,7 +418,7 @@ struct writing {
 static void write_here(void *arg)
 {
     struct writing *w = arg;
-    if (write_profile(w->region, w->how) == 0 && w->how != SP_FINISH_SNAPSHOT)
+    if (write_profile(w->region, w->how) >= 0 && w->how != SP_FINISH_SNAPSHOT)
         sp_spool_leave();
 }
 

@@ -10,10 +10,12 @@
 #include "compat/buf.h"
 #include "compat/diag.h"
 #include "compat/os.h"
+#include "inject/file_limit.h"
 
 #define MOST_NUMBERS 10000u
 #define MOST_LINKS 8
 #define BUFFER_BYTES 65536u
+#define SKIPPED 1
 
 static void parent_of(char *directory, const char *path)
 {
@@ -312,13 +314,50 @@ static bool candidate(const struct naming *n, const struct sp_name_values *v, ch
     return n->out[0] ? sp_name_expand(path, n->out, n->with_pid, v) : sp_name_default(path, n->directory, v);
 }
 
-/* The first name of the series that can be had. -EPERM: refused for what it is. */
+/* A run has so many files and no more. A place is kept for the first process, whose profile comes last as a rule; of several that
+ * are first, the steps of a script, each counts what was there when it began. */
+static bool is_one_too_many(const struct sp_output *o, struct sp_file_count *c)
+{
+    if (!o->most_files || o->written_inode)
+        return false;
+    c->from_ns = o->run_started_ns;
+    c->until_ns = o->is_owner ? c->values->started_wall_ns : UINT64_MAX;
+    c->most = o->is_owner ? o->most_files : o->most_files - 1;
+    return sp_file_limit_is_reached(c);
+}
+
+static void leave_line(struct sp_output *o, const struct sp_profile *p, const struct sp_file_count *c, bool fallback)
+{
+    static char name[SP_PATH_BYTES];
+    struct sp_file_line line = {
+        .pid = p->region->pid,
+        .argv = p->region->argv,
+        .cpu_ns = p->process_cpu_ns - sp_min_u64(p->process_cpu_ns, o->skipped_ns),
+        .run_started_ns = o->run_started_ns,
+        .owner_only = fallback || is_shared(c->path),
+    };
+    if (!p->complete) /* it goes on */
+        return;
+    int rc = sp_file_limit_name(name, c) ? sp_file_limit_add_line(name, &line) : -ENAMETOOLONG;
+    if (rc == 0)
+        o->skipped_ns = p->process_cpu_ns;
+    sp_diag_join("no profile; the run has as many files as SPPROF_FILES allows; ", rc ? "no line can be appended to " : "a line is in ", name,
+                 NULL, NULL);
+}
+
+/* The first name of the series that can be had. SKIPPED: the run has enough of them. -EPERM: refused for what it is. */
 static int publish_series(struct sp_output *o, struct sp_profile *p, struct naming n, struct sp_name_values *v,
                           char *path)
 {
     static char tmp[SP_PATH_BYTES];
     tmp[0] = '\0';
     int rc = -EEXIST;
+    struct sp_file_count count = {.out = n.out, .path = path, .values = v};
+    v->number = 1;
+    if (candidate(&n, v, path) && is_one_too_many(o, &count)) {
+        leave_line(o, p, &count, n.fallback);
+        return SKIPPED;
+    }
     for (v->number = 1; v->number <= MOST_NUMBERS && rc == -EEXIST; v->number++) {
         if (!candidate(&n, v, path)) {
             rc = -ENAMETOOLONG;
@@ -422,14 +461,14 @@ static int write_somewhere(struct sp_output *o, struct sp_profile *p)
         n = (struct naming){.out = "", .directory = o->directory};
         rc = publish_series(o, p, n, &v, path);
     }
-    for (int i = 0; rc != 0 && rc != -ENOMEM && fallback_directory(o, i, place); i++) {
+    for (int i = 0; rc < 0 && rc != -ENOMEM && fallback_directory(o, i, place); i++) {
         int first = rc;
         n = (struct naming){.out = "", .directory = place, .fallback = true};
         rc = publish_series(o, p, n, &v, o->written);
         if (rc == 0)
             sp_diag_join(path, " could not be written (", error_text(first), "); the profile is in ", o->written);
     }
-    if (rc != 0)
+    if (rc < 0)
         sp_diag_join("the profile could not be written to ", path, "; ", error_text(rc),
                      o->spool && o->spool[0] ? "; it is in the spool file, for spprof recover" : "; it is lost");
     return rc;

@@ -8,10 +8,12 @@
 #include "compat/buf.h"
 #include "compat/diag.h"
 #include "compat/os.h"
+#include "inject/dead_spools.h"
 #include "inject/output_name.h"
 #include "inject/session.h"
 
 #define MOST_NAMES 100u
+#define FORKS 16u /* between two looks for files of children that were killed */
 
 static char directory[SP_PATH_BYTES]; /* "": no spool is wanted, or none could be made */
 static char path[SP_PATH_BYTES];
@@ -32,6 +34,19 @@ void sp_spool_init(const char *name)
         sp_buf_char(&b, '/');
     }
     sp_buf_str(&b, name);
+}
+
+void sp_spool_tidy(void)
+{
+    if (directory[0])
+        sp_dead_spools_remove(directory, SP_DEAD_SPOOLS_MOST);
+}
+
+void sp_spool_forked(void)
+{
+    static uint32_t n_forks;
+    if (path[0] && sp_add_relaxed(&n_forks, 1) % FORKS == FORKS - 1)
+        sp_dead_spools_remove(directory, SP_DEAD_SPOOLS_MOST - FORKS);
 }
 
 bool sp_spool_is_wanted(void)

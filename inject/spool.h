@@ -13,6 +13,11 @@ void sp_spool_init(const char *directory);
 /* [handler] Whether the region should go into a file and is in none. */
 SP_SIGSAFE bool sp_spool_is_wanted(void);
 
+/* [any] Of what killed processes left in the directory only the newest stay. Not in a handler: it may take 0.1 s. */
+void sp_spool_tidy(void);
+/* [any] The same after a fork(), once in a while: workers that are killed leave files while their parent goes on. */
+void sp_spool_forked(void);
+
 /* [handler] Puts the region, `bytes` long, into a new file, with what is in it. The caller has frozen the store, or is
  * alone. If that fails it says so in a line, and the region stays in memory from then on. */
 SP_SIGSAFE void sp_spool_enter(struct sp_region *r, uint64_t bytes);

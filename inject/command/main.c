@@ -34,6 +34,8 @@ static const struct subcommand subcommands[] = {
         .run = sp_cli_report,
         .arguments = "[OPTION...] FILE...",
         .does = "prints the hottest functions of a profile, or of several together",
+        .text = "Processes beyond SPPROF_FILES have a line in a file NAME.skipped in place of a profile: the sum of these is\n"
+                "shown if such a file is given, or is beside a profile that is.",
         .options = {{"--by WHAT", "what a row is: function, line, file, thread or process (function)", NULL},
                     {"--sort ORDER", "by self, total or name (self)", NULL},
                     {"-n ROWS", "rows to print (20; 0: all)", NULL},

@@ -105,11 +105,15 @@ static bool is_repeated(char **paths, int i)
 static int add(struct sp_report_rows *rows, struct sp_report_head *head, const char *path)
 {
     struct sp_report_file f;
+    if (sp_report_is_skipped(path))
+        return sp_report_add_skipped(&head->skipped, path);
     if (sp_report_open(&f, path) != 0)
         return 1;
     int rc = sp_report_add(rows, &f);
-    if (rc == 0)
+    if (rc == 0) {
         sp_report_add_head(head, &f);
+        sp_report_add_skipped_beside(&head->skipped, path);
+    }
     sp_report_close(&f);
     return rc;
 }
@@ -130,8 +134,10 @@ int sp_cli_report(int argc, char **argv)
         else
             rc |= add(&rows, &head, argv[i]);
     }
-    if (head.n_files == 0)
+    if (head.n_files == 0) {
+        sp_report_print_skipped(&head.skipped);
         return rc;
+    }
     if (q.has_thread && rows.n == 0)
         return sp_report_fail(argv[optind], argc - optind > 1 ? "and the others have no thread whose name matches"
                                                               : "has no thread whose name matches");

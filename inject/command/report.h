@@ -60,6 +60,7 @@ void sp_report_print_rows(struct sp_report_rows *rows, const char *sort, long li
 #define SP_REPORT_KEYS 64
 #define SP_REPORT_COMMANDS 4
 #define SP_REPORT_PIDS 8
+#define SP_REPORT_SKIPPED 64
 
 struct sp_report_amounts { /* sums by key, in the order in which keys were met */
     char *key[SP_REPORT_KEYS];
@@ -73,6 +74,13 @@ struct sp_report_command {
     int n; /* files of it */
 };
 
+/* Processes that left a line in a NAME.skipped in place of a profile. */
+struct sp_report_skipped {
+    uint64_t inode[SP_REPORT_SKIPPED], device[SP_REPORT_SKIPPED]; /* of the files that were read */
+    int n_files;
+    double n, ns;
+};
+
 struct sp_report_head {
     struct sp_report_command command[SP_REPORT_COMMANDS];
     int n_commands, n_files, n_cut, n_other_commands;
@@ -83,11 +91,20 @@ struct sp_report_head {
     struct sp_report_amounts elsewhere, losses;
     double window_ms, folded_ns;
     bool no_order;
+    struct sp_report_skipped skipped;
 };
 
 /* [any] Adds what a file says of its run. */
 void sp_report_add_head(struct sp_report_head *h, const struct sp_report_file *f);
 void sp_report_print_head(const struct sp_report_head *h);
+
+/* [any] Whether that is the name of a file of lines; adds what it holds, once. 0; else 1 and a line on stderr. */
+bool sp_report_is_skipped(const char *path);
+int sp_report_add_skipped(struct sp_report_skipped *s, const char *path);
+/* [any] Adds those beside a profile that lie there for processes of its name. */
+void sp_report_add_skipped_beside(struct sp_report_skipped *s, const char *profile);
+/* [any] A line, or nothing. */
+void sp_report_print_skipped(const struct sp_report_skipped *s);
 
 /* [any] "1.23s": a time for people. */
 void sp_report_time(double ns, char *out, size_t cap);

@@ -316,5 +316,6 @@ void sp_report_print_head(const struct sp_report_head *h)
     print_amounts("Not in Python stacks:", &h->elsewhere, true, " nothing");
     print_amounts("Losses:   ", &h->losses, false, " none");
     print_bounds(h);
+    sp_report_print_skipped(&h->skipped);
     print_hints(h);
 }

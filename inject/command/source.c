@@ -6,13 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "compat/os.h"
@@ -172,28 +170,6 @@ const char *sp_source_of_process(struct sp_source *s, pid_t pid)
 
 /* ---- who has a spool file? */
 
-/* A lease for reading is granted only while nobody has the file open for writing, and a mapping keeps it open (fs/locks.c):
- * true whatever namespace the writer is in. On overlayfs and network file systems it is granted, or refused, all the same. */
-static enum sp_source_owner by_lease(int fd)
-{
-    struct statfs fs;
-    if (fstatfs(fd, &fs) != 0)
-        return SP_OWNER_UNKNOWN;
-    switch ((unsigned long)fs.f_type & 0xffffffff) {
-    case 0xef53:     /* ext2, ext3, ext4 */
-    case 0x01021994: /* tmpfs */
-    case 0x58465342: /* xfs */
-    case 0x9123683e: /* btrfs */
-        break;
-    default:
-        return SP_OWNER_UNKNOWN;
-    }
-    signal(SIGIO, SIG_IGN); /* what breaks a lease */
-    if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
-        return SP_OWNER_GONE;
-    return errno == EAGAIN ? SP_OWNER_LIVES : SP_OWNER_UNKNOWN;
-}
-
 /* Whether a process maps the inode; -1: that may not be read. */
 static int maps_inode(uint32_t pid, uint64_t inode)
 {
@@ -231,6 +207,6 @@ static enum sp_source_owner by_head(int fd, const struct sp_region *head)
 
 enum sp_source_owner sp_source_owner(int fd, const struct sp_region *head)
 {
-    enum sp_source_owner owner = by_lease(fd);
-    return owner == SP_OWNER_UNKNOWN ? by_head(fd, head) : owner;
+    int has = sp_os_has_writer(fd);
+    return has < 0 ? by_head(fd, head) : has ? SP_OWNER_LIVES : SP_OWNER_GONE;
 }

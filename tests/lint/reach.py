@@ -15,7 +15,7 @@ ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_ch
          "standin", "foreign", "relay",
          "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_and_exit", "write_file", "entry_bytes", "profile_bytes",
          "count_entry",
-         "emit_line", "emit_stack", "emit_weight", "emit_sum", "keep", "measure_soon", "join", "call_booked", "sink_fd", "writer_cpu_ns", "sp_identity_thread_name_of",
+         "emit_line", "emit_stack", "emit_weight", "emit_sum", "keep", "measure_soon", "join", "call_booked", "sink_fd", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
          "_exit", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
 # libc functions that touch nothing but their arguments, or are bare system calls
@@ -31,6 +31,7 @@ INDIRECT = {
     "child_ticks": "engine", "after_fork_in_child": "engine", "pause_timer": "engine", "tick": "see sigsafe.py",
     "change_mask": "libc's own sigprocmask, a system call", "change_believed": "the same",
     "sp_hook_pending_change_mask": "the same, and the engine", "write_to": "writer: write_file is a root",
+    "sp_os_each_entry": "count_entry_of, count_name and weigh are roots",
     "write_somewhere": "writer", "publish_series": "writer", "sp_output_write": "writer", "write_temporary": "writer",
     "sp_out_mem": "sink: sink_fd is a root", "sp_out_finish": "sink", "flush": "sink", "sp_out_str": "sink", "sp_out_u64": "sink",
     "sp_out_i64": "sink", "sp_out_char": "sink", "sp_hook_mask_pass_on": "engine",

@@ -24,7 +24,7 @@ THROUGH_POINTERS = {
     "count_entry": ["entry_bytes"], **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),
     **dict.fromkeys(["each_of_thread", "each_of_profile"], ["measure_soon", "join", "call_booked"]),
     "call_booked": ["measure_soon", "join"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"],
-    "sp_os_each_mapping": ["is_named", "reaches"], "die": ["sp_lifecycle_finish"],
+    "sp_os_each_entry": ["count_entry_of", "count_name", "weigh"], "sp_os_each_mapping": ["is_named", "reaches"], "die": ["sp_lifecycle_finish"],
     "write_on_own_stack": [], "sp_lifecycle_finish": [],  # write_here: on a stack of its own
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
