@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """What should die dies: of its own signal, with its core, in the main thread and in others, after the profile is written.
 What the kernel ignores for PID 1 does no more than write a snapshot."""
+import contextlib
 import glob
 import os
+import platform
 import re
 import resource
 import signal
@@ -125,6 +127,65 @@ def as_init(b):
         assert plain.code != 1 and (plain.code, plain.out) == (ours.code, ours.out), (way, plain.code, plain.out, ours.code, ours.out, ours.err)
         assert len(ours.files()) == 1, (way, ours.files(), ours.err)
         Profile(ours.files()[0])
+
+
+# A thread that ends the process, whose calls that match the filter wait for an answer from another process; and one that ends it later.
+HELD = """
+import ctypes, fcntl, os, struct, sys, threading, time
+libc, ALLOW, ASK = ctypes.CDLL(None, use_errno=True), 0x7fff0000, 0x7fc00000
+CREATES, RENAMES = 0o200, 316 # O_EXCL; renameat2
+def held_filter():
+    code = [(0x20, 0, 0, 0), (0x15, 3, 0, RENAMES), (0x15, 0, 3, 257), (0x20, 0, 0, 16 + 16), (0x45, 0, 1, CREATES), (6, 0, 0, ASK), (6, 0, 0, ALLOW)]
+    text = b"".join(struct.pack("HBBI", *c) for c in code)
+    held = ctypes.create_string_buffer(text, len(text))
+    program = struct.pack("HxxxxxxP", len(code), ctypes.addressof(held))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    return libc.syscall(317, 1, 8, ctypes.create_string_buffer(program, len(program))) # seccomp(SET_MODE_FILTER, NEW_LISTENER)
+def answer(listener, seconds, told):
+    for i in range(2):
+        asked = bytearray(80)
+        fcntl.ioctl(listener, 0xc0502100, asked) # SECCOMP_IOCTL_NOTIF_RECV
+        os.write(told, b"x")
+        time.sleep(seconds)
+        fcntl.ioctl(listener, 0xc0182101, asked[:8] + struct.pack("qiI", 0, 0, 1)) # ..._SEND: go on
+    os.kill(os.getpid(), 9)
+ready, go, listener = threading.Event(), threading.Event(), []
+def first():
+    listener.append(held_filter())
+    ready.set()
+    go.wait()
+    libc._exit(3)
+threading.Thread(target=first, daemon=True).start()
+ready.wait()
+if listener[0] < 0: print("refused"); os._exit(77)
+told, tell = os.pipe()
+if os.fork() == 0: answer(listener[0], float(sys.argv[1]), tell)
+go.set()
+os.read(told, 1)
+print("held", flush=True)
+os._exit(7)
+"""
+
+
+@case
+def writer_is_held(b):
+    """Who ends the process while another writes: waits as long as the writer gets on, twelve seconds here, and not for one that hangs."""
+    if platform.machine() != "x86_64":
+        raise Skip("the filter is written for x86-64")
+    source, running = b.write(HELD, "held.py"), []
+    for seconds in (6, 60):
+        directory = b.fresh()
+        running.append((directory, subprocess.Popen([b.python, source, str(seconds)], cwd=directory, env=b.env(SPPROF_OUT="p.json"),
+                                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)))
+    for hangs, (directory, child) in enumerate(running):
+        code = child.wait()
+        said = child.stdout.readline()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)  # who answers
+        if code == 77:
+            raise Skip("seccomp's notifications are refused here")
+        assert said == b"held\n" and code in ((7,) if hangs else (3, 7)), (said, code)
+        assert os.path.exists(os.path.join(directory, "p.json")) == (not hangs), os.listdir(directory)
 
 
 if __name__ == "__main__":
