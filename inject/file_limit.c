@@ -10,7 +10,7 @@
 #include "compat/os.h"
 #include "writers/writer.h"
 
-#define MOST_LOOKS 20000u /* at files, of which many may be older than the run */
+#define MORE_LOOKS 5000u /* at files that are older than the run, about 3 us each */
 #define LINE_BYTES 512
 #define LOCK_TRIES 100
 #define LOCK_WAIT_NS 1000000
@@ -78,7 +78,8 @@ static bool count_entry_of(void *arg, const char *name)
     if (strncmp(name, c->prefix, strlen(c->prefix)) != 0 || !ends_in(name, c->suffix) || ends_in(name, ".skipped"))
         return true;
     c->n += !c->look || is_of_the_time(c->what, name);
-    return c->n < c->what->most && ++c->looks < MOST_LOOKS;
+    c->looks += c->look;
+    return c->n < c->what->most && c->looks < c->what->most + MORE_LOOKS;
 }
 
 bool sp_file_limit_is_reached(const struct sp_file_count *what)
@@ -90,7 +91,7 @@ bool sp_file_limit_is_reached(const struct sp_file_count *what)
     sp_os_each_entry(directory[0] ? directory : ".", count_entry_of, &c);
     if (c.n < what->most)
         return false;
-    c.n = c.looks = 0;
+    c.n = 0;
     c.look = true;
     sp_os_each_entry(directory[0] ? directory : ".", count_entry_of, &c);
     return c.n >= what->most;

@@ -15,8 +15,8 @@ struct sp_file_count {
 };
 
 /* [any] Whether `most` profiles of that name, or more, are beside `path`: of this user, and of that time. What cannot be looked at
- * is not there. Costs 0.2 us an entry of the directory, and where there are `most` names about 1 us for each of these, at
- * most 20 ms. Async-signal-safe; one thread at a time. */
+ * is not there. Costs about 0.5 us an entry of the directory, and where there are `most` such names about 3 us for each of these, but
+ * it looks at no more than `most` and 5,000. Async-signal-safe; one thread at a time. */
 bool sp_file_limit_is_reached(const struct sp_file_count *c);
 
 /* [any] The name of the file for lines, in `name` (SP_PATH_BYTES). False: it does not fit. */
