@@ -132,7 +132,8 @@ int sp_os_lock_file(int fd); /* until it is closed; -EWOULDBLOCK: another has it
 /* Whether a process has the file open or mapped for writing, whatever namespace it is in: 1, 0, or negative errno where the
  * file system does not tell. The file must be of the caller's own user. */
 int sp_os_has_writer(int fd);
-SP_SIGSAFE bool sp_os_can_execute(const char *path);
+SP_SIGSAFE bool sp_os_can_execute(const char *path); /* any pointer: what cannot be read is no path */
+SP_SIGSAFE bool sp_os_can_execute_at(int fd, const char *path);
 SP_SIGSAFE bool sp_os_can_write(const char *path);
 SP_SIGSAFE bool sp_os_is_terminal(int fd);
 SP_SIGSAFE int sp_os_executable(char *path, size_t cap); /* the file that the process runs; -ENOENT: no /proc */

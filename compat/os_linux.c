@@ -260,7 +260,8 @@ bool sp_os_probe_init(void)
     bool (*const candidates[])(uintptr_t) = {probe_sigprocmask, probe_vm_readv};
     static const uint64_t mapped = 1;
     bool found = false;
-    for (size_t i = 0; i < SP_ARRAY_LEN(candidates) && !found; i++) {
+    /* valgrind takes the first for a fault of the program's */
+    for (size_t i = sp_cpu_is_valgrind() ? 1 : 0; i < SP_ARRAY_LEN(candidates) && !found; i++) {
         found = candidates[i]((uintptr_t)&mapped) && !candidates[i]((uintptr_t)hole) && !candidates[i](8);
         if (found)
             probe = candidates[i];

@@ -263,9 +263,14 @@ int sp_os_rename_new(const char *from, const char *to)
     return sp_os_rename(from, to);
 }
 
+bool sp_os_can_execute_at(int fd, const char *path)
+{
+    return SYS(SYS_faccessat, fd, path, 1 /* X_OK */, 0) == 0;
+}
+
 bool sp_os_can_execute(const char *path)
 {
-    return SYS(SYS_faccessat, AT_FDCWD, path, 1 /* X_OK */, 0) == 0;
+    return sp_os_can_execute_at(AT_FDCWD, path);
 }
 
 bool sp_os_can_write(const char *path)

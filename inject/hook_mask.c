@@ -199,6 +199,9 @@ bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context)
     memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
     hidden = false;
     sigprof_named = true;
-    sp_os_requeue_to_process(sig, info);
+    if (info->si_code == SI_TKILL) /* to this thread alone */
+        sp_os_requeue(sig, info);
+    else
+        sp_os_requeue_to_process(sig, info);
     return true;
 }

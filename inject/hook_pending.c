@@ -217,6 +217,11 @@ SP_EXPORT int raise(int sig)
     return SP_REAL(raise)(sig);
 }
 
+SP_EXPORT int gsignal(int sig) /* another name of raise() */
+{
+    return raise(sig);
+}
+
 SP_EXPORT int pthread_kill(pthread_t thread, int sig)
 {
     if (!SP_REAL(pthread_kill)) /* glibc before 2.32, without libpthread */

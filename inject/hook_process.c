@@ -2,6 +2,7 @@
  * exec replaces the program and its memory: the profile is written before, but only if the target can be executed
  * (a search along PATH calls execve for every directory). What the program wanted of SIGPROF goes along. */
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -104,7 +105,7 @@ SP_EXPORT int execveat(int fd, const char *path, char *const argv[], char *const
         errno = ENOSYS;
         return -1;
     }
-    struct sp_handover h = before(path[0] == '/' ? sp_os_can_execute(path) : true);
+    struct sp_handover h = before(flags & AT_EMPTY_PATH ? true : sp_os_can_execute_at(fd, path));
     return after(h, SP_REAL(execveat)(fd, path, argv, envp, flags));
 }
 

@@ -180,15 +180,6 @@ void sp_identity_note_program(void)
     sp_buf_str(&b, sp_real_program_name());
 }
 
-/* A script, a module or a command: not at a prompt. */
-static bool has_program(const char argv[static 1024])
-{
-    const char *last = argv;
-    for (const char *word = argv; *word; word += strlen(word) + 1)
-        last = word;
-    return last != argv && (last[0] != '-' || last[strcspn(last, "cm")]);
-}
-
 void sp_identity_read(struct sp_identity *i)
 {
     static char line[4096];
@@ -199,14 +190,12 @@ void sp_identity_read(struct sp_identity *i)
         sp_identity_cut_command(i, program, strlen(program) + 1);
     sp_os_hostname(i->host, sizeof i->host);
     sp_os_thread_name(process_name);
-    i->runs_program = n > 0 && has_program(i->argv);
 }
 
 void sp_identity_copy(struct sp_region *r, const struct sp_identity *i)
 {
     memcpy(r->argv, i->argv, sizeof r->argv);
     memcpy(r->host, i->host, sizeof r->host);
-    r->runs_program = i->runs_program;
     memcpy(r->python, sp_py.version, sizeof r->python);
     memcpy(r->build, sp_py.build, sizeof r->build);
     size_t k = 0;

@@ -9,7 +9,6 @@ struct sp_identity {
     char argv[1024]; /* NUL-separated; up to the script or module: what follows may hold secrets */
     char script[128]; /* script or module without its extension; "stdin", "command" (-c); "": no name for it */
     char host[65];
-    bool runs_program; /* it is the python command with a program to run */
 };
 
 /* [start] In the constructor: keeps argv[0] as it is before the program writes a title there. */

@@ -139,18 +139,29 @@ SP_SIGSAFE static void enter_spool(void)
 }
 
 /* ---- fork */
-static __thread uint64_t fork_mask;
+/* Whether SIGPROF is to be unblocked after a fork, and, above, after those that it interrupted: a signal handler may fork.
+ * Only that: other handlers of a fork may change the mask. */
+static __thread uint32_t unblock_after_fork;
 
 static void before_fork(void)
 {
     sp_os_timer_settle(true);
-    fork_mask = sp_os_mask_block(SP_OS_MASK(SIGPROF)); /* a tick in a long clone() would restart it */
+    uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF)); /* a tick in a long clone() would restart it */
+    unblock_after_fork = unblock_after_fork << 1 | !(mask & SP_OS_MASK(SIGPROF));
+}
+
+static void unblock(void)
+{
+    bool was_unblocked = unblock_after_fork & 1;
+    unblock_after_fork >>= 1;
+    if (was_unblocked)
+        sp_os_mask_unblock(SP_OS_MASK(SIGPROF));
 }
 
 static void after_fork_in_parent(void)
 {
     sp_spool_forked();
-    sp_os_mask_set(fork_mask);
+    unblock();
 }
 
 static void after_fork_in_child(void)
@@ -169,7 +180,7 @@ static void after_fork_in_child(void)
     output.skipped_ns = 0;
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
     if (sp_session.state == SP_SESSION_RUNNING) {
-        bool empty = sp_spool_path()[0] ? sp_spool_forget(sp_session.region, region_bytes, &region_wipes) && make_first_writable()
+        bool empty = sp_spool_is_shared() ? sp_spool_forget(sp_session.region, region_bytes, &region_wipes) && make_first_writable()
                                         : region_wipes || sp_os_forget(sp_session.region, region_bytes);
         if (!empty)
             sp_diag_join("no memory for the profile of this fork child; it runs unprofiled", NULL, NULL, NULL, NULL);
@@ -184,7 +195,7 @@ static void after_fork_in_child(void)
         }
         sp_session.timer = pending_timer;
     }
-    sp_os_mask_set(fork_mask);
+    unblock();
 }
 
 /* Makes the fork child's profile, while it is alone. Runs in the handler when the first tick comes before anything else. */
@@ -193,7 +204,6 @@ SP_SIGSAFE static void start_child(void)
     child_pending = false;
     init_region(0);
     struct sp_region *r = sp_session.region;
-    r->runs_program = 0; /* it goes on in the middle of its parent's */
     struct sp_thread *t = sp_thread_claim(r);
     if (!t)
         return;

@@ -64,16 +64,16 @@ static void check_place(const struct sp_output *o)
         return; /* its directory may hold fields */
     if (o->out[0])
         parent_of(directory, o->out);
-    const char *place = o->out[0] ? directory : o->directory;
+    const char *place = o->out[0] ? directory : o->directory[0] ? o->directory : "/";
     if (is_writable_directory(place))
         return;
     static char other[SP_PATH_BYTES];
     for (int i = 0; fallback_directory(o, i, other); i++)
         if (is_writable_directory(other)) {
-            sp_diag_join("directory ", *place ? place : "/", " cannot be written to; the profile will go to ", other, NULL);
+            sp_diag_join("directory ", place, " cannot be written to; the profile will go to ", other, NULL);
             return;
         }
-    sp_diag_join("directory ", *place ? place : "/", " cannot be written to, nor can /tmp; there will be no profile", NULL, NULL);
+    sp_diag_join("directory ", place, " cannot be written to, nor can /tmp; there will be no profile", NULL, NULL);
 }
 
 /* Programs write over their environment (setproctitle), or change it: the values of the start count. */

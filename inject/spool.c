@@ -189,8 +189,14 @@ bool sp_spool_is_cut(const void *address)
     return true;
 }
 
+bool sp_spool_is_shared(void)
+{
+    return path[0] || mapped_bytes;
+}
+
 bool sp_spool_forget(struct sp_region *r, uint64_t bytes, bool *wipes)
 {
     path[0] = '\0';
+    mapped_bytes = 0;
     return sp_os_reserve_at(r, bytes, wipes);
 }

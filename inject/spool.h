@@ -29,6 +29,10 @@ void sp_spool_leave(void);
  * its place, and no profile any more. Async-signal-safe. */
 bool sp_spool_is_cut(const void *address);
 
+/* [fork-child] Whether the region lies in a file, which may have no name any more: an exec that failed, and is not over
+ * yet in the parent. */
+bool sp_spool_is_shared(void);
+
 /* [fork-child] The region becomes empty private memory; the file stays the parent's. *wipes as in sp_os_reserve.
  * False: there is no such memory. */
 bool sp_spool_forget(struct sp_region *r, uint64_t bytes, bool *wipes);

@@ -216,7 +216,6 @@ struct sp_thread {
     uint32_t stack_depth;
     uint32_t current;     /* which of the two holds the previous stack */
     uint32_t previous_n;
-    uint32_t root_code, root_is_end; /* code id of the last stack's first function, and whether that is called at the end */
     uint32_t previous_root; /* node below the previous stack's root frame: interpreter, task, (truncated); or 0 */
     uint32_t epoch;     /* of the code table when the previous stack was taken */
     uint64_t pages[SP_PAGES_KNOWN]; /* pages that hold a live interned code object */
@@ -287,7 +286,6 @@ struct sp_region {
     uint32_t tasks;    /* whether stacks begin with the asyncio task */
     uint32_t lines;    /* whether frames are shown as lines */
     uint32_t imports;  /* whether the import system's own frames are shown */
-    uint32_t runs_program; /* it is the python command: what its main thread runs behind the program is its end */
     uint32_t epoch;    /* grows when a sampled code object dies */
     uint32_t n_serial; /* threads so far */
     uint64_t next_scan_ns, unknown_cpu_ns; /* the next look for unhooked threads; what no slot accounted for at the last */

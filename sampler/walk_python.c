@@ -62,46 +62,6 @@ SP_SIGSAFE static uint32_t intern_one(struct sp_region *r, struct sp_thread *t, 
 #define TASK_PREFIX "task "
 #define TASK_NAME_BYTES 256u
 
-struct ending {
-    const char *text;
-    uint32_t bytes;
-};
-#define ENDING(text) {text, sizeof text - 1}
-
-SP_SIGSAFE static bool ends_with(const struct sp_string *s, const struct ending *e)
-{
-    return s->bytes >= e->bytes && memcmp(s->data + s->bytes - e->bytes, e->text, e->bytes) == 0;
-}
-
-/* What the python command calls before its program, and that itself. */
-SP_SIGSAFE static bool is_start(const struct sp_string *name, const struct sp_string *file)
-{
-    static const struct ending names[] = {ENDING("<module>"), ENDING("_run_module_as_main")};
-    static const struct ending files[] = {ENDING("/codecs.py"), ENDING("/encodings/__init__.py"),
-                                          ENDING("/encodings/utf_8.py"), ENDING("/abc.py"), ENDING("/io.py")};
-    bool found = file->bytes > 7 && memcmp(file->data, "<frozen", 7) == 0;
-    for (uint32_t i = 0; i < SP_ARRAY_LEN(names) && !found; i++)
-        found = ends_with(name, &names[i]);
-    for (uint32_t i = 0; i < SP_ARRAY_LEN(files) && !found; i++)
-        found = ends_with(file, &files[i]);
-    return found;
-}
-
-/* Functions that Py_FinalizeEx() calls while the interpreter is whole (threading._shutdown, those of atexit) have nothing
- * below them, and behind the program nothing else is called so. */
-SP_SIGSAFE static bool is_called_at_end(struct sp_region *r, struct sp_thread *t, const struct sp_py_walk *w)
-{
-    if (!r->runs_program || t->serial != 1 || w->truncated || w->headless || !w->n)
-        return false;
-    uint32_t id = sp_intern_code(r, w->frames[w->n - 1].code, t->text);
-    if (id && id != t->root_code) {
-        const struct sp_code *c = sp_code_at(r, id);
-        t->root_code = id;
-        t->root_is_end = !is_start(sp_string_at(r, c->name), sp_string_at(r, c->file));
-    }
-    return id && t->root_is_end;
-}
-
 /* Puts a pseudo-frame on top of *root. False: the region is full. */
 SP_SIGSAFE static bool add_pseudo(struct sp_region *r, enum sp_pseudo which, uint32_t *root)
 {
@@ -110,9 +70,8 @@ SP_SIGSAFE static bool add_pseudo(struct sp_region *r, enum sp_pseudo which, uin
     return *root != 0;
 }
 
-/* What lies below a stack's first frame: its sub-interpreter, the interpreter's end, a first frame that was
- * not found, its task, the mark of a cut. False:
- * the region is full. */
+/* What lies below a stack's first frame: its sub-interpreter, the interpreter's end, a first frame that was not found, its
+ * task, the mark of a cut. False: the region is full. */
 SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, const struct sp_py_walk *w,
                                    bool finalizing, uint32_t *root)
 {
@@ -231,7 +190,6 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
         return pseudo(r, SP_CPU_UNWALKABLE, (enum sp_loss)why);
     }
     t->saw_python = 1;
-    finalizing = finalizing || is_called_at_end(r, t, &w);
     uint32_t root;
     uint32_t node = intern_root(r, t, tstate, &w, finalizing, &root) ? intern_stack(r, t, &w, root) : 0;
     if (!node) {

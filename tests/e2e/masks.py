@@ -202,5 +202,24 @@ def other_profilers(b):
             assert ticks > 5, (preload, ticks)  # 50 on a quiet machine
 
 
+SENT_TO_ONE = BUSY + """
+import signal, threading, time
+def work(): busy(0.2)
+old = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+t = threading.Thread(target=work); t.start()
+signal.pthread_sigmask(signal.SIG_SETMASK, old)
+time.sleep(0.02)
+signal.pthread_kill(t.ident, signal.SIGPROF)
+t.join()
+print("alive")
+"""
+
+
+@case
+def sent_to_a_thread_that_blocks_all(b):
+    """It waits there, and reaches no other thread, where it would kill."""
+    assert b.run(SENT_TO_ONE, preload=False).out == b.run(SENT_TO_ONE).out == "alive\n"
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -114,6 +114,15 @@ threading.Thread(target=other, daemon=True).start()
 
 # ---- children
 @case
+def exec_of_no_path(b):
+    """Pointers that lead nowhere are the kernel's to refuse."""
+    program = ("import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nargs = (ctypes.c_char_p * 2)(b'x', None)\n"
+               "for path in (None, 8):\n    for call, first in ((libc.execve, ()), (libc.execveat, (-100,))):\n"
+               "        print(call(*first, ctypes.c_void_p(path), args, args, 0), ctypes.get_errno())\n")
+    assert b.run(program, preload=False).out == b.run(program).out
+
+
+@case
 def fork_children(b):
     r = b.run(BUSY + """
 import os, sys, time

@@ -50,16 +50,18 @@ def ends(b, p, functions):
 
 @case
 def frames_of_the_end(b):
-    """Functions of atexit, __del__ and a weak reference's callback, each 100 ms, at every stage of the end. On a busy
+    """__del__ and a weak reference's callback, each 100 ms, at every stage of the end; functions of atexit come before it. On a busy
     machine a tick comes late by some of that."""
     need_frames(b)
     p = b.run(THE_END, SPPROF_INTERVAL="1ms").profile()
+    at_exit = {s: ns for s, ns in p.stacks().items() if "at_exit" in s}
+    assert sum(at_exit.values()) > 0.02e9 and all(s[0] == "at_exit" for s in at_exit), at_exit
     if b.version >= (3, 11):
-        seen = ends(b, p, ["at_exit", "on_death", "Module", "Cycle", "Late"])
+        seen = ends(b, p, ["on_death", "Module", "Cycle", "Late"])
         assert all(ns > 0.02e9 for ns in seen.values()), (seen, p.stacks())
     else:
-        seen = ends(b, p, ["at_exit", "on_death", "__del__"])
-        assert seen["at_exit"] > 0.02e9 and seen["on_death"] > 0.02e9 and seen["__del__"] > 0.1e9, (seen, p.stacks())
+        seen = ends(b, p, ["on_death", "__del__"])
+        assert seen["on_death"] > 0.02e9 and seen["__del__"] > 0.1e9, (seen, p.stacks())
 
 
 @case

@@ -59,6 +59,7 @@ def only_whole_chains(run):
             if not mine:
                 continue
             assert len({s.split("_")[0] for s in mine}) == 1, stack
+            assert "(shutdown)" not in stack, stack  # its first function has nothing below it, as what runs at the end
             assert [s.split("_")[1] for s in mine] == ["root", "middle", "leaf"][:len(mine)], stack
             chains += ns
         lost = sum(n for why, n in p.block["losses"]["unwalkable"].items() if why != "finalizing")
