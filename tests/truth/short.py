@@ -112,7 +112,6 @@ for _ in range(int(seconds * 1000 / ms)):
 """
     for ms in (9, 15):
         profiles = [p for p in b.run(source, ms, 1).profiles() if p.block["ppid"] != os.getpid()]
-        profiles = [p for p in profiles if p.total_ns()["<module>"] or p.block["samples"] == 0]
         seen = {"parse": 0, "render": 0, "(thread end)": 0}
         sampled = [p for p in profiles if p.block["samples"]]
         for p in profiles:
