@@ -17,11 +17,9 @@ import xml.etree.ElementTree as ET
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from sp import SKIP, clean_env  # noqa: E402
 
-# Suite -> cases that compare neither stderr, which has valgrind's warnings about the probe, nor a child's time, nor want speed
+# Suite -> cases that compare neither stderr, which may have valgrind's warnings, nor a child's time, nor want speed
 CASES = {"sampling": "threads names c_threads recursion thread_churn native_code", "process": "subprocess_children two_ends_at_once",
          "spool": "clean_ends_leave_no_file", "versions": "tasks subinterpreters"}
-# The probe asks the kernel whether an address can be read, by a call that must fail: that is its purpose.
-PROBE = ("SyscallParam", "probe_sigprocmask")
 OPTIONS = "-q --xml=yes --leak-check=full --show-leak-kinds=definite"
 
 
@@ -59,12 +57,10 @@ def main():
                 failed |= subprocess.run([sys.executable, os.path.join(here, "../e2e", suite + ".py"), wrapped, library, build, *cases]).returncode not in (0, SKIP)
         reports = glob.glob(directory + "/*.xml")
         found = collections.Counter(f for r in reports for f in findings(r))
-        seen = sum(n for (kind, function, _), n in found.items() if (kind, function) == PROBE)
-        bad = {f: n for f, n in found.items() if f[:2] != PROBE}
-        for (kind, _, stack), n in bad.items():
+        for (kind, _, stack), n in found.items():
             print(f"{n} {kind}: {stack}")
-        print(f"{len(reports)} processes, the library seen in {seen} of them, {len(bad)} findings")
-        return 1 if failed or bad or not seen else 0
+        print(f"{len(reports)} processes, {len(found)} findings")  # that the library was there, the cases' profiles show
+        return 1 if failed or found or not reports else 0
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
