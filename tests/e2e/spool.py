@@ -328,5 +328,34 @@ def wrong_files(b):
     assert not [f for f in os.listdir(d) if f.endswith(".json")]
 
 
+@case
+def fork_while_an_exec_fails(b):
+    """Between an exec's profile and its failure the region lies in a file that has no name: a child does not share it."""
+    need_frames(b)
+    directory = b.fresh()
+    no_program = b.write("\x01 no program\n", "no_program")
+    os.chmod(no_program, 0o755)
+    r = b.run(BUSY + """
+import ctypes, os, sys, threading
+libc, args = ctypes.CDLL(None), (ctypes.c_char_p * 2)(b"x", None)
+done, shared = False, 0
+def execs():
+    while not done: libc.execv(sys.argv[1].encode(), args)
+t = threading.Thread(target=execs); t.start()
+for i in range(200):
+    pid = os.fork()
+    if pid == 0:
+        with open("/proc/self/maps") as f: os._exit(".spool (deleted)" in f.read())
+    shared += os.waitpid(pid, 0)[1] != 0
+done = True
+t.join()
+print(os.getpid(), shared)
+""", no_program, cwd=directory, SPPROF_SPOOL=directory, SPPROF_OUT="p.json", SPPROF_INTERVAL="1ms")
+    pid, shared = map(int, r.out.split())
+    assert shared == 0, shared
+    p, = (p for p in r.profiles() if p.block["pid"] == pid)
+    assert p.total() < 300e9 and not spools(directory), (p.block, os.listdir(directory))
+
+
 if __name__ == "__main__":
     sys.exit(main())
