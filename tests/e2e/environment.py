@@ -93,8 +93,9 @@ for name in ("POD", "TMPDIR", "SPPROF_OUT", "SPPROF_VERBOSE"): os.environ[name] 
 subprocess.run("true", env={}, shell=True)
 os.environ.clear()
 """, POD="web", SPPROF_OUT="p-%{POD}.json")
-    assert [os.path.basename(f) for f in r.files()] == ["p-web.json"] and complaints(r.err) == "", (r.files(), r.err)
-    assert spent(b, r.profile()) > 0.08e9
+    names = [os.path.basename(f) for f in r.files()]  # a tick may fall between a fork and its exec: the child's own file
+    assert "p-web.json" in names and all(re.fullmatch(r"p-web(\.\d+)?\.json", n) for n in names) and complaints(r.err) == "", (names, r.err)
+    assert max(spent(b, Profile(f)) for f in r.files()) > 0.08e9
 
 
 @case

@@ -28,7 +28,8 @@ print(churn.churn_end())
     p = r.profile()
     assert int(r.out) > 3000, r.out
     assert p.block["losses"]["no_slot"] == 0, p.block["losses"]
-    assert p.block["cpu"]["not_sampled"] < 0.2 * p.block["cpu"]["used"], p.block["cpu"]
+    without_timer = p.block["losses"]["timer_refused"] / int(r.out)  # the kernel frees timers late, and counts them until then
+    assert p.block["cpu"]["not_sampled"] < (0.2 + without_timer) * p.block["cpu"]["used"], (p.block["cpu"], p.block["losses"], r.out)
 
 
 EXEC_FAILS = """

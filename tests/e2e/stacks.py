@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Stacks that are not the usual ones: small alternate signal stacks, fibres, goroutines. No byte beside a stack is written, the
 program sees what it registered, and the work done there is in the profile."""
+import fcntl
 import os
 import shutil
 import signal
@@ -156,7 +157,10 @@ def go_library(b):
     os.makedirs(made, exist_ok=True)
     path = os.path.join(made, "libgoroutines.so")
     source = os.path.join(SUPPORT, "goroutines", "main.go")
-    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(source):
+    with open(path + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # cases run beside each other
+        if os.path.exists(path) and os.path.getmtime(path) >= os.path.getmtime(source):
+            return path
         env = {**os.environ, "GOFLAGS": "-mod=mod", "GOCACHE": os.path.join(made, "cache"), "GOPATH": os.path.join(made, "path"), "CGO_ENABLED": "1", "GOTOOLCHAIN": "local"}
         r = subprocess.run([go, "build", "-buildmode=c-shared", "-o", path + ".tmp", "."], cwd=os.path.dirname(source), env=env, capture_output=True, text=True)
         if r.returncode:
