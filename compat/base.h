@@ -29,8 +29,7 @@
 #define sp_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define sp_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define sp_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
-#define sp_cas(p, expected, v) \
-    __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+#define sp_cas(p, expected, v) __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 
 SP_INLINE uint64_t sp_min_u64(uint64_t a, uint64_t b)
 {

@@ -7,9 +7,9 @@
 
 struct sp_buf {
     char *data;
-    size_t cap;  /* bytes of data, the final NUL included; at least 1 */
-    size_t len;  /* bytes used, without the NUL */
-    bool cut;    /* something did not fit */
+    size_t cap; /* bytes of data, the final NUL included; at least 1 */
+    size_t len; /* bytes used, without the NUL */
+    bool cut;   /* something did not fit */
 };
 
 /* An empty string in `data`, which has room for `cap` bytes (at least 1). */

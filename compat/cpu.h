@@ -80,8 +80,7 @@ SP_INLINE enum sp_cpu_fault sp_cpu_context_fault(void *uc, const siginfo_t *info
         break;
     case SIGSEGV: /* by an instruction: stack, protection, page; else by a signal frame that could not be read or written */
         return info->si_code != SI_KERNEL || (trap >= 12 && trap <= 14) ? SP_CPU_REPEATS : SP_CPU_OVER;
-    default:
-        return SP_CPU_REPEATS;
+    default: return SP_CPU_REPEATS;
     }
     regs[REG_RIP] -= back;
     return back ? SP_CPU_REPEATS : SP_CPU_OVER;
@@ -133,10 +132,7 @@ SP_INLINE long sp_syscall6(long nr, long a, long b, long c, long d, long e, long
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 }
 

@@ -7,8 +7,8 @@
 #include "compat/base.h"
 
 struct sp_elf {
-    uintptr_t bias;       /* what was added to the addresses in the file */
-    uintptr_t start, end; /* all its segments lie between */
+    uintptr_t bias;                                       /* what was added to the addresses in the file */
+    uintptr_t start, end;                                 /* all its segments lie between */
     uintptr_t symbols, strings, versions, gnu_hash, hash; /* tables; 0: it has none */
 };
 

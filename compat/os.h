@@ -15,16 +15,16 @@
 SP_SIGSAFE int sp_os_getpid(void);
 SP_SIGSAFE int sp_os_getppid(void);
 SP_SIGSAFE int sp_os_gettid(void);
-SP_SIGSAFE uint32_t sp_os_pid_namespace(void);          /* number of the namespace that pids belong to; 0: unknown */
-SP_SIGSAFE uint64_t sp_os_thread_cpu_ns(void);          /* CPU of the calling thread */
-SP_SIGSAFE uint64_t sp_os_thread_cpu_ns_of(int tid);    /* CPU of a thread of this process; 0 if gone */
+SP_SIGSAFE uint32_t sp_os_pid_namespace(void);       /* number of the namespace that pids belong to; 0: unknown */
+SP_SIGSAFE uint64_t sp_os_thread_cpu_ns(void);       /* CPU of the calling thread */
+SP_SIGSAFE uint64_t sp_os_thread_cpu_ns_of(int tid); /* CPU of a thread of this process; 0 if gone */
 SP_SIGSAFE uint64_t sp_os_process_cpu_ns(void);
-SP_SIGSAFE uint64_t sp_os_mono_ns(void);                /* monotonic, by tick: about 4 ms fine, 10 ns dear */
+SP_SIGSAFE uint64_t sp_os_mono_ns(void); /* monotonic, by tick: about 4 ms fine, 10 ns dear */
 SP_SIGSAFE uint64_t sp_os_mono_exact_ns(void);
-SP_SIGSAFE uint64_t sp_os_wall_ns(void);                /* nanoseconds since 1970, UTC */
-SP_SIGSAFE uint64_t sp_os_tick_ns(void);                /* what CPU timers are rounded up to */
+SP_SIGSAFE uint64_t sp_os_wall_ns(void); /* nanoseconds since 1970, UTC */
+SP_SIGSAFE uint64_t sp_os_tick_ns(void); /* what CPU timers are rounded up to */
 SP_SIGSAFE void sp_os_sleep_ns(uint64_t ns);
-SP_SIGSAFE void sp_os_thread_name(char name[16]);       /* the calling thread's; "" if it has none */
+SP_SIGSAFE void sp_os_thread_name(char name[16]); /* the calling thread's; "" if it has none */
 /* A thread of this process by its id; 0: the process. "" if there is no such thread, or no /proc. Opens a file. */
 SP_SIGSAFE void sp_os_thread_name_of(int tid, char name[16]);
 SP_SIGSAFE int sp_os_tgkill(int tid, int sig);
@@ -53,9 +53,9 @@ bool sp_os_probe_init(void);
 
 /* --- [handler] signal mask of the calling thread, by the kernel: 64 signals in a word --- */
 #define SP_OS_MASK(sig) (1ull << ((sig)-1))
-#define SP_OS_SIGNALS 65 /* signals are numbered 1 ... 64 */
-SP_SIGSAFE uint64_t sp_os_mask_block(uint64_t add);     /* returns the mask before */
-SP_SIGSAFE uint64_t sp_os_mask_unblock(uint64_t sub);   /* returns the mask before */
+#define SP_OS_SIGNALS 65                              /* signals are numbered 1 ... 64 */
+SP_SIGSAFE uint64_t sp_os_mask_block(uint64_t add);   /* returns the mask before */
+SP_SIGSAFE uint64_t sp_os_mask_unblock(uint64_t sub); /* returns the mask before */
 SP_SIGSAFE void sp_os_mask_set(uint64_t mask);
 /* [handler] Whether a signal was delivered because the system call that it interrupted changed the thread's mask: by its
  * handler's context. The calls above do not count. */

@@ -12,8 +12,7 @@ SP_SIGSAFE long sp_os_linux_call(long nr, long a, long b, long c, long d, long e
 #define sp_os_linux_call sp_syscall6
 #endif
 
-#define SYS6(nr, a, b, c, d, e, f) \
-    sp_os_linux_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define SYS6(nr, a, b, c, d, e, f) sp_os_linux_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define SYS(nr, a, b, c, d) SYS6(nr, a, b, c, d, 0, 0)
 
 struct linux_dirent64 { /* fs/readdir.c; libc has no getdents64 before glibc 2.30 */

@@ -180,10 +180,8 @@ int sp_os_has_writer(int fd)
     case 0xef53:     /* ext2, ext3, ext4 */
     case 0x01021994: /* tmpfs */
     case 0x58465342: /* xfs */
-    case 0x9123683e: /* btrfs */
-        break;
-    default:
-        return -EOPNOTSUPP;
+    case 0x9123683e: /* btrfs */ break;
+    default: return -EOPNOTSUPP;
     }
     int rc = (int)SYS(SYS_fcntl, fd, F_SETSIG, SIGURG, 0);
     if (rc == 0)

@@ -36,9 +36,9 @@ struct sp_py_walk {
     struct sp_py_frame *frames; /* out, leaf first */
     uint32_t cap;               /* frames that fit */
     uint32_t n;
-    bool truncated; /* there were more than cap */
-    uintptr_t root; /* the frame that was pushed last */
-    bool headless;  /* the first frame is a compiler's own, and what it stands on is not known */
+    bool truncated;      /* there were more than cap */
+    uintptr_t root;      /* the frame that was pushed last */
+    bool headless;       /* the first frame is a compiler's own, and what it stands on is not known */
     uintptr_t sp;        /* stack pointer of the interrupted code */
     uintptr_t stack_top; /* end of the thread's C stack, 0: unknown */
     /* Pages known to hold a live code object, by address modulo SP_PY_PAGES; the walker adds to them. The
@@ -51,8 +51,8 @@ struct sp_py_walk {
 /* 3.13 on: where the head of _PyRuntime, struct _Py_DebugOffsets, says what: index of its 8-byte words. Source: 3.13
  * Include/internal/pycore_runtime.h, later Include/internal/pycore_debug_offsets.h. */
 struct sp_py_debug_words {
-    uint8_t finalizing, interp_head, interp_next, ts_interp, ts_frame, ts_thread_id, ts_chunk, fr_previous, fr_code,
-        fr_instr, fr_locals, fr_owner, co_filename, co_name, co_lines, co_first_line, co_code, ob_type, builtins;
+    uint8_t finalizing, interp_head, interp_next, ts_interp, ts_frame, ts_thread_id, ts_chunk, fr_previous, fr_code, fr_instr,
+        fr_locals, fr_owner, co_filename, co_name, co_lines, co_first_line, co_code, ob_type, builtins;
     uint8_t fr_tlbc, co_tlbc; /* 0: the version has none */
 };
 
@@ -83,13 +83,13 @@ struct sp_py_layout {
     /* PyCodeObject */
     uint16_t co_filename, co_name, co_first_line, co_flags, co_lines, co_code;
     uint16_t co_locals, co_stack, co_frame_words; /* 3.11 has the first two, later versions the third */
-    uint16_t co_tlbc;                            /* the copies, one a thread at most; 0: there is only co_code */
+    uint16_t co_tlbc;                             /* the copies, one a thread at most; 0: there is only co_code */
     enum sp_py_lines lines;
     /* _PyRuntimeState, PyInterpreterState */
     uint16_t rt_tstate_current, rt_interp_head, rt_interp_main, rt_finalizing, interp_next, interp_id;
     uint16_t interp_gil, gil_last_holder, gil_locked; /* from 3.12 on: PyInterpreterState, struct _gil_runtime_state */
-    uint16_t interp_builtins; /* from 3.13 on the build says where it is: sp_py.interp_builtins */
-    uint16_t rt_tss_key; /* 0: thread states are in thread-local storage */
+    uint16_t interp_builtins;                         /* from 3.13 on the build says where it is: sp_py.interp_builtins */
+    uint16_t rt_tss_key;                              /* 0: thread states are in thread-local storage */
     /* _PyThreadStateImpl, TaskObj of _asyncio; 0: the running task cannot be seen */
     uint16_t ts_task, task_bytes, task_name;
     struct sp_py_debug_words debug;
@@ -103,10 +103,10 @@ struct sp_py {
     uintptr_t runtime;                 /* &_PyRuntime */
     uintptr_t code_type, frame_type;   /* &PyCode_Type, &PyFrame_Type */
     uintptr_t str_type, int_type;      /* &PyUnicode_Type, &PyLong_Type */
-    void *(*this_tstate)(void); /* PyGILState_GetThisThreadState: for versions without a key */
-    uintptr_t entry;      /* some address in it */
-    uintptr_t start, end; /* of its library or program; left to the caller of sp_py_probe(), as `build` is */
-    uint32_t interp_builtins; /* offset in PyInterpreterState */
+    void *(*this_tstate)(void);        /* PyGILState_GetThisThreadState: for versions without a key */
+    uintptr_t entry;                   /* some address in it */
+    uintptr_t start, end;              /* of its library or program; left to the caller of sp_py_probe(), as `build` is */
+    uint32_t interp_builtins;          /* offset in PyInterpreterState */
     uint32_t minor;
     char version[32]; /* "3.12.1" */
     char build[24];   /* "shared", "static" */
@@ -167,8 +167,8 @@ SP_SIGSAFE bool sp_py_holds_gil(uintptr_t tstate);
 
 /* ---- code objects (py_text.c) */
 struct sp_py_code {
-    uintptr_t name, file;   /* PyUnicodeObject addresses */
-    uintptr_t lines;        /* address of the line table's bytes */
+    uintptr_t name, file; /* PyUnicodeObject addresses */
+    uintptr_t lines;      /* address of the line table's bytes */
     uint32_t lines_bytes;
     int32_t first_line;
 };
@@ -184,7 +184,6 @@ SP_SIGSAFE uint32_t sp_py_text(uintptr_t unicode, char *out, uint32_t cap);
 typedef void sp_py_dealloc(void *code);
 sp_py_dealloc *sp_py_hook_code_dealloc(sp_py_dealloc *hook);
 
-extern const struct sp_py_ops sp_py_ops_39, sp_py_ops_311, sp_py_ops_312, sp_py_ops_313, sp_py_ops_314,
-    sp_py_ops_unknown;
+extern const struct sp_py_ops sp_py_ops_39, sp_py_ops_311, sp_py_ops_312, sp_py_ops_313, sp_py_ops_314, sp_py_ops_unknown;
 
 #endif

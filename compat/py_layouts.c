@@ -5,6 +5,7 @@
  * no header: _asyncio's section .AsyncioDebug has them. */
 #include "compat/py.h"
 
+/* clang-format off */
 const struct sp_py_layout sp_py_layouts[] = {
     {
         .minor = 9, .ops = &sp_py_ops_39,
@@ -171,6 +172,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         },
     },
 };
+/* clang-format on */
 
 const uint32_t sp_py_n_layouts = SP_ARRAY_LEN(sp_py_layouts);
 

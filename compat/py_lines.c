@@ -80,14 +80,10 @@ int32_t sp_py_line(const struct sp_lines_input *in, int32_t offset)
     if (offset < 0)
         return in->first_line;
     switch (in->format) {
-    case SP_PY_LINES_LNOTAB_39:
-        return line_lnotab(in, offset);
-    case SP_PY_LINES_LINETABLE_310:
-        return line_linetable(in, offset);
-    case SP_PY_LINES_LOCATIONS_311:
-        return line_locations(in, offset);
-    case SP_PY_LINES_NONE:
-        break;
+    case SP_PY_LINES_LNOTAB_39: return line_lnotab(in, offset);
+    case SP_PY_LINES_LINETABLE_310: return line_linetable(in, offset);
+    case SP_PY_LINES_LOCATIONS_311: return line_locations(in, offset);
+    case SP_PY_LINES_NONE: break;
     }
     return 0;
 }

@@ -22,15 +22,13 @@ static bool debug_offsets_agree(const struct sp_py_layout *l, uintptr_t runtime)
     if (memcmp(w, "xdebugpy", 8) != 0)
         return false;
     const struct sp_py_debug_words *d = &l->debug;
-    return w[2] == l->free_threaded && w[d->finalizing] == l->rt_finalizing &&
-           w[d->interp_head] == l->rt_interp_head && w[d->interp_next] == l->interp_next &&
-           w[d->ts_interp] == l->ts_interp && w[d->ts_frame] == l->ts_frame &&
-           w[d->ts_thread_id] == l->ts_thread_id && w[d->ts_chunk] == l->ts_chunk &&
-           w[d->fr_previous] == l->fr_previous && w[d->fr_code] == l->fr_code && w[d->fr_instr] == l->fr_instr &&
-           w[d->fr_locals] == l->fr_locals && w[d->fr_owner] == l->fr_owner &&
-           w[d->co_filename] == l->co_filename && w[d->co_name] == l->co_name && w[d->co_lines] == l->co_lines &&
-           w[d->co_first_line] == l->co_first_line && w[d->co_code] == l->co_code && w[d->ob_type] == l->ob_type &&
-           (!l->co_tlbc || (w[d->fr_tlbc] == l->fr_tlbc && w[d->co_tlbc] == l->co_tlbc));
+    return w[2] == l->free_threaded && w[d->finalizing] == l->rt_finalizing && w[d->interp_head] == l->rt_interp_head &&
+           w[d->interp_next] == l->interp_next && w[d->ts_interp] == l->ts_interp && w[d->ts_frame] == l->ts_frame &&
+           w[d->ts_thread_id] == l->ts_thread_id && w[d->ts_chunk] == l->ts_chunk && w[d->fr_previous] == l->fr_previous &&
+           w[d->fr_code] == l->fr_code && w[d->fr_instr] == l->fr_instr && w[d->fr_locals] == l->fr_locals &&
+           w[d->fr_owner] == l->fr_owner && w[d->co_filename] == l->co_filename && w[d->co_name] == l->co_name &&
+           w[d->co_lines] == l->co_lines && w[d->co_first_line] == l->co_first_line && w[d->co_code] == l->co_code &&
+           w[d->ob_type] == l->ob_type && (!l->co_tlbc || (w[d->fr_tlbc] == l->fr_tlbc && w[d->co_tlbc] == l->co_tlbc));
 }
 
 static void refuse(const char *why)

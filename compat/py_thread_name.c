@@ -47,8 +47,7 @@ SP_SIGSAFE static uintptr_t in_keys(uintptr_t keys)
         return in_entries(keys + 40 + size * index, sp_peek(keys + 32), 24);
     }
     bool general = sp_peek_u8(keys + 10) == 0; /* {hash, key, value}; else {key, value} */
-    return in_entries(keys + 32 + ((uintptr_t)1 << (sp_peek_u8(keys + 9) & 31)), sp_peek(keys + 24),
-                      general ? 24 : 16);
+    return in_entries(keys + 32 + ((uintptr_t)1 << (sp_peek_u8(keys + 9) & 31)), sp_peek(keys + 24), general ? 24 : 16);
 }
 
 SP_SIGSAFE static uintptr_t in_dict(uintptr_t dict, uint32_t place)
@@ -63,10 +62,8 @@ SP_SIGSAFE static uintptr_t attribute(uintptr_t object, uint32_t place)
 {
     const struct sp_py_layout *l = sp_py.layout;
     if (sp_py.minor < 11)
-        return in_dict(sp_peek(object + l->ob_size),
-                       place); /* the dict follows PyObject in an instance of a plain class */
-    uintptr_t values = sp_py.minor == 11 ? sp_peek(object - VALUES_BEFORE) : 0,
-              dict = sp_peek(object - DICT_BEFORE);
+        return in_dict(sp_peek(object + l->ob_size), place); /* the dict follows PyObject in an instance of a plain class */
+    uintptr_t values = sp_py.minor == 11 ? sp_peek(object - VALUES_BEFORE) : 0, dict = sp_peek(object - DICT_BEFORE);
     if (sp_py.minor == 12 && (dict & 1))
         values = dict + 1;
     if (sp_py.minor >= 13 && !dict) {

@@ -31,9 +31,9 @@ struct tss_slot {
     uintptr_t value;
 };
 
-static intptr_t self_offset;             /* of pthread_self() from the thread pointer */
-static intptr_t block_offset;            /* of the pairs, from the thread pointer; 0: unknown */
-static uintptr_t key_seq[MAX_KEYS];      /* sequence number of the key's current life; 0: not seen */
+static intptr_t self_offset;                      /* of pthread_self() from the thread pointer */
+static intptr_t block_offset;                     /* of the pairs, from the thread pointer; 0: unknown */
+static uintptr_t key_seq[MAX_KEYS];               /* sequence number of the key's current life; 0: not seen */
 static void *(*plain_getspecific)(pthread_key_t); /* where it is a plain load: musl */
 
 SP_SIGSAFE static const struct tss_slot *slot_in(uintptr_t block, uint32_t key)

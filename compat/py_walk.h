@@ -13,7 +13,7 @@
 #include "compat/py.h"
 
 #define SP_PY_MAX_CHUNKS 64
-#define SP_PY_CHUNK_SIZE 8  /* struct _PyStackChunk {previous, size, top, data} in 3.11 to 3.15 */
+#define SP_PY_CHUNK_SIZE 8 /* struct _PyStackChunk {previous, size, top, data} in 3.11 to 3.15 */
 #define SP_PY_CHUNK_DATA 24
 #define SP_PY_PAGE_SHIFT 12
 #define SP_PY_STACK_MAX (16ul << 20) /* twice the usual limit */
@@ -208,8 +208,8 @@ SP_INLINE bool sp_py_outer_frame(const struct sp_py_layout *l, uintptr_t tstate,
 }
 
 /* 3.11 on: the chain of _PyInterpreterFrame that starts at `frame`. */
-SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t tstate, uintptr_t frame,
-                                              struct sp_py_walk *w, const struct sp_py_family family)
+SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t tstate, uintptr_t frame, struct sp_py_walk *w,
+                                              const struct sp_py_family family)
 {
     const struct sp_py_layout *l = py->layout;
     struct sp_py_chunks chunks;
@@ -299,14 +299,14 @@ SP_INLINE enum sp_py_reject sp_py_walk_frames(const struct sp_py *py, uintptr_t 
             return SP_PY_BAD_BOTTOM;
     }
     /* frame_obj stands before the instruction, in 3.11 before the link */
-    w->headless = !at_bottom && sp_py_is_foreign_frame(py, w, sp_peek(last + (l->fr_is_entry ? l->fr_previous : l->fr_instr) - 8));
+    w->headless =
+        !at_bottom && sp_py_is_foreign_frame(py, w, sp_peek(last + (l->fr_is_entry ? l->fr_previous : l->fr_instr) - 8));
     return at_bottom || w->headless ? SP_PY_OK : SP_PY_BAD_BOTTOM;
 }
 
 /* 3.11, 3.12: the first frame hangs on thread-state->cframe, a structure on the C stack of the innermost
  * evaluation loop, or in the thread state itself. */
-SP_INLINE enum sp_py_reject sp_py_cframe_frame(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w,
-                                               uintptr_t *frame)
+SP_INLINE enum sp_py_reject sp_py_cframe_frame(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w, uintptr_t *frame)
 {
     const struct sp_py_layout *l = py->layout;
     uintptr_t cframe = sp_peek(tstate + l->ts_frame);

@@ -13,7 +13,7 @@ struct sp_real {
 };
 
 /* Declares the slot of a function that is declared. The list of slots is the section sp_reals. */
-#define SP_REAL_SLOT(fn)                         \
+#define SP_REAL_SLOT(fn)                           \
     static struct sp_real real_##fn = {NULL, #fn}; \
     static struct sp_real *const listed_##fn __attribute__((section("sp_reals"), used)) = &real_##fn
 

@@ -24,8 +24,8 @@ static inline struct sp_utc sp_utc_from_seconds(uint64_t seconds)
     const uint8_t lengths[] = {31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     while (days >= lengths[month])
         days -= lengths[month++];
-    return (struct sp_utc){year, month + 1, (uint32_t)days + 1, (uint32_t)(rest / 3600),
-                           (uint32_t)(rest / 60 % 60), (uint32_t)(rest % 60)};
+    return (struct sp_utc){
+        year, month + 1, (uint32_t)days + 1, (uint32_t)(rest / 3600), (uint32_t)(rest / 60 % 60), (uint32_t)(rest % 60)};
 }
 
 #endif

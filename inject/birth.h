@@ -14,9 +14,9 @@ struct sp_birth {
     uint32_t name_place; /* as in struct sp_thread, and so are: */
     uint32_t target_code;
     uint64_t target;
-    bool starts_hidden;  /* its creator believes that SIGPROF is blocked, and it is not (hook_mask.c) */
-    int tid; /* of a thread that ended before it found a slot, */
-    uint64_t cpu_ns; /* and what it used */
+    bool starts_hidden; /* its creator believes that SIGPROF is blocked, and it is not (hook_mask.c) */
+    int tid;            /* of a thread that ended before it found a slot, */
+    uint64_t cpu_ns;    /* and what it used */
 };
 
 /* [hook] A birth, all but its numbers zero; NULL: there is no memory. */

@@ -26,7 +26,8 @@ static const struct option options[] = {
 /* Numbers are stored as 64 bits, texts with their NUL: a field is as large as its row says. */
 #define FIELD_BYTES(kind, highest) (kind_##kind == kind_text ? (highest) + 1 : sizeof(uint64_t))
 #define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning) \
-    _Static_assert(sizeof((struct sp_config *)0)->field == FIELD_BYTES(kind, highest), name ": the field's type in struct sp_config");
+    _Static_assert(sizeof((struct sp_config *)0)->field == FIELD_BYTES(kind, highest),          \
+                   name ": the field's type in struct sp_config");
 #include "inject/options.def"
 #undef SP_OPTION
 
@@ -113,29 +114,22 @@ static bool parse_word(const char *s, const char *const *words, size_t n, uint64
 
 static bool parse(enum kind kind, const char *s, uint64_t *v)
 {
-    static const char *const flags[] = {"0", "1"}, *const switches[] = {"off", "on"},
-                            *const verbosity[] = {"0", "1", "auto"}, *const imports[] = {"short", "full"};
+    static const char *const flags[] = {"0", "1"}, *const switches[] = {"off", "on"}, *const verbosity[] = {"0", "1", "auto"},
+                             *const imports[] = {"short", "full"};
     uint64_t nano;
     switch (kind) {
-    case kind_duration:
-        return sp_config_parse_duration(s, v);
-    case kind_bytes:
-        return sp_config_parse_bytes(s, v);
+    case kind_duration: return sp_config_parse_duration(s, v);
+    case kind_bytes: return sp_config_parse_bytes(s, v);
     case kind_count:
         if (!parse_decimal(&s, &nano) || *s || nano % SP_NS_PER_S)
             return false;
         *v = nano / SP_NS_PER_S;
         return true;
-    case kind_flag:
-        return parse_word(s, flags, 2, v);
-    case kind_switch:
-        return parse_word(s, switches, 2, v) || parse_word(s, flags, 2, v);
-    case kind_verbosity:
-        return parse_word(s, verbosity, 3, v);
-    case kind_imports:
-        return parse_word(s, imports, 2, v);
-    case kind_text:
-        break;
+    case kind_flag: return parse_word(s, flags, 2, v);
+    case kind_switch: return parse_word(s, switches, 2, v) || parse_word(s, flags, 2, v);
+    case kind_verbosity: return parse_word(s, verbosity, 3, v);
+    case kind_imports: return parse_word(s, imports, 2, v);
+    case kind_text: break;
     }
     return false;
 }
@@ -155,8 +149,7 @@ static void complain_value(const struct option *o, const char *value, void (*com
     complain(line);
 }
 
-static void read_option(struct sp_config *config, const struct option *o, const char *value,
-                        void (*complain)(const char *))
+static void read_option(struct sp_config *config, const struct option *o, const char *value, void (*complain)(const char *))
 {
     void *field = (char *)config + o->field;
     uint64_t v;

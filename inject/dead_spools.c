@@ -170,8 +170,8 @@ static void say(uint32_t removed)
     char number[16];
     SP_BUF(b, number);
     sp_buf_u64(&b, removed);
-    sp_diag_join(number, " spool files of dead processes, the oldest, were removed from ", directory,
-                 "; at most 100 stay", NULL);
+    sp_diag_join(number, " spool files of dead processes, the oldest, were removed from ", directory, "; at most 100 stay",
+                 NULL);
 }
 
 void sp_dead_spools_remove(const char *where, uint32_t most)

@@ -68,8 +68,8 @@ static bool is_of_the_time(const struct sp_file_count *c, const char *name)
     SP_BUF(b, path);
     sp_buf_str(&b, directory);
     sp_buf_str(&b, name);
-    return sp_os_stat(path, false, &st) == 0 && st.kind == SP_OS_REGULAR && st.uid == sp_os_euid() && st.mtime_ns >= c->from_ns &&
-           st.mtime_ns < c->until_ns;
+    return sp_os_stat(path, false, &st) == 0 && st.kind == SP_OS_REGULAR && st.uid == sp_os_euid() &&
+           st.mtime_ns >= c->from_ns && st.mtime_ns < c->until_ns;
 }
 
 static bool count_entry_of(void *arg, const char *name)

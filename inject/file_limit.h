@@ -7,8 +7,8 @@
 #include "inject/output_name.h"
 
 struct sp_file_count {
-    const char *out;       /* SPPROF_OUT, absolute; "": default names */
-    const char *path;      /* where the profile would go */
+    const char *out;  /* SPPROF_OUT, absolute; "": default names */
+    const char *path; /* where the profile would go */
     const struct sp_name_values *values;
     uint64_t from_ns, until_ns; /* wall clock: files of this time count */
     uint64_t most;

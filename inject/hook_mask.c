@@ -52,8 +52,8 @@ static void from_mask(sigset_t *set, uint64_t mask)
 
 static bool is_everything(uint64_t mask)
 {
-    uint64_t some = SP_OS_MASK(SIGTERM) | SP_OS_MASK(SIGINT) | SP_OS_MASK(SIGHUP) | SP_OS_MASK(SIGUSR1) |
-                    SP_OS_MASK(SIGUSR2) | SP_OS_MASK(SIGALRM);
+    uint64_t some = SP_OS_MASK(SIGTERM) | SP_OS_MASK(SIGINT) | SP_OS_MASK(SIGHUP) | SP_OS_MASK(SIGUSR1) | SP_OS_MASK(SIGUSR2) |
+                    SP_OS_MASK(SIGALRM);
     return (mask & some) == some;
 }
 

@@ -165,8 +165,7 @@ SP_EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 
 SP_EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
-    return waits_for(set) ? wait_past_ticks(set, info, timeout)
-                          : arrived(SP_REAL(sigtimedwait)(set, info, timeout), info);
+    return waits_for(set) ? wait_past_ticks(set, info, timeout) : arrived(SP_REAL(sigtimedwait)(set, info, timeout), info);
 }
 
 /* ---- what the program sends to a thread in which a tick waits */
@@ -283,7 +282,8 @@ int sp_hook_pending_change_mask(int (*real)(int, const sigset_t *, sigset_t *), 
     if (rc == 0 && r) {
         bool was = has_sigprof(&before), named = has_sigprof(set);
         bool is = !set ? was : how == SIG_SETMASK ? named : how == SIG_BLOCK ? was || named : was && !named;
-        if (is && !was && t->pause != SP_PAUSE_NOW) /* both: we are in a handler that has it blocked, whose return we do not see */
+        if (is && !was &&
+            t->pause != SP_PAUSE_NOW) /* both: we are in a handler that has it blocked, whose return we do not see */
             pause_timer(t);
         if (!is && t->pause == SP_PAUSE_NOW) {
             t->pause = SP_PAUSE_OVER;

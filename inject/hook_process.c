@@ -118,17 +118,17 @@ static size_t count_arguments(va_list args)
     return n;
 }
 
-#define SP_COLLECT(argv, first, last)                \
-    va_list args, counted;                           \
-    va_start(args, first);                           \
-    va_copy(counted, args);                          \
-    size_t n_args = count_arguments(counted);        \
-    va_end(counted);                                 \
-    char *argv[n_args + 1];                          \
-    argv[0] = (char *)(uintptr_t)first;              \
-    for (size_t i = 1; i <= n_args; i++)             \
-        argv[i] = va_arg(args, char *);              \
-    last;                                            \
+#define SP_COLLECT(argv, first, last)         \
+    va_list args, counted;                    \
+    va_start(args, first);                    \
+    va_copy(counted, args);                   \
+    size_t n_args = count_arguments(counted); \
+    va_end(counted);                          \
+    char *argv[n_args + 1];                   \
+    argv[0] = (char *)(uintptr_t)first;       \
+    for (size_t i = 1; i <= n_args; i++)      \
+        argv[i] = va_arg(args, char *);       \
+    last;                                     \
     va_end(args)
 
 SP_EXPORT int execl(const char *path, const char *first, ...)

@@ -72,8 +72,7 @@ void sp_hook_python_start(void)
     api.function_type = sp_python_symbol("PyFunction_Type");
     api.method_type = sp_python_symbol("PyMethod_Type");
     has_api = api.unicode_type && api.function_type && api.method_type && api.function_code && api.method_function &&
-              api.gil_held && api.intern && api.type_lookup && api.get && api.error_fetch &&
-              api.error_restore && api.decref;
+              api.gil_held && api.intern && api.type_lookup && api.get && api.error_fetch && api.error_restore && api.decref;
 }
 
 /* The Thread object that this thread is starting: first local of the innermost frame, if that runs

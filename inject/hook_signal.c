@@ -33,7 +33,7 @@ SP_REAL_SLOT(sigignore);
 /* What the program set, for managed signals. Written by the thread that calls sigaction; two threads that set
  * the same signal at once race as they would in the kernel. */
 static struct sigaction wanted[SP_OS_SIGNALS];
-static bool stood_in[SP_OS_SIGNALS]; /* the real disposition is our stand-in */
+static bool stood_in[SP_OS_SIGNALS];   /* the real disposition is our stand-in */
 static bool interrupts[SP_OS_SIGNALS]; /* siginterrupt(sig, 1) */
 static bool started;
 static void (*finish)(enum sp_finish how); /* writes the profile */
@@ -57,8 +57,7 @@ static __thread siginfo_t *dying_of;
 
 static bool is_raised_by_kernel(int sig, const siginfo_t *info)
 {
-    bool synchronous = sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP ||
-                       sig == SIGSYS;
+    bool synchronous = sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP || sig == SIGSYS;
     bool is_only_told = sig == SIGBUS && info->si_code == BUS_MCEERR_AO;
     return synchronous && info->si_code > 0 && !is_only_told;
 }
@@ -204,10 +203,8 @@ static bool kills_by_default(int sig)
     case SIGWINCH:
     case SIGPROF:
     case 32: /* libc's own */
-    case 33:
-        return false;
-    default:
-        return sig > 0 && sig < SP_OS_SIGNALS;
+    case 33: return false;
+    default: return sig > 0 && sig < SP_OS_SIGNALS;
     }
 }
 

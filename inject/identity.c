@@ -37,8 +37,7 @@ static bool is_launcher(void)
 {
     char path[1024];
     return sp_os_executable(path, sizeof path) == 0 && sp_identity_is_launcher_name(path) &&
-           (sp_real_program_names("Py_BytesMain") || sp_real_program_names("_Py_UnixMain") ||
-            sp_real_program_names("Py_Main"));
+           (sp_real_program_names("Py_BytesMain") || sp_real_program_names("_Py_UnixMain") || sp_real_program_names("Py_Main"));
 }
 
 /* ---- what %e stands for */

@@ -6,7 +6,7 @@
 #include "sampler/store.h"
 
 struct sp_identity {
-    char argv[1024]; /* NUL-separated; up to the script or module: what follows may hold secrets */
+    char argv[1024];  /* NUL-separated; up to the script or module: what follows may hold secrets */
     char script[128]; /* script or module without its extension; "stdin", "command" (-c); "": no name for it */
     char host[65];
 };

@@ -36,13 +36,11 @@ SP_REAL_SLOT(__register_atfork);
 SP_REAL_SLOT(pthread_atfork);
 
 #define WAIT_FOR_HANDLERS_NS (2 * SP_NS_PER_S)
-#define FAULTS                                                                                               \
+#define FAULTS                                                                                                  \
     (SP_OS_MASK(SIGSEGV) | SP_OS_MASK(SIGBUS) | SP_OS_MASK(SIGFPE) | SP_OS_MASK(SIGILL) | SP_OS_MASK(SIGTRAP) | \
      SP_OS_MASK(SIGSYS) | SP_OS_MASK(SIGABRT))
 #define WRITER_STACK_BYTES 32768 /* tests/lint/stack.py: less than half of it is used */
 #define WAIT_FOR_PROGRESS_NS (10 * SP_NS_PER_S)
-
-
 
 enum writer { IDLE, WRITING, DONE };
 
@@ -180,15 +178,15 @@ static void after_fork_in_child(void)
     output.skipped_ns = 0;
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
     if (sp_session.state == SP_SESSION_RUNNING) {
-        bool empty = sp_spool_is_shared() ? sp_spool_forget(sp_session.region, region_bytes, &region_wipes) && make_first_writable()
-                                        : region_wipes || sp_os_forget(sp_session.region, region_bytes);
+        bool empty = sp_spool_is_shared()
+                         ? sp_spool_forget(sp_session.region, region_bytes, &region_wipes) && make_first_writable()
+                         : region_wipes || sp_os_forget(sp_session.region, region_bytes);
         if (!empty)
             sp_diag_join("no memory for the profile of this fork child; it runs unprofiled", NULL, NULL, NULL, NULL);
         if (!empty || !config.children)
             sp_session.state = SP_SESSION_OFF;
         child_pending = sp_session.state == SP_SESSION_RUNNING;
-        if (child_pending &&
-            sp_os_timer_create_sparing(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0) {
+        if (child_pending && sp_os_timer_create_sparing(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0) {
             uint64_t random = sp_os_mono_exact_ns() ^ (uint64_t)sp_session.pid << 32;
             pending_due_ns = sp_engine_first_due(random, config.interval_ns, sp_os_tick_ns());
             sp_engine_arm_first(pending_timer, pending_due_ns, config.interval_ns);
@@ -384,7 +382,8 @@ static int write_profile(struct sp_region *r, enum sp_finish how)
     sp_handler_freeze(r, WAIT_FOR_HANDLERS_NS);
     if (!sp_hook_signal_is_ours() && r->loss[SP_LOSS_REPLACED] == 0) {
         sp_count_loss(r, SP_LOSS_REPLACED);
-        sp_diag("the program set its own SIGPROF handler by a raw system call; ticks went there; time since then is (not sampled)");
+        sp_diag(
+            "the program set its own SIGPROF handler by a raw system call; ticks went there; time since then is (not sampled)");
     }
     output.spool = sp_spool_path();
     sp_store_scratch_begin(r);

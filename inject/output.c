@@ -53,7 +53,8 @@ static void check_fields(const char *out)
         return;
     for (size_t i = 0; i < 2 && field[i]; i++)
         sp_buf_char(&b, (unsigned char)field[i] < 0x20 || (unsigned char)field[i] >= 0x7f ? '?' : field[i]);
-    sp_diag_join("SPPROF_OUT=", out, " has ", shown, ", which is no field and stays as it is; "
+    sp_diag_join("SPPROF_OUT=", out, " has ", shown,
+                 ", which is no field and stays as it is; "
                  "fields are %p %h %t %e %n %{VAR}, and %% is a percent sign");
 }
 
@@ -86,7 +87,7 @@ static void keep_variable(struct sp_output *o, struct sp_buf *b, size_t *n, cons
     sp_buf_str(b, name);
     sp_buf_char(b, '=');
     sp_buf_mem(b, value, strnlen(value, SP_PATH_BYTES)); /* longer fits in no name */
-    b->len += b->len + 1 < b->cap; /* behind its NUL */
+    b->len += b->len + 1 < b->cap;                       /* behind its NUL */
 }
 
 static void keep_environment(struct sp_output *o, const char *out, char *const *environment)
@@ -115,9 +116,8 @@ void sp_output_init(struct sp_output *o, const char *out, char *const *environme
         }
         sp_buf_str(&b, out);
         check_fields(out);
-        bool is_directory = b.data[b.len - 1] == '/' ||
-                            (sp_name_kind_of(out) != SP_NAME_PATTERN && sp_os_stat(o->out, true, &st) == 0 &&
-                             st.kind == SP_OS_DIRECTORY);
+        bool is_directory = b.data[b.len - 1] == '/' || (sp_name_kind_of(out) != SP_NAME_PATTERN &&
+                                                         sp_os_stat(o->out, true, &st) == 0 && st.kind == SP_OS_DIRECTORY);
         if (is_directory) {
             while (b.len > 1 && o->out[b.len - 1] == '/')
                 o->out[--b.len] = '\0';
@@ -273,8 +273,7 @@ static int replace(const struct sp_output *o, const char *tmp, const char *path)
     if (rc != 0)
         return rc;
     bool same = sp_os_stat(tmp, false, &displaced) == 0 && displaced.inode == before.inode;
-    if (same && (displaced.mtime_ns < o->run_started_ns || displaced.size == 0 ||
-                 displaced.inode == o->written_inode)) {
+    if (same && (displaced.mtime_ns < o->run_started_ns || displaced.size == 0 || displaced.inode == o->written_inode)) {
         sp_os_unlink(tmp);
         return 0;
     }
@@ -303,7 +302,7 @@ static void remember(struct sp_output *o, const char *path)
 }
 
 struct naming {
-    const char *out;       /* "": default name */
+    const char *out; /* "": default name */
     const char *directory;
     bool with_pid, may_replace;
     bool fallback; /* a directory that nobody asked for */
@@ -341,13 +340,12 @@ static void leave_line(struct sp_output *o, const struct sp_profile *p, const st
     int rc = sp_file_limit_name(name, c) ? sp_file_limit_add_line(name, &line) : -ENAMETOOLONG;
     if (rc == 0)
         o->skipped_ns = p->process_cpu_ns;
-    sp_diag_join("no profile; the run has as many files as SPPROF_FILES allows; ", rc ? "no line can be appended to " : "a line is in ", name,
-                 NULL, NULL);
+    sp_diag_join("no profile; the run has as many files as SPPROF_FILES allows; ",
+                 rc ? "no line can be appended to " : "a line is in ", name, NULL, NULL);
 }
 
 /* The first name of the series that can be had. SKIPPED: the run has enough of them. -EPERM: refused for what it is. */
-static int publish_series(struct sp_output *o, struct sp_profile *p, struct naming n, struct sp_name_values *v,
-                          char *path)
+static int publish_series(struct sp_output *o, struct sp_profile *p, struct naming n, struct sp_name_values *v, char *path)
 {
     static char tmp[SP_PATH_BYTES];
     tmp[0] = '\0';
@@ -365,8 +363,7 @@ static int publish_series(struct sp_output *o, struct sp_profile *p, struct nami
         }
         follow_links(path);
         enum verdict verdict = judge(o, path, n.may_replace);
-        if (verdict == NEXT_NUMBER && !n.with_pid && n.out[0] && v->number == 1 &&
-            sp_name_kind_of(n.out) == SP_NAME_LITERAL) {
+        if (verdict == NEXT_NUMBER && !n.with_pid && n.out[0] && v->number == 1 && sp_name_kind_of(n.out) == SP_NAME_LITERAL) {
             /* Somebody's file of this run has the plain name: tell the two apart by pid first. */
             struct sp_os_stat st;
             if (sp_os_stat(path, true, &st) == 0 && st.mtime_ns >= o->run_started_ns && is_ours(path)) {
@@ -374,8 +371,8 @@ static int publish_series(struct sp_output *o, struct sp_profile *p, struct nami
                 v->number = 0;
                 continue;
             }
-            sp_diag_join(path, " exists and is no profile of an earlier run; it stays, a numbered name is used", NULL,
-                         NULL, NULL);
+            sp_diag_join(path, " exists and is no profile of an earlier run; it stays, a numbered name is used", NULL, NULL,
+                         NULL);
         }
         if (verdict == NEXT_NUMBER)
             continue;
@@ -406,35 +403,21 @@ static int publish_series(struct sp_output *o, struct sp_profile *p, struct nami
 static const char *error_text(int rc)
 {
     switch (-rc) {
-    case EACCES:
-        return "permission denied";
-    case ENOENT:
-        return "no such file or directory";
-    case ENOTDIR:
-        return "not a directory";
-    case ENOSPC:
-        return "no space left";
-    case EDQUOT:
-        return "over quota";
-    case EROFS:
-        return "read-only file system";
-    case EFBIG:
-        return "over the file size limit";
+    case EACCES: return "permission denied";
+    case ENOENT: return "no such file or directory";
+    case ENOTDIR: return "not a directory";
+    case ENOSPC: return "no space left";
+    case EDQUOT: return "over quota";
+    case EROFS: return "read-only file system";
+    case EFBIG: return "over the file size limit";
     case EMFILE:
-    case ENFILE:
-        return "too many open files";
-    case ENAMETOOLONG:
-        return "the name is too long";
-    case EPERM:
-        return "it is a directory, device, FIFO, socket, or somebody else's link";
-    case EISDIR:
-        return "it is a directory";
-    case ENOMEM:
-        return "the writer's memory is too small";
-    case EEXIST:
-        return "all numbered names are taken";
-    default:
-        return "input/output error";
+    case ENFILE: return "too many open files";
+    case ENAMETOOLONG: return "the name is too long";
+    case EPERM: return "it is a directory, device, FIFO, socket, or somebody else's link";
+    case EISDIR: return "it is a directory";
+    case ENOMEM: return "the writer's memory is too small";
+    case EEXIST: return "all numbered names are taken";
+    default: return "input/output error";
     }
 }
 

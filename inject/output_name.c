@@ -86,25 +86,15 @@ static const char *put_field(struct sp_buf *b, const char *p, const struct sp_na
     const char *end;
     char name[SP_NAME_VARIABLE_BYTES];
     switch (*p) {
-    case 'p':
-        sp_buf_u64(b, v->pid);
-        return p + 1;
-    case 'h':
-        put_value(b, v->host);
-        return p + 1;
-    case 't':
-        put_time(b, v->started_wall_ns);
-        return p + 1;
-    case 'e':
-        put_value(b, *v->script ? v->script : "python");
-        return p + 1;
+    case 'p': sp_buf_u64(b, v->pid); return p + 1;
+    case 'h': put_value(b, v->host); return p + 1;
+    case 't': put_time(b, v->started_wall_ns); return p + 1;
+    case 'e': put_value(b, *v->script ? v->script : "python"); return p + 1;
     case 'n':
         sp_buf_u64(b, v->number);
         *numbered = true;
         return p + 1;
-    case '%':
-        sp_buf_char(b, '%');
-        return p + 1;
+    case '%': sp_buf_char(b, '%'); return p + 1;
     case '{':
         end = variable_at(p, name);
         if (end) {
@@ -113,9 +103,7 @@ static const char *put_field(struct sp_buf *b, const char *p, const struct sp_na
             return end;
         }
         /* fall through */
-    default: /* unknown: as it stands */
-        sp_buf_char(b, '%');
-        return p;
+    default: /* unknown: as it stands */ sp_buf_char(b, '%'); return p;
     }
 }
 

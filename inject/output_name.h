@@ -11,9 +11,9 @@ struct sp_name_values {
     uint32_t pid;
     uint64_t started_wall_ns;
     const char *host;
-    const char *script;        /* name without extension; "" becomes "python" */
-    char *const *environment;  /* for %{VAR} */
-    uint32_t number;           /* for %n and numbered names; 1 is the first */
+    const char *script;       /* name without extension; "" becomes "python" */
+    char *const *environment; /* for %{VAR} */
+    uint32_t number;          /* for %n and numbered names; 1 is the first */
 };
 
 enum sp_name_kind {

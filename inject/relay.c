@@ -34,10 +34,8 @@ bool sp_relay_can(int sig)
     case SIGSYS:
     case SIGABRT:
     case 32: /* libc's own */
-    case 33:
-        return false;
-    default:
-        return sig > 0 && sig < SP_OS_SIGNALS;
+    case 33: return false;
+    default: return sig > 0 && sig < SP_OS_SIGNALS;
     }
 }
 
@@ -98,8 +96,8 @@ static void relay(int sig, siginfo_t *info, void *context)
 const struct sigaction *sp_relay_install(int sig, const struct sigaction *act, struct sigaction *ours)
 {
     /* SA_RESETHAND: the disposition is gone when the signal is handed over. The relay itself: from who asked the kernel. */
-    if (!sp_relay_can(sig) || act->sa_sigaction == relay || act->sa_handler == SIG_DFL || act->sa_handler == SIG_IGN || act->sa_handler == SIG_ERR ||
-        (unsigned)act->sa_flags & SA_RESETHAND)
+    if (!sp_relay_can(sig) || act->sa_sigaction == relay || act->sa_handler == SIG_DFL || act->sa_handler == SIG_IGN ||
+        act->sa_handler == SIG_ERR || (unsigned)act->sa_flags & SA_RESETHAND)
         return act;
     *ours = *act;
     takes_info[sig] = act->sa_flags & SA_SIGINFO;

@@ -199,8 +199,8 @@ void sp_self_forked(void)
 
 void sp_self_init(void)
 {
-    has_end_key = SP_REAL(pthread_key_create) && SP_REAL(pthread_setspecific) &&
-                  SP_REAL(pthread_key_create)(&end_key, ends) == 0;
+    has_end_key =
+        SP_REAL(pthread_key_create) && SP_REAL(pthread_setspecific) && SP_REAL(pthread_key_create)(&end_key, ends) == 0;
     sp_handler_late = late_slot;
     sp_handler_thawing = see_to_ended;
 }

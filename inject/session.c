@@ -18,6 +18,5 @@ struct sp_region *sp_session_region(void)
 bool sp_session_is_own_process(void)
 {
     /* A child in another namespace of pids may have the same number. Timers are not inherited. */
-    return sp_os_getpid() == sp_session.pid &&
-           (sp_session.timer == SP_OS_NO_TIMER || sp_os_timer_exists(sp_session.timer));
+    return sp_os_getpid() == sp_session.pid && (sp_session.timer == SP_OS_NO_TIMER || sp_os_timer_exists(sp_session.timer));
 }

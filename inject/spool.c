@@ -17,8 +17,8 @@
 
 static char directory[SP_PATH_BYTES]; /* "": no spool is wanted, or none could be made */
 static char path[SP_PATH_BYTES];
-static uint64_t mapped_bytes; /* of the region */
-static struct sp_os_stat file;        /* at path: after a chroot() the name may be that of another process's file */
+static uint64_t mapped_bytes;  /* of the region */
+static struct sp_os_stat file; /* at path: after a chroot() the name may be that of another process's file */
 
 const char *sp_spool_path(void)
 {
@@ -107,29 +107,19 @@ SP_SIGSAFE static int fill_and_map(int fd, struct sp_region *r, uint64_t bytes)
 SP_SIGSAFE static const char *reason(int rc)
 {
     switch (-rc) {
-    case ENOENT:
-        return "no such file or directory";
-    case ENOTDIR:
-        return "not a directory";
+    case ENOENT: return "no such file or directory";
+    case ENOTDIR: return "not a directory";
     case EACCES:
-    case EPERM:
-        return "permission denied";
-    case EROFS:
-        return "read-only file system";
+    case EPERM: return "permission denied";
+    case EROFS: return "read-only file system";
     case ENOSPC:
-    case EDQUOT:
-        return "no space left";
-    case EFBIG:
-        return "SPPROF_MEMORY is over the file size limit";
-    case EOPNOTSUPP:
-        return "its file system cannot reserve space";
+    case EDQUOT: return "no space left";
+    case EFBIG: return "SPPROF_MEMORY is over the file size limit";
+    case EOPNOTSUPP: return "its file system cannot reserve space";
     case EMFILE:
-    case ENFILE:
-        return "too many open files";
-    case ENOMEM:
-        return "no memory";
-    default:
-        return "the system refuses it";
+    case ENFILE: return "too many open files";
+    case ENOMEM: return "no memory";
+    default: return "the system refuses it";
     }
 }
 

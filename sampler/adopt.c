@@ -69,7 +69,7 @@ SP_SIGSAFE static void forget_gone(void)
 SP_SIGSAFE static void look_at_adopted(struct sp_region *r, struct sp_thread *t, uint64_t cpu)
 {
     uint32_t outside = 0;
-    bool ends = cpu == 0 || cpu < t->last_cpu_ns, is_late = cpu > t->last_cpu_ns + 3 * (t->period_ns + r->tick_ns);
+    bool ends = cpu == 0 || cpu<t->last_cpu_ns, is_late = cpu> t->last_cpu_ns + 3 * (t->period_ns + r->tick_ns);
     if ((!ends && !is_late) || !sp_cas(&t->in_handler, &outside, 1))
         return;
     if (ends) {

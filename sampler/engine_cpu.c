@@ -56,8 +56,10 @@ SP_SIGSAFE static int thread_start(struct sp_region *r, struct sp_thread *t)
         sp_count_loss(r, SP_LOSS_TIMER_REFUSED);
         static bool said;
         if (rc == -EAGAIN && !said)
-            sp_diag_join("timer_create refused; this user's processes have used up their part of RLIMIT_SIGPENDING; threads from now on "
-                         "show as (not sampled)", NULL, NULL, NULL, NULL);
+            sp_diag_join(
+                "timer_create refused; this user's processes have used up their part of RLIMIT_SIGPENDING; threads from now on "
+                "show as (not sampled)",
+                NULL, NULL, NULL, NULL);
         said = true;
         return rc;
     }

@@ -25,7 +25,7 @@ SP_SIGSAFE static uint32_t *counter(void)
 bool sp_gate_enter(void)
 {
     if (sp_load_acquire(&state) != OPEN)
-        return false; /* no counter moves while who closed it looks at them */
+        return false;                /* no counter moves while who closed it looks at them */
     sp_add_relaxed(&inside_here, 1); /* threads made by a raw clone may share it */
     /* Pairs with sp_gate_close: either we see that it is closed, or it sees us inside. */
     __atomic_fetch_add(counter(), 1, __ATOMIC_SEQ_CST);

@@ -37,8 +37,7 @@ SP_SIGSAFE static uint64_t *make_level(struct sp_region *r, struct sp_table *t, 
     return sp_at64(r, sp_load_acquire(&t->level[level]));
 }
 
-SP_INLINE struct place find(struct sp_region *r, struct sp_table *t, uint64_t hash, same_fn *same,
-                            const void *key, bool insert)
+SP_INLINE struct place find(struct sp_region *r, struct sp_table *t, uint64_t hash, same_fn *same, const void *key, bool insert)
 {
     for (uint32_t level = 0; level < SP_TABLE_LEVELS; level++) {
         uint32_t at = sp_load_acquire(&t->level[level]);
@@ -121,8 +120,8 @@ uint32_t sp_intern_string(struct sp_region *r, const char *data, uint32_t bytes)
 SP_SIGSAFE static bool same_code(const struct sp_region *r, uint32_t id, const void *key)
 {
     const struct sp_code *c = sp_code_at(r, id), *k = key;
-    return c->name == k->name && c->file == k->file && c->first_line == k->first_line &&
-           c->lines_bytes == k->lines_bytes && (c->lines == k->lines || k->lines_bytes > LINES_STEP_BYTES);
+    return c->name == k->name && c->file == k->file && c->first_line == k->first_line && c->lines_bytes == k->lines_bytes &&
+           (c->lines == k->lines || k->lines_bytes > LINES_STEP_BYTES);
 }
 
 /* Short line tables are shared strings. A long one is copied in steps, one for each sample that interns

@@ -19,8 +19,7 @@ SP_SIGSAFE uint32_t sp_intern_frame(struct sp_region *r, enum sp_frame_kind kind
 SP_SIGSAFE uint32_t sp_intern_node(struct sp_region *r, uint32_t parent, uint32_t frame);
 
 /* [handler] Adds to the sum of (thread, node). False: no room for another sum. */
-SP_SIGSAFE bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t cpu_ns,
-                                uint64_t samples);
+SP_SIGSAFE bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t cpu_ns, uint64_t samples);
 
 /* [any] The code object at `address` is about to be freed: its id is no longer found by address. */
 void sp_intern_forget_code(struct sp_region *r, uint64_t address);

@@ -47,8 +47,7 @@ SP_SIGSAFE static struct sp_chunk *advance(struct sp_region *r, struct sp_thread
     return c;
 }
 
-SP_SIGSAFE static bool append(struct sp_region *r, struct sp_thread *t, uint32_t node, uint32_t cpu_ns,
-                              uint64_t since_ns)
+SP_SIGSAFE static bool append(struct sp_region *r, struct sp_thread *t, uint32_t node, uint32_t cpu_ns, uint64_t since_ns)
 {
     struct sp_chunk *c = t->chunk ? sp_at64(r, t->chunk) : NULL;
     if (c && c->n) {

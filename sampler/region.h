@@ -43,14 +43,14 @@ enum sp_pseudo {
 enum sp_loss {
     SP_LOSS_NONE,
     /* the stack failed a check: its time is in SP_CPU_UNWALKABLE */
-    SP_LOSS_NO_FRAME,      /* a thread state without a frame, or not filled yet */
-    SP_LOSS_FINALIZING,    /* the interpreter is being torn down */
-    SP_LOSS_BAD_TSTATE,    /* the thread state is not this thread's any more */
-    SP_LOSS_BAD_ADDRESS,   /* misaligned or out of range */
-    SP_LOSS_UNREADABLE,    /* the page does not answer */
-    SP_LOSS_BAD_FRAME,     /* owner or order impossible */
-    SP_LOSS_BAD_CODE,      /* not a code object, or the instruction lies outside it */
-    SP_LOSS_BAD_BOTTOM,    /* the chain does not end where a stack ends */
+    SP_LOSS_NO_FRAME,    /* a thread state without a frame, or not filled yet */
+    SP_LOSS_FINALIZING,  /* the interpreter is being torn down */
+    SP_LOSS_BAD_TSTATE,  /* the thread state is not this thread's any more */
+    SP_LOSS_BAD_ADDRESS, /* misaligned or out of range */
+    SP_LOSS_UNREADABLE,  /* the page does not answer */
+    SP_LOSS_BAD_FRAME,   /* owner or order impossible */
+    SP_LOSS_BAD_CODE,    /* not a code object, or the instruction lies outside it */
+    SP_LOSS_BAD_BOTTOM,  /* the chain does not end where a stack ends */
     SP_LOSS_WALK_N,
     /* the rest */
     SP_LOSS_NESTED = SP_LOSS_WALK_N, /* a tick inside a tick: time goes to the next sample */
@@ -92,7 +92,7 @@ struct sp_string { /* named by ref */
 
 /* A function as its code object told it, the first time it was seen. */
 struct sp_code {
-    uint32_t name, file;   /* refs; name is the qualified name from CPython 3.11 on */
+    uint32_t name, file; /* refs; name is the qualified name from CPython 3.11 on */
     int32_t first_line;
     uint32_t lines;        /* ref of the line table's bytes; 0: none */
     uint32_t lines_bytes;  /* of the whole table */
@@ -178,24 +178,29 @@ enum sp_pause { SP_PAUSE_NONE, SP_PAUSE_NOW, SP_PAUSE_OVER /* and there was no s
 
 /* The program sends a SIGPROF to a thread in which a tick waits: of two that wait in one thread the kernel keeps the first,
  * so who takes the tick sends the other again. */
-enum sp_sent { SP_SENT_NONE, SP_SENT_NOW /* the call is under way */, SP_SENT_AGAIN /* ... and a tick was taken */, SP_SENT_DONE };
+enum sp_sent {
+    SP_SENT_NONE,
+    SP_SENT_NOW /* the call is under way */,
+    SP_SENT_AGAIN /* ... and a tick was taken */,
+    SP_SENT_DONE
+};
 
 #define SP_THREAD_NAME_BYTES 128
 #define SP_PAGES_KNOWN 64
 
 struct sp_thread {
-    uint32_t state; /* enum sp_thread_state */
+    uint32_t state;  /* enum sp_thread_state */
     uint32_t number; /* its place in the thread directory, from 1 */
     uint32_t serial; /* order of birth in the process, from 1 */
     int32_t tid;
     int32_t timer;
-    uint32_t adopted;  /* 1: found by a look at the thread list: it does not tell when it ends */
-    uint32_t in_handler; /* somebody changes its times: a tick, its beginning or end, a look at it from outside */
-    uint32_t saw_python; /* has had a Python frame */
-    uint64_t last_cpu_ns;  /* thread CPU clock at the last sample */
-    uint64_t base_cpu_ns;  /* ... and when the thread's profile began */
-    uint64_t end_cpu_ns;   /* ... and when it ended, or when the store was frozen */
-    uint64_t period_ns;     /* what the timer really does */
+    uint32_t adopted;     /* 1: found by a look at the thread list: it does not tell when it ends */
+    uint32_t in_handler;  /* somebody changes its times: a tick, its beginning or end, a look at it from outside */
+    uint32_t saw_python;  /* has had a Python frame */
+    uint64_t last_cpu_ns; /* thread CPU clock at the last sample */
+    uint64_t base_cpu_ns; /* ... and when the thread's profile began */
+    uint64_t end_cpu_ns;  /* ... and when it ended, or when the store was frozen */
+    uint64_t period_ns;   /* what the timer really does */
     uint64_t cpu_ns[SP_CPU_N];
     uint64_t rest_ns[SP_CPU_N]; /* valid while frozen: not in the log, to be shown with it */
     uint64_t samples, prompt_ns;
@@ -208,26 +213,26 @@ struct sp_thread {
     uint32_t target_code; /* ... its code id; 0: no Python function */
     uint32_t reserved2;
     /* log */
-    uint32_t first_chunk, chunk; /* offset / 64 */
+    uint32_t first_chunk, chunk;      /* offset / 64 */
     uint32_t fold_chunk, fold_record; /* FOLDING: the first record that is not folded yet; chunk 0: the log's first */
     uint32_t first_total;             /* id of the first of its sums; 0: none */
     /* previous stack and scratch, leaf first */
-    uint32_t stacks;      /* offset / 64 of two arrays of `stack_depth` walked frames, behind a struct sp_stacks; 0: none */
+    uint32_t stacks; /* offset / 64 of two arrays of `stack_depth` walked frames, behind a struct sp_stacks; 0: none */
     uint32_t stack_depth;
-    uint32_t current;     /* which of the two holds the previous stack */
+    uint32_t current; /* which of the two holds the previous stack */
     uint32_t previous_n;
-    uint32_t previous_root; /* node below the previous stack's root frame: interpreter, task, (truncated); or 0 */
-    uint32_t epoch;     /* of the code table when the previous stack was taken */
+    uint32_t previous_root;         /* node below the previous stack's root frame: interpreter, task, (truncated); or 0 */
+    uint32_t epoch;                 /* of the code table when the previous stack was taken */
     uint64_t pages[SP_PAGES_KNOWN]; /* pages that hold a live interned code object */
-    uint64_t stack_top; /* end of the thread's C stack; 0: unknown */
-    uint64_t thread_pointer; /* of libc's descriptor of the thread; 0: not known yet */
-    uint32_t pause;         /* enum sp_pause */
-    uint32_t sent;          /* enum sp_sent */
+    uint64_t stack_top;             /* end of the thread's C stack; 0: unknown */
+    uint64_t thread_pointer;        /* of libc's descriptor of the thread; 0: not known yet */
+    uint32_t pause;                 /* enum sp_pause */
+    uint32_t sent;                  /* enum sp_sent */
     uint32_t reserved;
     /* the name's source: which attribute of a threading.Thread it is, 0: none that can be followed; node of the root frame
      * that holds the Thread */
     uint32_t name_place, name_node;
-    char born_as[16];     /* the system's name of its creator, which it has until it gets its own */
+    char born_as[16];                /* the system's name of its creator, which it has until it gets its own */
     char name[SP_THREAD_NAME_BYTES]; /* UTF-8; "": none known */
     char text[4160];                 /* scratch of the name reader */
     uint32_t next;                   /* number of the next slot in the list that this one is in */
@@ -267,7 +272,7 @@ struct sp_region {
     uint64_t magic;
     uint32_t layout;
     uint32_t header_bytes;
-    uint64_t bytes; /* of the whole region */
+    uint64_t bytes;     /* of the whole region */
     uint64_t next, end; /* bump area: next free offset (grows), first offset behind it */
     uint64_t backed;    /* what lies behind it cannot be touched yet: reserved memory, or a spool file's unreserved blocks */
     uint32_t in_file;   /* it is a spool file */
@@ -276,18 +281,18 @@ struct sp_region {
     uint64_t stacks_bytes; /* for the threads' stacks so far */
     /* the run */
     uint32_t pid, ppid;
-    uint32_t pid_namespace; /* that the pids are numbers of; 0: not known; set for a spool file, as is: */
+    uint32_t pid_namespace;   /* that the pids are numbers of; 0: not known; set for a spool file, as is: */
     char boot[SP_BOOT_BYTES]; /* the kernel's id of this boot; "": not known */
     uint64_t started_wall_ns, started_mono_ns;
     uint64_t before_start_ns; /* process CPU before we started */
     uint64_t last_ns;         /* the last sample, since the start */
     uint64_t interval_ns, tick_ns;
     uint32_t depth;
-    uint32_t tasks;    /* whether stacks begin with the asyncio task */
-    uint32_t lines;    /* whether frames are shown as lines */
-    uint32_t imports;  /* whether the import system's own frames are shown */
-    uint32_t epoch;    /* grows when a sampled code object dies */
-    uint32_t n_serial; /* threads so far */
+    uint32_t tasks;                        /* whether stacks begin with the asyncio task */
+    uint32_t lines;                        /* whether frames are shown as lines */
+    uint32_t imports;                      /* whether the import system's own frames are shown */
+    uint32_t epoch;                        /* grows when a sampled code object dies */
+    uint32_t n_serial;                     /* threads so far */
     uint64_t next_scan_ns, unknown_cpu_ns; /* the next look for unhooked threads; what no slot accounted for at the last */
     uint32_t scanning, n_scans, serial_at_scan;
     uint64_t time_order_until_ns; /* first sample without a record; 0: none */
@@ -301,7 +306,7 @@ struct sp_region {
     uint32_t n_threads, max_threads; /* slots ever used; numbers 1 ... n_threads */
     uint32_t max_ended;              /* ended threads kept apart */
     uint32_t n_ended;
-    uint32_t thread_directory; /* offset of an array of offset / 64 */
+    uint32_t thread_directory;    /* offset of an array of offset / 64 */
     uint32_t targets[SP_TARGETS]; /* offset / 64; 0: free */
     /* content */
     struct sp_pool codes, cells, frames, nodes, totals;

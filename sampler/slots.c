@@ -6,7 +6,7 @@
 #include "compat/py.h"
 #include "sampler/log.h"
 
-#define STACK_BYTES(depth) (sizeof(struct sp_stacks) + (uint64_t)(depth) * 2 * sizeof(struct sp_py_frame))
+#define STACK_BYTES(depth) (sizeof(struct sp_stacks) + (uint64_t)(depth)*2 * sizeof(struct sp_py_frame))
 
 SP_SIGSAFE static void push(sp_list_head *head, uint32_t *next, uint32_t one)
 {

@@ -8,7 +8,7 @@
 
 #define SP_REGION_MIN (1ull << 20)
 #define SP_REGION_MAX (4ull << 30)
-#define SP_THREADS_MAX 8192u /* slots of the largest region */
+#define SP_THREADS_MAX 8192u       /* slots of the largest region */
 #define SP_STORE_STEP (128u << 10) /* by which what can be written grows */
 /* A region in reserved memory begins with so much that can be written, and so much of its scratch. */
 #define SP_STORE_FIRST (256u << 10)

@@ -13,8 +13,7 @@ void sp_thread_cancel(struct sp_region *r, struct sp_thread *t);
 
 /* [handler] The thread `tid` runs in this slot from now on; what its CPU clock showed before `base_cpu_ns` is
  * not its profile's. stack_top: end of its C stack, 0 if unknown. */
-SP_SIGSAFE void sp_thread_begin(struct sp_region *r, struct sp_thread *t, int tid, uint64_t base_cpu_ns,
-                                uint64_t stack_top);
+SP_SIGSAFE void sp_thread_begin(struct sp_region *r, struct sp_thread *t, int tid, uint64_t base_cpu_ns, uint64_t stack_top);
 
 /* [handler] Of CPU since the last sample, when its tick was held back by a blocked SIGPROF: what belongs to no stack. A
  * section shorter than two periods stays with the stack that it ends in; of a longer one that gets a period. */

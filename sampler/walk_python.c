@@ -51,8 +51,7 @@ SP_SIGSAFE static void check_epoch(struct sp_region *r, struct sp_thread *t)
     memset(t->pages, 0, sizeof t->pages);
 }
 
-SP_SIGSAFE static uint32_t intern_one(struct sp_region *r, struct sp_thread *t, const struct sp_py_frame *f,
-                                      uint32_t parent)
+SP_SIGSAFE static uint32_t intern_one(struct sp_region *r, struct sp_thread *t, const struct sp_py_frame *f, uint32_t parent)
 {
     uint32_t code = sp_intern_code(r, f->code, t->text);
     uint32_t frame = code ? sp_intern_frame(r, SP_FRAME_PYTHON, code, f->offset) : 0;
@@ -136,7 +135,8 @@ SP_SIGSAFE static bool is_bootstrap(const struct sp_region *r, uint32_t node)
         return false;
     const struct sp_code *c = sp_code_at(r, f->what);
     uint32_t bytes = sp_string_at(r, c->name)->bytes; /* with the class's name from 3.11 on */
-    return (bytes == 10 || bytes == 17) && string_ends(r, c->name, "_bootstrap", 10) && string_ends(r, c->file, "threading.py", 12);
+    return (bytes == 10 || bytes == 17) && string_ends(r, c->name, "_bootstrap", 10) &&
+           string_ends(r, c->file, "threading.py", 12);
 }
 
 SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, const struct sp_py_walk *w)

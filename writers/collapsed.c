@@ -108,9 +108,12 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
 {
     struct sp_view v;
     struct emitter e = {.v = &v, .o = o};
-    struct sp_view_limits limits = {
-        .order = SP_VIEW_BY_STACK, .most_entries = UINT64_MAX / 2, .most_bytes = sp_min_u64(BYTES_MAX, p->most_bytes),
-        .entry_bytes = entry_bytes, .profile_bytes = profile_bytes, .arg = &e};
+    struct sp_view_limits limits = {.order = SP_VIEW_BY_STACK,
+                                    .most_entries = UINT64_MAX / 2,
+                                    .most_bytes = sp_min_u64(BYTES_MAX, p->most_bytes),
+                                    .entry_bytes = entry_bytes,
+                                    .profile_bytes = profile_bytes,
+                                    .arg = &e};
     if (!sp_view_init(&v, p) || !measure_paths(&e) || !sp_view_bound(&v, &limits))
         return -ENOMEM;
     sp_out_str(o, HEAD SPPROF_VERSION ", nanoseconds of CPU\n");

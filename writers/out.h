@@ -11,9 +11,9 @@ struct sp_out {
     void *arg;
     char *buffer;
     size_t cap, n;
-    uint64_t bytes;    /* given out so far */
-    uint64_t most;     /* more than that is an error (-EFBIG); UINT64_MAX: no limit */
-    int error;         /* the first; 0: none */
+    uint64_t bytes; /* given out so far */
+    uint64_t most;  /* more than that is an error (-EFBIG); UINT64_MAX: no limit */
+    int error;      /* the first; 0: none */
 };
 
 void sp_out_mem(struct sp_out *o, const void *data, size_t n);

@@ -269,8 +269,12 @@ static void list_thread(struct sp_view *v, struct sp_view_profile p, const struc
             struct sp_view_profile *one = &v->threads[v->n_listed++];
             uint32_t part = v->touched[i];
             *one = (struct sp_view_profile){
-                .thread = p.thread, .interpreter = interpreter_of(v, part), .split = true, .part = part,
-                .cpu_ns = v->sum[part], .samples = samples_in(v, p.thread, part),
+                .thread = p.thread,
+                .interpreter = interpreter_of(v, part),
+                .split = true,
+                .part = part,
+                .cpu_ns = v->sum[part],
+                .samples = samples_in(v, p.thread, part),
             };
             p.cpu_ns -= one->cpu_ns;
             p.samples -= sp_min_u64(p.samples, one->samples);

@@ -6,9 +6,9 @@
 
 #include "writers/writer.h"
 
-#define SP_VIEW_PROFILES_MAX 200   /* threads with a profile of their own */
-#define SP_VIEW_DEPTH_MAX 1024     /* longer stacks are shown with their middle elided */
-#define SP_VIEW_DEPTH_KEPT 512     /* at each end */
+#define SP_VIEW_PROFILES_MAX 200 /* threads with a profile of their own */
+#define SP_VIEW_DEPTH_MAX 1024   /* longer stacks are shown with their middle elided */
+#define SP_VIEW_DEPTH_KEPT 512   /* at each end */
 
 #define SP_VIEW_UNUSED UINT32_MAX
 
@@ -19,7 +19,7 @@ struct sp_function {
 };
 
 struct sp_view_profile {
-    uint32_t thread;    /* number; 0: the other threads together */
+    uint32_t thread;      /* number; 0: the other threads together */
     uint32_t interpreter; /* id of the sub-interpreter it ran in; 0: the main one */
     bool split;           /* the thread ran in several: this is the part in one of them, its node in `part` */
     uint32_t part;

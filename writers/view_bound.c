@@ -354,7 +354,8 @@ static void move_self_of_folded(struct sp_view *v)
 /* ---- elided frames: one function for each number of frames left out */
 static bool is_deep(const struct sp_view *v, uint32_t n)
 {
-    return sp_view_is_shown(v, n) && sp_node_at(v->region, n)->depth > SP_VIEW_DEPTH_MAX && sp_view_depth(v, n) > SP_VIEW_DEPTH_MAX;
+    return sp_view_is_shown(v, n) && sp_node_at(v->region, n)->depth > SP_VIEW_DEPTH_MAX &&
+           sp_view_depth(v, n) > SP_VIEW_DEPTH_MAX;
 }
 
 static bool find_elided(struct sp_view *v)

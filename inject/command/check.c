@@ -50,9 +50,9 @@ bool sp_check_line_of(const char *path, const char *key, char *out, size_t cap)
 /* The library that LD_PRELOAD names here, or else one that was built or installed with this command. */
 static bool find_library(struct sp_check *c)
 {
-    static const char *const places[] = {
-        "libspprof.so", "../lib/spprof/libspprof.so", "../lib64/spprof/libspprof.so",
-        "../lib/x86_64-linux-gnu/spprof/libspprof.so", "../lib/aarch64-linux-gnu/spprof/libspprof.so"};
+    static const char *const places[] = {"libspprof.so", "../lib/spprof/libspprof.so", "../lib64/spprof/libspprof.so",
+                                         "../lib/x86_64-linux-gnu/spprof/libspprof.so",
+                                         "../lib/aarch64-linux-gnu/spprof/libspprof.so"};
     char here[PATH_MAX], path[2 * PATH_MAX];
     const char *preload = getenv("LD_PRELOAD"), *name = preload ? strstr(preload, "libspprof") : NULL;
     if (name) {
@@ -83,8 +83,8 @@ static void check_library(struct sp_check *c, const char *given)
         sp_check_say(c, SP_CHECK_NO, "library", "%s: %s; name it with --library", given ? given : "libspprof.so",
                      given ? strerror(errno) : "it is not beside this command");
     else if (strpbrk(c->library, " :"))
-        sp_check_say(c, SP_CHECK_NO, "library",
-                     "%s: LD_PRELOAD takes no name with a blank or a colon in it; put it elsewhere", c->library);
+        sp_check_say(c, SP_CHECK_NO, "library", "%s: LD_PRELOAD takes no name with a blank or a colon in it; put it elsewhere",
+                     c->library);
     else if (access(c->library, R_OK) != 0)
         sp_check_say(c, SP_CHECK_NO, "library", "%s: %s", c->library, strerror(errno));
     else

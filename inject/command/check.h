@@ -24,8 +24,8 @@ struct sp_check {
 };
 
 /* [any] One line; what is printed may hold anything. */
-__attribute__((format(printf, 4, 5))) void sp_check_say(struct sp_check *c, enum sp_check_level level,
-                                                        const char *what, const char *format, ...);
+__attribute__((format(printf, 4, 5))) void sp_check_say(struct sp_check *c, enum sp_check_level level, const char *what,
+                                                        const char *format, ...);
 
 /* [any] The parts. */
 void sp_check_python(struct sp_check *c, const char *python);

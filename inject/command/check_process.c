@@ -46,8 +46,8 @@ static bool look_at_maps(struct sp_check *c, pid_t pid, struct found *f)
         bool exists = pid && errno != ENOENT;
         c->is_hidden = exists;
         sp_check_say(c, SP_CHECK_NO, "process",
-                     exists ? "%d: this user may not look into it (%s)" : "%d: there is no such process (%s)",
-                     (int)pid, strerror(pid ? errno : ESRCH));
+                     exists ? "%d: this user may not look into it (%s)" : "%d: there is no such process (%s)", (int)pid,
+                     strerror(pid ? errno : ESRCH));
         return false;
     }
     while (getline(&line, &cap, maps) > 0) {
@@ -92,10 +92,9 @@ static bool say_options(struct sp_check *c, pid_t pid)
 static void say_not_loaded(struct sp_check *c, bool asked_for)
 {
     sp_check_say(c, SP_CHECK_NO, "library", "not loaded; %s",
-                 asked_for
-                     ? "its LD_PRELOAD names it: the program is static, privileged (setuid, capabilities), or the "
-                       "file could not be read"
-                     : "its LD_PRELOAD does not name it; there is no attaching: start it again with LD_PRELOAD");
+                 asked_for ? "its LD_PRELOAD names it: the program is static, privileged (setuid, capabilities), or the "
+                             "file could not be read"
+                           : "its LD_PRELOAD does not name it; there is no attaching: start it again with LD_PRELOAD");
 }
 
 static void say_region(struct sp_check *c, const struct sp_source *s)
@@ -112,10 +111,9 @@ static void say_region(struct sp_check *c, const struct sp_source *s)
     struct tm tm;
     if (gmtime_r(&seconds, &tm))
         strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", &tm);
-    sp_check_say(
-        c, SP_CHECK_OK, "profile",
-        "since %s: CPython %s, %s; one sample per %.3g ms of CPU asked, the last one %.1f s after the start", since,
-        head.python, head.build, (double)head.interval_ns / 1e6, (double)head.last_ns / 1e9);
+    sp_check_say(c, SP_CHECK_OK, "profile",
+                 "since %s: CPython %s, %s; one sample per %.3g ms of CPU asked, the last one %.1f s after the start", since,
+                 head.python, head.build, (double)head.interval_ns / 1e6, (double)head.last_ns / 1e9);
     if (head.time_order_until_ns)
         sp_check_say(c, SP_CHECK_NOTE, "memory",
                      "the log is full since %.1f s after the start: sums go on, without order in time",

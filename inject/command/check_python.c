@@ -47,8 +47,8 @@ static bool prepare(struct sp_check *c, struct trial *t)
     const char *tmp = getenv("TMPDIR");
     snprintf(t->directory, sizeof t->directory, "%s/spprof-check-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
     if (!mkdtemp(t->directory)) {
-        sp_check_say(c, SP_CHECK_NO, "trial", "%s: %s; a directory for a trial run is needed: set TMPDIR",
-                     t->directory, strerror(errno));
+        sp_check_say(c, SP_CHECK_NO, "trial", "%s: %s; a directory for a trial run is needed: set TMPDIR", t->directory,
+                     strerror(errno));
         return false;
     }
     snprintf(t->out, sizeof t->out, "%s/out", t->directory);
@@ -75,8 +75,7 @@ static void in_child(const struct sp_check *c, const struct trial *t, const char
     dup2(err, 2);
     const char *others = getenv("LD_PRELOAD");
     char preload[2 * PATH_MAX];
-    snprintf(preload, sizeof preload, others && *others && !strstr(others, "libspprof") ? "%s:%s" : "%s",
-             c->library, others);
+    snprintf(preload, sizeof preload, others && *others && !strstr(others, "libspprof") ? "%s:%s" : "%s", c->library, others);
     setenv("LD_PRELOAD", preload, 1);
     setenv("SPPROF_OUT", t->profile, 1);
     setenv("CHECKED_LIBRARY", c->library, 1);
@@ -113,8 +112,8 @@ static bool is_static(const char *path)
     Elf64_Phdr one;
     bool is_elf = false, has_interpreter = false;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head &&
-        memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_ident[EI_CLASS] == ELFCLASS64) {
+    if (fd >= 0 && pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
+        head.e_ident[EI_CLASS] == ELFCLASS64) {
         is_elf = true;
         for (unsigned i = 0; i < head.e_phnum; i++)
             if (pread(fd, &one, sizeof one, (off_t)(head.e_phoff + i * sizeof one)) == (ssize_t)sizeof one)
@@ -129,8 +128,7 @@ static bool is_static(const char *path)
 static bool is_privileged(const char *path)
 {
     struct stat st;
-    return (stat(path, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID))) ||
-           getxattr(path, "security.capability", NULL, 0) > 0;
+    return (stat(path, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID))) || getxattr(path, "security.capability", NULL, 0) > 0;
 }
 
 static void explain_not_loaded(struct sp_check *c, const struct trial *t, const char *file)
@@ -139,8 +137,8 @@ static void explain_not_loaded(struct sp_check *c, const struct trial *t, const 
     if (is_static(file))
         sp_check_say(c, SP_CHECK_NO, "preload", "%s is statically linked: nothing can be loaded into it", file);
     else if (is_privileged(file))
-        sp_check_say(c, SP_CHECK_NO, "preload",
-                     "%s is setuid, setgid or has capabilities: the loader ignores LD_PRELOAD there", file);
+        sp_check_say(c, SP_CHECK_NO, "preload", "%s is setuid, setgid or has capabilities: the loader ignores LD_PRELOAD there",
+                     file);
     else if (sp_check_line_of(t->err, "ERROR: ld.so: ", why, sizeof why))
         sp_check_say(c, SP_CHECK_NO, "preload", "the loader refuses the library: %s", why);
     else
@@ -177,8 +175,7 @@ static void judge_profile(struct sp_check *c, const struct trial *t)
         sp_check_say(c, SP_CHECK_BUT, "profile",
                      "written, without a sample in %.0f ms of CPU: timers are refused, or do not fire", used / 1e6);
     else
-        sp_check_say(c, SP_CHECK_BUT, "profile", "written; %.0f samples, the program's function is not among them",
-                     samples);
+        sp_check_say(c, SP_CHECK_BUT, "profile", "written; %.0f samples, the program's function is not among them", samples);
     sp_report_close(&f);
 }
 
@@ -199,8 +196,7 @@ static void pass_on_messages(struct sp_check *c, const struct trial *t)
 
 static void judge(struct sp_check *c, const struct trial *t, const char *python)
 {
-    char version[64] = "", implementation[64] = "", libc[128] = "", file[PATH_MAX] = "", loaded[8] = "",
-         first[1024] = "";
+    char version[64] = "", implementation[64] = "", libc[128] = "", file[PATH_MAX] = "", loaded[8] = "", first[1024] = "";
     sp_check_line_of(t->out, "version=", version, sizeof version);
     sp_check_line_of(t->out, "implementation=", implementation, sizeof implementation);
     sp_check_line_of(t->out, "libc=", libc, sizeof libc);
@@ -211,8 +207,8 @@ static void judge(struct sp_check *c, const struct trial *t, const char *python)
         if (t->status == -1)
             sp_check_say(c, SP_CHECK_NO, "interpreter", "%s did not end within %d s", python, SECONDS_AT_MOST);
         else if (WIFSIGNALED(t->status))
-            sp_check_say(c, SP_CHECK_NO, "interpreter", "%s was killed by signal %d (%s)", python,
-                         WTERMSIG(t->status), strsignal(WTERMSIG(t->status)));
+            sp_check_say(c, SP_CHECK_NO, "interpreter", "%s was killed by signal %d (%s)", python, WTERMSIG(t->status),
+                         strsignal(WTERMSIG(t->status)));
         else
             sp_check_say(c, SP_CHECK_NO, "interpreter", "%s does not run a Python program; it said: %.120s", python,
                          *first ? first : "nothing");
@@ -233,8 +229,7 @@ static void judge(struct sp_check *c, const struct trial *t, const char *python)
     if (access(t->profile, R_OK) == 0)
         judge_profile(c, t);
     else if (cpython)
-        sp_check_say(c, SP_CHECK_NO, "profile", "none was written%s",
-                     t->status ? "; the interpreter did not end well" : "");
+        sp_check_say(c, SP_CHECK_NO, "profile", "none was written%s", t->status ? "; the interpreter did not end well" : "");
 }
 
 void sp_check_python(struct sp_check *c, const char *python)

@@ -28,17 +28,16 @@ static void check_kernel(struct sp_check *c)
     if (uname(&u) != 0)
         return;
     if (kernel_is_before(u.release, 5, 9))
-        sp_check_say(c, SP_CHECK_BUT, "kernel", "%s %s: before 5.9 a tick may interrupt a system call with EINTR",
-                     u.sysname, u.release);
+        sp_check_say(c, SP_CHECK_BUT, "kernel", "%s %s: before 5.9 a tick may interrupt a system call with EINTR", u.sysname,
+                     u.release);
     else
         sp_check_say(c, SP_CHECK_OK, "kernel", "%s %s, %s", u.sysname, u.release, u.machine);
     if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0 || tick.tv_sec || !tick.tv_nsec)
         return;
     double ms = (double)tick.tv_nsec / 1e6;
-    sp_check_say(
-        c, SP_CHECK_NOTE, "tick",
-        "%.3g ms (CONFIG_HZ=%.0f): at most %.0f samples in a second of CPU, whatever SPPROF_INTERVAL asks for", ms,
-        1000 / ms, 1000 / ms);
+    sp_check_say(c, SP_CHECK_NOTE, "tick",
+                 "%.3g ms (CONFIG_HZ=%.0f): at most %.0f samples in a second of CPU, whatever SPPROF_INTERVAL asks for", ms,
+                 1000 / ms, 1000 / ms);
 }
 
 /* A limit that is set; false: none is. */
@@ -57,8 +56,7 @@ static void check_limits(struct sp_check *c)
     char queued[64];
     int before = c->n[SP_CHECK_BUT] + c->n[SP_CHECK_NO];
     if (limited(RLIMIT_SIGPENDING, &v)) {
-        double used =
-            sp_check_line_of("/proc/self/status", "SigQ:", queued, sizeof queued) ? strtod(queued, NULL) : 0;
+        double used = sp_check_line_of("/proc/self/status", "SigQ:", queued, sizeof queued) ? strtod(queued, NULL) : 0;
         if (v - used < 256)
             sp_check_say(c, SP_CHECK_BUT, "limits",
                          "this user may have %.0f timers and queued signals, %.0f are in use (ulimit -i): threads "
@@ -133,8 +131,7 @@ static void check_out(struct sp_check *c)
     char directory[PATH_MAX], shown[PATH_MAX];
     struct stat st;
     if (!directory_of_out(out, directory, sizeof directory)) {
-        sp_check_say(c, SP_CHECK_NOTE, "files", "SPPROF_OUT=%s: its directory has fields and was not looked at",
-                     out);
+        sp_check_say(c, SP_CHECK_NOTE, "files", "SPPROF_OUT=%s: its directory has fields and was not looked at", out);
         return;
     }
     if (strcmp(directory, ".") != 0 || !getcwd(shown, sizeof shown))
@@ -144,8 +141,7 @@ static void check_out(struct sp_check *c)
         sp_check_say(c, SP_CHECK_OK, "files", "%s goes to %s, which can be written to%s", name, shown,
                      st.st_mode & S_ISVTX ? "; being sticky, it makes files the owner's alone" : "");
     else if (access("/tmp", W_OK) == 0 || (tmp && access(tmp, W_OK) == 0))
-        sp_check_say(c, SP_CHECK_BUT, "files",
-                     "%s cannot be written to (%s): profiles go to %s, with default names", shown,
+        sp_check_say(c, SP_CHECK_BUT, "files", "%s cannot be written to (%s): profiles go to %s, with default names", shown,
                      is_directory(directory, &st) ? "permission denied" : "no such directory",
                      tmp && access(tmp, W_OK) == 0 ? tmp : "/tmp");
     else
@@ -157,25 +153,21 @@ static void check_spool(struct sp_check *c)
     const char *spool = getenv("SPPROF_SPOOL");
     struct stat st;
     if (!spool || !*spool)
-        sp_check_say(
-            c, SP_CHECK_NOTE, "lost",
-            "without SPPROF_SPOOL: everything at SIGKILL, by the OOM killer, at a raw exit_group() such as the "
-            "end of a Go program");
+        sp_check_say(c, SP_CHECK_NOTE, "lost",
+                     "without SPPROF_SPOOL: everything at SIGKILL, by the OOM killer, at a raw exit_group() such as the "
+                     "end of a Go program");
     else if (is_directory(spool, &st) && access(spool, W_OK | X_OK) == 0)
         sp_check_say(c, SP_CHECK_OK, "spool",
-                     "%s can be written to: what a kill or a raw exit_group() leaves is there, for spprof recover",
-                     spool);
+                     "%s can be written to: what a kill or a raw exit_group() leaves is there, for spprof recover", spool);
     else
-        sp_check_say(c, SP_CHECK_BUT, "spool", "SPPROF_SPOOL=%s cannot be written to: a kill loses everything",
-                     spool);
+        sp_check_say(c, SP_CHECK_BUT, "spool", "SPPROF_SPOOL=%s cannot be written to: a kill loses everything", spool);
 }
 
 void sp_check_files(struct sp_check *c)
 {
     const char *on = getenv("SPPROF");
     if (on && (strcmp(on, "off") == 0 || strcmp(on, "0") == 0))
-        sp_check_say(c, SP_CHECK_BUT, "options", "SPPROF=%s is set here: programs that inherit it run unprofiled",
-                     on);
+        sp_check_say(c, SP_CHECK_BUT, "options", "SPPROF=%s is set here: programs that inherit it run unprofiled", on);
     check_out(c);
     check_spool(c);
 }

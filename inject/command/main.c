@@ -47,11 +47,10 @@ static const struct subcommand subcommands[] = {
         .run = sp_cli_check,
         .arguments = "[OPTION...] [PYTHON | PID]",
         .does = "tells whether and how profiling works here",
-        .text =
-            "Starts PYTHON (default: python3) under the library with a small program and looks at what came of "
-            "it,\n"
-            "and at what this system allows; nothing is left behind. Of a running process it tells whether the\n"
-            "library is loaded, and with which options.",
+        .text = "Starts PYTHON (default: python3) under the library with a small program and looks at what came of "
+                "it,\n"
+                "and at what this system allows; nothing is left behind. Of a running process it tells whether the\n"
+                "library is loaded, and with which options.",
         .options = {{"--library FILE", "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
                     {"-q", "nothing but the exit status", NULL}},
         .status = "0 if it works; 1 if it works, but something is missing that the lines marked \"but\" name; 3 if "
@@ -63,11 +62,9 @@ static const struct subcommand subcommands[] = {
         .arguments = "[OPTION...] FILE...",
         .does = "writes the profile of a killed process from its spool file",
         .text = "SPPROF_SPOOL=DIRECTORY leaves such a file if the process is killed.",
-        .options = {{"-o OUT", "the profile's name; - is standard output; one FILE only",
-                     "(FILE with .speedscope.json)"},
+        .options = {{"-o OUT", "the profile's name; - is standard output; one FILE only", "(FILE with .speedscope.json)"},
                     {"--remove", "removes what was written out, but never a file that a process still has", NULL},
-                    {"--force",
-                     "also where nothing tells whether a process has it: on overlayfs and network file systems",
+                    {"--force", "also where nothing tells whether a process has it: on overlayfs and network file systems",
                      "(if the process was of another container or machine)"}},
         .status = "0; 1 if a profile could not be written",
     },
@@ -92,7 +89,7 @@ static const struct subcommand subcommands[] = {
 };
 
 static const struct pair options[] = {
-#define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning)                    \
+#define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning) \
     {name, meaning, "(" values "; default: " fallback_text ")"},
 #include "inject/options.def"
 #undef SP_OPTION
@@ -111,8 +108,8 @@ void sp_cli_usage(FILE *out, const char *name)
     const struct subcommand *c = find(name);
     if (!c)
         return;
-    fprintf(out, "usage: spprof %s %s\n\n%s %s.\n%s%s", c->name, c->arguments, c->name, c->does,
-            c->text ? c->text : "", c->text ? "\n" : "");
+    fprintf(out, "usage: spprof %s %s\n\n%s %s.\n%s%s", c->name, c->arguments, c->name, c->does, c->text ? c->text : "",
+            c->text ? "\n" : "");
     for (const struct pair *o = c->options; o->name; o++)
         fprintf(out, "%s  %-14s %s%s%s\n", o == c->options ? "\n" : "", o->name, o->meaning,
                 o->more ? "\n                 " : "", o->more ? o->more : "");
@@ -124,8 +121,8 @@ static void overview(FILE *out)
     fprintf(out, "spprof " SPPROF_VERSION " - profiles any Python program by being preloaded\n\n"
                  "    LD_PRELOAD=/path/to/libspprof.so SPPROF_OUT=profile.json python app.py\n\n");
     for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++)
-        fprintf(out, "%s spprof %-8s %-26s %s\n", i ? "      " : "usage:", subcommands[i].name,
-                subcommands[i].arguments, subcommands[i].does);
+        fprintf(out, "%s spprof %-8s %-26s %s\n", i ? "      " : "usage:", subcommands[i].name, subcommands[i].arguments,
+                subcommands[i].does);
     fprintf(out, "\nThe library reads these variables of the environment:\n\n");
     for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
         fprintf(out, "  %-16s %s\n%19s%s\n", options[i].name, options[i].meaning, "", options[i].more);
@@ -167,12 +164,10 @@ static void manual(FILE *out)
         roff(out, subcommands[i].arguments, true);
         fprintf(out, *subcommands[i].arguments ? "\n" : "");
     }
-    fprintf(
-        out,
-        ".SH DESCRIPTION\n"
-        "The library samples every thread of every CPython process below by its CPU time and writes a Speedscope "
-        "profile when the process ends; with SPPROF_SPOOL the profile lives in a file while the process runs.\n"
-        ".SH COMMANDS\n");
+    fprintf(out, ".SH DESCRIPTION\n"
+                 "The library samples every thread of every CPython process below by its CPU time and writes a Speedscope "
+                 "profile when the process ends; with SPPROF_SPOOL the profile lives in a file while the process runs.\n"
+                 ".SH COMMANDS\n");
     for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++) {
         const struct subcommand *c = &subcommands[i];
         paragraph(out, &(struct pair){c->name, c->does, NULL});
@@ -229,9 +224,7 @@ static int version(int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
-    name = strcmp(name, "--version") == 0                           ? "version"
-           : strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help"
-                                                                    : name;
+    name = strcmp(name, "--version") == 0 ? "version" : strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help" : name;
     const struct subcommand *c = find(name);
     opterr = 0; /* getopt() would print the option as it is */
     if (c)

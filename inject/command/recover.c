@@ -99,7 +99,9 @@ static int write_out(struct sp_region *r, const char *name)
     if (rc == 0 && link(tmp, name) != 0)
         rc = errno == EEXIST && !is_ours(name) ? -EEXIST : rename(tmp, name) != 0 ? -errno : 0;
     unlink(tmp);
-    return rc == 0 ? 0 : fail(name, rc == -EEXIST ? "it exists, is no profile of spprof, and stays; give another name with -o" : strerror(-rc));
+    return rc == 0 ? 0
+                   : fail(name, rc == -EEXIST ? "it exists, is no profile of spprof, and stays; give another name with -o"
+                                              : strerror(-rc));
 }
 
 static void say_what(const struct sp_region *r, const char *out, uint64_t lost_ns)
@@ -115,8 +117,10 @@ static void say_what(const struct sp_region *r, const char *out, uint64_t lost_n
     sp_cli_print(stderr, strcmp(out, "-") == 0 ? "standard output" : out);
     fputc('\n', stderr);
     if (lost_ns)
-        fprintf(stderr, "spprof: %.3f s of it name functions that are not there; the source was damaged; they are shown as (overflow)\n",
-                (double)lost_ns / 1e9);
+        fprintf(
+            stderr,
+            "spprof: %.3f s of it name functions that are not there; the source was damaged; they are shown as (overflow)\n",
+            (double)lost_ns / 1e9);
 }
 
 static pid_t asked; /* the process whose threads have these names */
@@ -190,8 +194,10 @@ static int remove_spool(const struct sp_source *s, bool force)
     if (owner == SP_OWNER_LIVES)
         return -1;
     if (owner == SP_OWNER_UNKNOWN && !force)
-        return fail(s->name, "its file system does not tell whether a process still has it, nor does its process's number here; it stays; "
-                             "--force removes it");
+        return fail(
+            s->name,
+            "its file system does not tell whether a process still has it, nor does its process's number here; it stays; "
+            "--force removes it");
     return unlink(s->name) == 0 ? 0 : fail(s->name, strerror(errno));
 }
 
@@ -207,7 +213,8 @@ static int from_file(const char *path, const struct request *q)
     struct sp_region head;
     if (rc == 0 && q->remove)
         rc = remove_spool(&s, q->force);
-    else if (rc == 0 && sp_source_read(&s, &head, sizeof head, 0) == sizeof head && sp_source_owner(s.fd, &head) == SP_OWNER_LIVES)
+    else if (rc == 0 && sp_source_read(&s, &head, sizeof head, 0) == sizeof head &&
+             sp_source_owner(s.fd, &head) == SP_OWNER_LIVES)
         rc = -1;
     if (rc < 0) {
         fprintf(stderr, "spprof: ");
@@ -236,7 +243,8 @@ static int from_process(pid_t pid, const char *out)
 /* ---- commands */
 static int parse(int argc, char **argv, bool recover, struct request *q)
 {
-    static const struct option options[] = {{"help", no_argument, 0, 'h'}, {"remove", no_argument, 0, 'r'}, {"force", no_argument, 0, 'f'}, {0, 0, 0, 0}};
+    static const struct option options[] = {
+        {"help", no_argument, 0, 'h'}, {"remove", no_argument, 0, 'r'}, {"force", no_argument, 0, 'f'}, {0, 0, 0, 0}};
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "o:h", options, NULL)) != -1;) {
         if (c == 'h') {

@@ -56,19 +56,15 @@ static int take_option(struct request *q, int c)
     case 'n':
         q->limit = strtol(optarg, &end, 10);
         return *end || end == optarg || q->limit < 0 ? refuse(optarg, "is no number of rows for -n") : 0;
-    default:
-        return 2;
+    default: return 2;
     }
 }
 
 /* -1: all is well, optind is at the files; else the exit status. */
 static int parse(struct request *q, int argc, char **argv)
 {
-    static const struct option longs[] = {{"sort", 1, NULL, 's'},
-                                          {"by", 1, NULL, 'b'},
-                                          {"thread", 1, NULL, 't'},
-                                          {"help", 0, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"sort", 1, NULL, 's'}, {"by", 1, NULL, 'b'}, {"thread", 1, NULL, 't'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "n:h", longs, NULL)) != -1;) {
         if (c == 'h') {

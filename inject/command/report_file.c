@@ -91,8 +91,7 @@ static int check_profile(const struct sp_report_file *f, const cJSON *profile)
 
 static int check(struct sp_report_file *f)
 {
-    const cJSON *frames =
-        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(f->root, "shared"), "frames");
+    const cJSON *frames = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(f->root, "shared"), "frames");
     f->profiles = cJSON_GetObjectItemCaseSensitive(f->root, "profiles");
     f->block = cJSON_GetObjectItemCaseSensitive(f->root, "spprof");
     if (!cJSON_IsArray(f->profiles) || !cJSON_IsArray(frames) || cJSON_GetArraySize(f->profiles) == 0)

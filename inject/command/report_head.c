@@ -93,8 +93,7 @@ static void add_elsewhere(struct sp_report_amounts *a, const cJSON *cpu)
     cJSON_ArrayForEach(item, cpu)
     {
         const char *key = item->string ? item->string : "";
-        bool part =
-            strcmp(key, "used") && strcmp(key, "python") && strcmp(key, "before_start") && strcmp(key, "writer");
+        bool part = strcmp(key, "used") && strcmp(key, "python") && strcmp(key, "before_start") && strcmp(key, "writer");
         frame_of_key(key, name, sizeof name);
         if (part && cJSON_IsNumber(item))
             add_amount(a, name, item->valuedouble);
@@ -124,8 +123,7 @@ static void add_command(struct sp_report_head *h, const cJSON *block)
     char python[256], *text = command_of(block);
     snprintf(python, sizeof python, "%s %s", sp_report_string(block, "python"), sp_report_string(block, "build"));
     int i = 0;
-    while (i < h->n_commands &&
-           (strcmp(h->command[i].text, text) != 0 || strcmp(h->command[i].python, python) != 0))
+    while (i < h->n_commands && (strcmp(h->command[i].text, text) != 0 || strcmp(h->command[i].python, python) != 0))
         i++;
     if (i == SP_REPORT_COMMANDS) {
         h->n_other_commands++;
@@ -164,8 +162,7 @@ static void add_times(struct sp_report_head *h, const cJSON *block)
     }
     double interval = sp_report_number(block, "interval_ns"), samples = sp_report_number(block, "samples");
     double sampled = samples * sp_report_number(block, "effective_interval_ns");
-    h->shortest_interval_ns =
-        h->n_files == 0 || interval < h->shortest_interval_ns ? interval : h->shortest_interval_ns;
+    h->shortest_interval_ns = h->n_files == 0 || interval < h->shortest_interval_ns ? interval : h->shortest_interval_ns;
     h->longest_interval_ns = interval > h->longest_interval_ns ? interval : h->longest_interval_ns;
     h->samples += samples;
     h->sampled_ns += sampled;
@@ -194,8 +191,7 @@ void sp_report_add_head(struct sp_report_head *h, const struct sp_report_file *f
     h->folded_ns += sp_report_number(bounded, "folded_ns");
     h->no_order |= sp_report_number(bounded, "time_order_until_ns") > 0;
     const char *engine = sp_report_string(block, "engine");
-    snprintf(h->engine, sizeof h->engine, "%s",
-             h->n_files == 0 || strcmp(h->engine, engine) == 0 ? engine : "several");
+    snprintf(h->engine, sizeof h->engine, "%s", h->n_files == 0 || strcmp(h->engine, engine) == 0 ? engine : "several");
     h->n_files++;
 }
 

@@ -225,8 +225,7 @@ static void add_frames_without_lines(struct adding *a, const cJSON *stack, doubl
 
 static int by_lines(struct adding *a)
 {
-    double used = sp_report_number(cJSON_GetObjectItemCaseSensitive(a->f->block, "cpu"), "used"), in_lines = 0,
-           left;
+    double used = sp_report_number(cJSON_GetObjectItemCaseSensitive(a->f->block, "cpu"), "used"), in_lines = 0, left;
     int rc = add_lines(a, &in_lines);
     if (rc)
         return rc;
@@ -284,8 +283,7 @@ static void print_share(double part, double whole)
 
 void sp_report_print_rows(struct sp_report_rows *r, const char *sort, long limit)
 {
-    static const char *const whats[] = {"Function (file:first line)", "Function (file:line)", "File", "Thread",
-                                        "Process"};
+    static const char *const whats[] = {"Function (file:first line)", "Function (file:line)", "File", "Thread", "Process"};
     bool colours = sp_cli_colours();
     const char *bold = colours ? "\033[1m" : "", *plain = colours ? "\033[0m" : "";
     sort_key = sort;

@@ -216,8 +216,7 @@ static void copy_log(struct salvage *s, struct sp_thread *t, const struct sp_thr
         s->log_bytes -= bytes;
         for (; i < n; i++) {
             struct sp_record rec = c->records[i];
-            copy_record(s, t, rec,
-                        c->base_ns + ((uint64_t)(rec.state_and_time & SP_RECORD_TIME_MAX) << SP_RECORD_TIME_SHIFT));
+            copy_record(s, t, rec, c->base_ns + ((uint64_t)(rec.state_and_time & SP_RECORD_TIME_MAX) << SP_RECORD_TIME_SHIFT));
         }
         at = at == from->chunk ? 0 : c->next;
         i = 0;
@@ -352,8 +351,12 @@ struct sp_salvage_result sp_salvage(struct sp_region *into, uint64_t into_bytes,
         result.error = sp_salvage_check(from->pools, from->bytes);
     if (result.error)
         return result;
-    struct salvage s = {.into = into, .log = from->log, .pools = from->pools, .bytes = from->bytes,
-                        .log_bytes = from->bytes, .text_bytes = TEXT_TIMES * from->bytes,
+    struct salvage s = {.into = into,
+                        .log = from->log,
+                        .pools = from->pools,
+                        .bytes = from->bytes,
+                        .log_bytes = from->bytes,
+                        .text_bytes = TEXT_TIMES * from->bytes,
                         .thread_name = from->thread_name};
     memcpy(&s.log_head, from->log, sizeof s.log_head);
     memcpy(&s.head, from->pools, sizeof s.head);

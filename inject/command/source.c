@@ -101,7 +101,8 @@ static bool is_region_of(const struct sp_source *s, uint32_t pid)
 static int open_mapped(pid_t pid, const struct mapping *m)
 {
     char names[3][PATH_MAX + 64];
-    snprintf(names[0], sizeof names[0], "/proc/%d/map_files/%llx-%llx", (int)pid, (unsigned long long)m->from, (unsigned long long)m->to);
+    snprintf(names[0], sizeof names[0], "/proc/%d/map_files/%llx-%llx", (int)pid, (unsigned long long)m->from,
+             (unsigned long long)m->to);
     snprintf(names[1], sizeof names[1], "/proc/%d/root%s", (int)pid, m->path);
     snprintf(names[2], sizeof names[2], "%s", m->path);
     for (int i = 0; i < 3; i++) {
@@ -162,7 +163,8 @@ const char *sp_source_of_process(struct sp_source *s, pid_t pid)
         return NULL;
     s->refused = has_spool || refused || unreadable;
     if (has_spool)
-        return "its spool file cannot be reached from here, nor its memory be read; run this where the process runs, or as root";
+        return "its spool file cannot be reached from here, nor its memory be read; run this where the process runs, or as "
+               "root";
     return refused || unreadable
                ? "its memory may not be read; the system asks for the right to trace it; start it with SPPROF_SPOOL=DIRECTORY"
                : "it is not being profiled, or has taken no sample yet";

@@ -11,7 +11,7 @@
 struct sp_source {
     const char *name; /* for messages */
     int fd;           /* -1: memory */
-    pid_t pid; /* the process that runs; 0: none is known */
+    pid_t pid;        /* the process that runs; 0: none is known */
     uint64_t address;
     bool refused; /* there may be a region, but this user or this place cannot read it */
 };

@@ -66,8 +66,8 @@ static void compare(const struct sp_py_frame *now, uint32_t n)
     uint32_t common = 0;
     while (common < n && common < n_last && now[n - 1 - common].code == last[n_last - 1 - common].code)
         common++;
-    bool possible = (n == n_last && common + 1 >= n) || (n == n_last + 1 && common == n_last) ||
-                    (n + 1 == n_last && common == n);
+    bool possible =
+        (n == n_last && common + 1 >= n) || (n == n_last + 1 && common == n_last) || (n + 1 == n_last && common == n);
     if (n_last && !possible && result.jumps++ == 0) {
         describe(result.jump, sizeof result.jump, last, n_last);
         describe(result.jump, sizeof result.jump, now, n);
@@ -105,8 +105,11 @@ static void on_step(int sig, siginfo_t *info, void *context)
         n_last = 0;
         return;
     }
-    struct sp_py_walk w = {.frames = stacks[which ^ 1], .cap = CAP, .sp = sp_cpu_context_sp(context),
-                           .stack_top = getauxval(AT_RANDOM), .pages = pages};
+    struct sp_py_walk w = {.frames = stacks[which ^ 1],
+                           .cap = CAP,
+                           .sp = sp_cpu_context_sp(context),
+                           .stack_top = getauxval(AT_RANDOM),
+                           .pages = pages};
     why = sp_py.ops->walk(&sp_py, tstate, &w);
     if (why) {
         result.rejected[why]++;

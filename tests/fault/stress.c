@@ -112,8 +112,8 @@ static void on_tick(int sig, siginfo_t *info, void *context)
     if (!why && !tstate) {
         __atomic_fetch_add(&result.no_tstate, 1, __ATOMIC_RELAXED);
     } else {
-        struct sp_py_walk w = {.frames = t->frames, .cap = CAP, .sp = sp_cpu_context_sp(context), .stack_top = t->stack_top,
-                               .pages = t->pages};
+        struct sp_py_walk w = {
+            .frames = t->frames, .cap = CAP, .sp = sp_cpu_context_sp(context), .stack_top = t->stack_top, .pages = t->pages};
         if (!why)
             why = sp_py.ops->walk(&sp_py, tstate, &w);
         if (why) {

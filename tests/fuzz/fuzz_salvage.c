@@ -25,7 +25,8 @@ static struct sp_region *profile(void)
     uint32_t m = region_code(r, "m", "f.py", 1), n = region_code(r, "n", "f.py", 10);
     uint32_t sub = sp_intern_node(r, 0, sp_intern_frame(r, SP_FRAME_INTERPRETER, 3, 0));
     uint32_t task = sp_intern_node(r, 0, sp_intern_frame(r, SP_FRAME_TASK, sp_intern_string(r, "task a", 6), 0));
-    uint32_t a = region_node(r, 0, m, 0), b = region_node(r, a, n, 4), c = region_node(r, sub, m, 2), d = region_node(r, task, n, 6);
+    uint32_t a = region_node(r, 0, m, 0), b = region_node(r, a, n, 4), c = region_node(r, sub, m, 2),
+             d = region_node(r, task, n, 6);
     for (uint32_t i = 0; i < 100; i++)
         region_sample(r, i & 1 ? t : u, i % 3 ? b : i % 5 ? c : d, 1000000 + i, i * 1000000ull);
     sp_intern_total(r, 1, sub, 0, 1);

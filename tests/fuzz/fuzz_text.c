@@ -11,7 +11,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static bool is_utf8(const unsigned char *s, uint32_t n)
 {
     for (uint32_t i = 0; i < n;) {
-        uint32_t more = s[i] < 0x80 ? 0 : s[i] >= 0xc2 && s[i] < 0xe0 ? 1 : s[i] >= 0xe0 && s[i] < 0xf0 ? 2 : s[i] >= 0xf0 && s[i] < 0xf8 ? 3 : 9;
+        uint32_t more = s[i] < 0x80                   ? 0
+                        : s[i] >= 0xc2 && s[i] < 0xe0 ? 1
+                        : s[i] >= 0xe0 && s[i] < 0xf0 ? 2
+                        : s[i] >= 0xf0 && s[i] < 0xf8 ? 3
+                                                      : 9;
         if (more == 9 || i + more >= n || s[i] == 0)
             return false;
         for (uint32_t k = 1; k <= more; k++)

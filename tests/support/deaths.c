@@ -149,19 +149,34 @@ static int by_name(const char *way)
         const char *way;
         void (*call)(void);
     } calls[] = {
-        {"breakpoint", by_breakpoint}, {"icebp", by_icebp}, {"single_step", by_single_step}, {"null", by_null},
-        {"wild_address", by_wild_address}, {"division", by_division}, {"undefined", by_undefined},
-        {"end_of_file", by_end_of_file}, {"bad_return", by_bad_return}, {"forbidden_call", by_forbidden_call},
-        {"in_sigsuspend", in_sigsuspend}, {"before_another", before_another}, {"abort", abort},
+        {"breakpoint", by_breakpoint},
+        {"icebp", by_icebp},
+        {"single_step", by_single_step},
+        {"null", by_null},
+        {"wild_address", by_wild_address},
+        {"division", by_division},
+        {"undefined", by_undefined},
+        {"end_of_file", by_end_of_file},
+        {"bad_return", by_bad_return},
+        {"forbidden_call", by_forbidden_call},
+        {"in_sigsuspend", in_sigsuspend},
+        {"before_another", before_another},
+        {"abort", abort},
     };
     static const struct {
         const char *way;
         int sig, code;
     } sent[] = {
-        {"memory_error_told", SIGBUS, BUS_MCEERR_AO}, {"memory_error", SIGBUS, BUS_MCEERR_AR},
-        {"hardware_breakpoint", SIGTRAP, TRAP_HWBKPT}, {"told_segv", SIGSEGV, SEGV_MAPERR}, {"told_bus", SIGBUS, BUS_ADRERR},
-        {"told_fpe", SIGFPE, FPE_INTDIV}, {"told_ill", SIGILL, ILL_ILLOPN}, {"told_sys", SIGSYS, 1 /* SYS_SECCOMP */},
-        {"told_user", SIGUSR1, SI_USER}, {"told_tkill", SIGQUIT, SI_TKILL},
+        {"memory_error_told", SIGBUS, BUS_MCEERR_AO},
+        {"memory_error", SIGBUS, BUS_MCEERR_AR},
+        {"hardware_breakpoint", SIGTRAP, TRAP_HWBKPT},
+        {"told_segv", SIGSEGV, SEGV_MAPERR},
+        {"told_bus", SIGBUS, BUS_ADRERR},
+        {"told_fpe", SIGFPE, FPE_INTDIV},
+        {"told_ill", SIGILL, ILL_ILLOPN},
+        {"told_sys", SIGSYS, 1 /* SYS_SECCOMP */},
+        {"told_user", SIGUSR1, SI_USER},
+        {"told_tkill", SIGQUIT, SI_TKILL},
     };
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
         if (strcmp(way, calls[i].way) == 0)

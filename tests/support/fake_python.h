@@ -96,8 +96,14 @@ static inline struct fake fake_new(const struct sp_py_layout *l)
         fake_put(f.tstate + l->ts_chunk, f.chunk);
     }
     sp_py = (struct sp_py){
-        .ops = l->ops, .layout = l, .runtime = f.runtime, .minor = l->minor, .code_type = f.code_type,
-        .frame_type = f.frame_type, .str_type = f.str_type, .int_type = f.int_type,
+        .ops = l->ops,
+        .layout = l,
+        .runtime = f.runtime,
+        .minor = l->minor,
+        .code_type = f.code_type,
+        .frame_type = f.frame_type,
+        .str_type = f.str_type,
+        .int_type = f.int_type,
     };
     return f;
 }

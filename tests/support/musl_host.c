@@ -9,8 +9,8 @@
 
 /* musl lacks some of these: a program that asks finds ours */
 typedef void handler_fn(int);
-extern __attribute__((weak)) handler_fn *bsd_signal(int, handler_fn *), *ssignal(int, handler_fn *), *sysv_signal(int, handler_fn *),
-    *__sysv_signal(int, handler_fn *);
+extern __attribute__((weak)) handler_fn *bsd_signal(int, handler_fn *), *ssignal(int, handler_fn *),
+    *sysv_signal(int, handler_fn *), *__sysv_signal(int, handler_fn *);
 extern __attribute__((weak)) int execveat(int, const char *, char *const[], char *const[], int);
 
 static void *run(void *arg)

@@ -153,23 +153,14 @@ int spin_in_thread(int kind, long ms)
     pthread_attr_t a;
     pthread_attr_init(&a);
     switch (kind) {
-    case 0:
-        return run(NULL, plain, ms, 1);
-    case 1:
-        return run(NULL, leaves_by_exit, ms, 1);
-    case 2:
-        return run_detached(ms);
-    case 3:
-        return run_cancelled(ms);
-    case 4:
-        return run_c11(ms);
-    case 5:
-        pthread_attr_setstacksize(&a, 16384);
-        return run(&a, plain, ms, 1);
-    case 6:
-        return run_blocked(ms);
-    default:
-        return run(NULL, plain, ms, 1);
+    case 0: return run(NULL, plain, ms, 1);
+    case 1: return run(NULL, leaves_by_exit, ms, 1);
+    case 2: return run_detached(ms);
+    case 3: return run_cancelled(ms);
+    case 4: return run_c11(ms);
+    case 5: pthread_attr_setstacksize(&a, 16384); return run(&a, plain, ms, 1);
+    case 6: return run_blocked(ms);
+    default: return run(NULL, plain, ms, 1);
     }
 }
 

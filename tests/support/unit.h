@@ -14,30 +14,30 @@ struct unit_case {
 /* Each test program defines its table, ended by {NULL, NULL}. */
 extern const struct unit_case unit_cases[];
 
-#define CHECK(condition)                                                                    \
-    do {                                                                                    \
-        if (!(condition)) {                                                                 \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);         \
-            _exit(1);                                                                       \
-        }                                                                                   \
+#define CHECK(condition)                                                            \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+            _exit(1);                                                               \
+        }                                                                           \
     } while (0)
 
-#define CHECK_EQ(a, b)                                                                      \
-    do {                                                                                    \
-        long long va = (long long)(a), vb = (long long)(b);                                 \
-        if (va != vb) {                                                                     \
+#define CHECK_EQ(a, b)                                                                        \
+    do {                                                                                      \
+        long long va = (long long)(a), vb = (long long)(b);                                   \
+        if (va != vb) {                                                                       \
             fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #a, va, vb); \
-            _exit(1);                                                                       \
-        }                                                                                   \
+            _exit(1);                                                                         \
+        }                                                                                     \
     } while (0)
 
-#define CHECK_STR(a, b)                                                                     \
-    do {                                                                                    \
-        const char *sa = (a), *sb = (b);                                                    \
-        if (strcmp(sa, sb) != 0) {                                                          \
+#define CHECK_STR(a, b)                                                                           \
+    do {                                                                                          \
+        const char *sa = (a), *sb = (b);                                                          \
+        if (strcmp(sa, sb) != 0) {                                                                \
             fprintf(stderr, "%s:%d: %s is \"%s\", not \"%s\"\n", __FILE__, __LINE__, #a, sa, sb); \
-            _exit(1);                                                                       \
-        }                                                                                   \
+            _exit(1);                                                                             \
+        }                                                                                         \
     } while (0)
 
 #endif

@@ -14,12 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TRY(call)                                                        \
-    do {                                                                 \
-        if (!(call)) {                                                   \
+#define TRY(call)                                                 \
+    do {                                                          \
+        if (!(call)) {                                            \
             fprintf(stderr, "waits.c:%d: %s\n", __LINE__, #call); \
-            _exit(91);                                                   \
-        }                                                                \
+            _exit(91);                                            \
+        }                                                         \
     } while (0)
 
 #ifdef OPENS

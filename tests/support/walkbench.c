@@ -16,8 +16,7 @@ static struct sp_thread *thread;
 
 static bool prepare(void)
 {
-    if (!sp_py_probe(dlsym, RTLD_DEFAULT) || !sp_py.layout ||
-        !sp_os_probe_init() || !sp_py_tss_init())
+    if (!sp_py_probe(dlsym, RTLD_DEFAULT) || !sp_py.layout || !sp_os_probe_init() || !sp_py_tss_init())
         return false;
     sp_py_tss_learn_existing_key();
     region = region_new(100 << 20, 4096);

@@ -108,8 +108,8 @@ static uint64_t live(struct sp_thread *t, uint64_t life, uint64_t phase, uint64_
         if (!counts)
             continue;
         bool early = now < life / 4;
-        sample(t, r->pseudo_node[early ? SP_CPU_NATIVE_THREAD : SP_CPU_STARTUP],
-               early ? SP_CPU_NATIVE_THREAD : SP_CPU_PYTHON, now);
+        sample(t, r->pseudo_node[early ? SP_CPU_NATIVE_THREAD : SP_CPU_STARTUP], early ? SP_CPU_NATIVE_THREAD : SP_CPU_PYTHON,
+               now);
         n++;
     }
     end(t, life);

@@ -45,7 +45,7 @@ static void durations(void)
         const char *text;
         long long ns;
     } good[] = {
-        {"100us", 100000}, {"10s", 10000000000}, {"7", 7000000},      {"2.5ms", 2500000}, {"0.1S", 100000000},
+        {"100us", 100000},  {"10s", 10000000000},  {"7", 7000000},       {"2.5ms", 2500000}, {"0.1S", 100000000},
         {"250hz", 4000000}, {"0.5Hz", 2000000000}, {"999999ns", 999999}, {"10MS", 10000000}, {"3hz", 333333333},
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -74,8 +74,9 @@ static void sizes(void)
 
 static void bad_values_keep_the_default(void)
 {
-    char *env[] = {"SPPROF_INTERVAL=1us", "SPPROF_DEPTH=70000",  "SPPROF_MEMORY=1T", "SPPROF_LINES=2",
-                   "SPPROF_CHILDREN=no",  "SPPROF_VERBOSE=loud", "SPPROF=perhaps",   "SPPROF_OUT=", NULL};
+    char *env[] = {"SPPROF_INTERVAL=1us", "SPPROF_DEPTH=70000", "SPPROF_MEMORY=1T",
+                   "SPPROF_LINES=2",      "SPPROF_CHILDREN=no", "SPPROF_VERBOSE=loud",
+                   "SPPROF=perhaps",      "SPPROF_OUT=",        NULL};
     struct sp_config c = read_env(env);
     CHECK_EQ(c.interval_ns, 10000000);
     CHECK_EQ(c.depth, 4096);
@@ -94,8 +95,9 @@ static void bad_values_keep_the_default(void)
 
 static void good_values(void)
 {
-    char *env[] = {"SPPROF_INTERVAL=1ms", "SPPROF_DEPTH=16",  "SPPROF_MEMORY=4G", "SPPROF_LINES=1",
-                   "SPPROF_CHILDREN=0",   "SPPROF_VERBOSE=1", "SPPROF=ON",        "SPPROF_OUT=a b", NULL};
+    char *env[] = {"SPPROF_INTERVAL=1ms", "SPPROF_DEPTH=16",   "SPPROF_MEMORY=4G",
+                   "SPPROF_LINES=1",      "SPPROF_CHILDREN=0", "SPPROF_VERBOSE=1",
+                   "SPPROF=ON",           "SPPROF_OUT=a b",    NULL};
     struct sp_config c = read_env(env);
     CHECK_STR(said, "");
     CHECK_EQ(c.interval_ns, 1000000);

@@ -11,8 +11,9 @@
 #include "compat/real.h"
 #include "tests/support/unit.h"
 
-static const char *const functions[] = {"printf", "fopen", "getenv", "pthread_cond_wait", "posix_spawn", "quick_exit", "timer_create",
-                                        "sigaction", "execve", "qsort", "regexec", "environ", "stdout"};
+static const char *const functions[] = {
+    "printf",    "fopen",  "getenv", "pthread_cond_wait", "posix_spawn", "quick_exit", "timer_create",
+    "sigaction", "execve", "qsort",  "regexec",           "environ",     "stdout"};
 
 static void symbols_are_the_loaders(void)
 {
@@ -20,7 +21,8 @@ static void symbols_are_the_loaders(void)
     sp_real_find_all();
     CHECK(sp_elf_named(&e, "libc.so") || sp_elf_named(&e, "libc-"));
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-        CHECK(sp_elf_find(&e, functions[i]) && sp_elf_find(&e, functions[i]) == dlsym(dlopen("libc.so.6", RTLD_NOW), functions[i]));
+        CHECK(sp_elf_find(&e, functions[i]) &&
+              sp_elf_find(&e, functions[i]) == dlsym(dlopen("libc.so.6", RTLD_NOW), functions[i]));
     CHECK(!sp_elf_find(&e, "no_such_name"));
     CHECK(!sp_elf_find(&e, ""));
     CHECK(!sp_elf_find(&e, "gets_")); /* a name that begins as another does */
@@ -34,7 +36,8 @@ static void addresses_have_a_library(void)
     CHECK(sp_elf_at(&e, (uintptr_t)getenv));
     CHECK(sp_elf_find(&e, "getenv") == (void *)getenv);
     CHECK(sp_elf_named(&again, "libc.so") || sp_elf_named(&again, "libc-"));
-    CHECK(memcmp(&e, &again, sizeof e) == 0 || (e.bias == again.bias && e.symbols == again.symbols && e.gnu_hash == again.gnu_hash));
+    CHECK(memcmp(&e, &again, sizeof e) == 0 ||
+          (e.bias == again.bias && e.symbols == again.symbols && e.gnu_hash == again.gnu_hash));
     CHECK(sp_elf_at(&e, (uintptr_t)&symbols_are_the_loaders));
     CHECK(e.start <= (uintptr_t)functions && (uintptr_t)functions < e.end);
     CHECK(!sp_elf_at(&e, (uintptr_t)&e));
@@ -73,8 +76,9 @@ static bool compare(void *arg, const struct sp_os_mapping *m)
     sscanf(line, "%lx-%lx %7s %lx %x:%x %lu %4095[^\n]", &start, &end, rights, &offset, &major, &minor, &inode, path);
     const char *last = strrchr(path, '/');
     snprintf(name, sizeof name, "%s", last ? last + 1 : path);
-    bool same = start == m->start && end == m->end && offset == m->offset && inode == m->inode && m->readable == (rights[0] == 'r') &&
-                m->executable == (rights[2] == 'x') && m->device == ((uint64_t)major << 32 | minor) && strcmp(name, m->name) == 0;
+    bool same = start == m->start && end == m->end && offset == m->offset && inode == m->inode &&
+                m->readable == (rights[0] == 'r') && m->executable == (rights[2] == 'x') &&
+                m->device == ((uint64_t)major << 32 | minor) && strcmp(name, m->name) == 0;
     s->differing += !same;
     return false;
 }

@@ -36,8 +36,20 @@ static void linetable_310(void)
 static void locations_311(void)
 {
     /* short form 0 (2 units), one line +1 (1 unit), long form +70 (1 unit), none (1 unit), no columns -3 (3 units) */
-    const char t[] = {(char)(0x80 | 0 << 3 | 1), 0x12, (char)(0x80 | 11 << 3), 4, 8, (char)(0x80 | 14 << 3),
-                      0x40 | 12, 2, 0, 1, 1, (char)(0x80 | 15 << 3), (char)(0x80 | 13 << 3 | 2), 7};
+    const char t[] = {(char)(0x80 | 0 << 3 | 1),
+                      0x12,
+                      (char)(0x80 | 11 << 3),
+                      4,
+                      8,
+                      (char)(0x80 | 14 << 3),
+                      0x40 | 12,
+                      2,
+                      0,
+                      1,
+                      1,
+                      (char)(0x80 | 15 << 3),
+                      (char)(0x80 | 13 << 3 | 2),
+                      7};
     CHECK_EQ(line(SP_PY_LINES_LOCATIONS_311, t, sizeof t, 0), 10);
     CHECK_EQ(line(SP_PY_LINES_LOCATIONS_311, t, sizeof t, 2), 10);
     CHECK_EQ(line(SP_PY_LINES_LOCATIONS_311, t, sizeof t, 4), 11);

@@ -161,9 +161,9 @@ static void names_tell_processes_apart(void)
 
 static void launchers(void)
 {
-    static const char *const yes[] = {"/usr/bin/python3", "python", "/x/python3.12", "python3.13t", "python3.14td", "python3.7dm",
-                                      "python3-dbg", "/usr/bin/python3.11 (deleted)"};
-    static const char *const no[] = {"python-worker", "/usr/bin/uwsgi", "pythonista", "python3-config", "mypython3", "",
+    static const char *const yes[] = {"/usr/bin/python3", "python",      "/x/python3.12", "python3.13t",
+                                      "python3.14td",     "python3.7dm", "python3-dbg",   "/usr/bin/python3.11 (deleted)"};
+    static const char *const no[] = {"python-worker",    "/usr/bin/uwsgi", "pythonista", "python3-config", "mypython3", "",
                                      "/opt/python3/app", "python3.12-app", "python3x"};
     for (size_t i = 0; i < SP_ARRAY_LEN(yes); i++)
         CHECK(sp_identity_is_launcher_name(yes[i]));

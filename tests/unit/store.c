@@ -133,7 +133,7 @@ static void full_tree(void)
             last = node % 90 == 0 ? 0 : node;
     }
     CHECK(refused > 1000);
-    CHECK(r->next <= r->end + (1 << 20)); /* what did not fit was not handed out */
+    CHECK(r->next <= r->end + (1 << 20));                                   /* what did not fit was not handed out */
     CHECK(sp_intern_node(r, 0, sp_intern_frame(r, SP_FRAME_PYTHON, 1, 2))); /* what is known is still found */
 }
 

@@ -7,8 +7,7 @@
 #include "tests/support/fake_python.h"
 #include "tests/support/unit.h"
 
-#define EACH_LAYOUT(l) \
-    for (const struct sp_py_layout *l = sp_py_layouts; l < sp_py_layouts + sp_py_n_layouts; l++)
+#define EACH_LAYOUT(l) for (const struct sp_py_layout *l = sp_py_layouts; l < sp_py_layouts + sp_py_n_layouts; l++)
 
 static struct sp_py_frame frames[64];
 static struct sp_py_walk w;
@@ -24,7 +23,8 @@ static void check_text(uintptr_t str, const char *want)
 static void a_stack(void)
 {
     CHECK(sp_os_probe_init());
-    EACH_LAYOUT(l) {
+    EACH_LAYOUT(l)
+    {
         struct fake f = fake_new(l);
         uintptr_t code[3] = {fake_code(&f, "main", "/m.py", 30, 3), fake_code(&f, "middle", "/m.py", 8, 5),
                              fake_code(&f, "leaf", "/l.py", 100, 0)};
@@ -47,7 +47,8 @@ static void a_stack(void)
 static void a_generator_runs(void)
 {
     CHECK(sp_os_probe_init());
-    EACH_LAYOUT(l) {
+    EACH_LAYOUT(l)
+    {
         if (l->minor <= 10)
             continue;
         struct fake f = fake_new(l);
@@ -70,7 +71,8 @@ static void a_running_generator_is_not_skipped(void)
 {
     CHECK(sp_os_probe_init());
     uint32_t layouts = 0;
-    EACH_LAYOUT(l) {
+    EACH_LAYOUT(l)
+    {
         if (!l->ts_root_cframe)
             continue;
         layouts++;
@@ -102,7 +104,8 @@ static void a_running_generator_is_not_skipped(void)
 static void the_helper_of_a_constructor_is_skipped(void)
 {
     CHECK(sp_os_probe_init());
-    EACH_LAYOUT(l) {
+    EACH_LAYOUT(l)
+    {
         if (l->minor < 13)
             continue;
         struct fake f = fake_new(l);
@@ -124,7 +127,8 @@ static void copies_of_the_bytecode(void)
 {
     CHECK(sp_os_probe_init());
     uint32_t layouts = 0;
-    EACH_LAYOUT(l) {
+    EACH_LAYOUT(l)
+    {
         if (!l->co_tlbc)
             continue;
         layouts++;
@@ -173,7 +177,8 @@ static void copies_of_the_bytecode(void)
 static void a_cut_stack_vouches_for_its_frames_only(void)
 {
     CHECK(sp_os_probe_init());
-    EACH_LAYOUT(l) {
+    EACH_LAYOUT(l)
+    {
         struct fake f = fake_new(l);
         uintptr_t code[3], pages = 0;
         for (uint32_t i = 0; i < 3; i++) {
@@ -221,7 +226,8 @@ static uintptr_t compiled_frame(struct fake *f, uintptr_t type, uintptr_t code, 
 static void frames_of_a_compiler(void)
 {
     CHECK(sp_os_probe_init());
-    EACH_LAYOUT(l) {
+    EACH_LAYOUT(l)
+    {
         struct fake f = fake_new(l);
         uintptr_t module = fake_code(&f, "<module>", "/m.py", 30, 3), spin = fake_code(&f, "spin", "/m.py", 8, 5);
         uintptr_t own = fake_type(&f, "compiled_frame", 400, f.frame_type), other = fake_type(&f, "frame?", 400, 0);
@@ -237,7 +243,8 @@ static void frames_of_a_compiler(void)
         CHECK(w.n == 2 && w.frames[0].code == spin && w.frames[1].code == module);
         CHECK_EQ(w.headless, l->minor > 10); /* before, such a frame is as good as any */
         /* a type that has nothing to do with frames */
-        fake_put(l->minor <= 10 ? leaf + l->ob_type : sp_peek(leaf + l->fr_previous) + (l->minor == 11 ? l->fr_previous : l->fr_instr) - 8u,
+        fake_put(l->minor <= 10 ? leaf + l->ob_type
+                                : sp_peek(leaf + l->fr_previous) + (l->minor == 11 ? l->fr_previous : l->fr_instr) - 8u,
                  l->minor <= 10 ? other : fake_object(&f, other, 64));
         CHECK_EQ(fake_walk(&f, &w, frames, 64), l->minor <= 10 ? SP_PY_BAD_FRAME : SP_PY_BAD_BOTTOM);
     }
@@ -249,7 +256,7 @@ static void dead_stack_is_below_on_the_own_stack(void)
     w = (struct sp_py_walk){.sp = top - 4096, .stack_top = top};
     CHECK(sp_py_is_dead_stack(&w, top - 8192) && !sp_py_is_dead_stack(&w, top - 2048));
     CHECK(!sp_py_is_dead_stack(&w, far) && !sp_py_is_dead_stack(&w, top - (64ul << 20))); /* fibres that wait */
-    w.sp = far; /* a fibre that runs */
+    w.sp = far;                                                                           /* a fibre that runs */
     CHECK(!sp_py_is_dead_stack(&w, top - 8192) && !sp_py_is_dead_stack(&w, far - (4ul << 20)));
     w.stack_top = 0; /* not known */
     CHECK(sp_py_is_dead_stack(&w, far - 8) && !sp_py_is_dead_stack(&w, far + 8));
@@ -258,10 +265,12 @@ static void dead_stack_is_below_on_the_own_stack(void)
 static void strings_of_every_kind(void)
 {
     CHECK(sp_os_probe_init());
-    EACH_LAYOUT(l) {
+    EACH_LAYOUT(l)
+    {
         struct fake f = fake_new(l);
         check_text(fake_str(&f, "caf\xe9", 4, 1, false), "caf\xc3\xa9");
-        check_text(fake_str(&f, (const uint16_t[]){0x3b1, 0x62, 0xdc80}, 3, 2, false), "\xce\xb1" "b\\x80");
+        check_text(fake_str(&f, (const uint16_t[]){0x3b1, 0x62, 0xdc80}, 3, 2, false), "\xce\xb1"
+                                                                                       "b\\x80");
         check_text(fake_str(&f, (const uint32_t[]){0x1f40d, 0}, 2, 4, false), "\xf0\x9f\x90\x8d\xe2\x90\x80");
         uintptr_t legacy = fake_text(&f, "x");
         fake_put32(legacy + l->uni_state, 0);

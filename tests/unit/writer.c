@@ -132,7 +132,8 @@ static void golden_lines(void)
     struct sp_region *r = small();
     r->lines = 1;
     CHECK_EQ(write_it(r, "golden-lines", UINT64_MAX), 0);
-    CHECK(memmem(text, text_bytes, "\"name\":\"A.f:12\"", 15) && memmem(text, text_bytes, "\"name\":\"<module> data/srv/app.py:1\"", 35));
+    CHECK(memmem(text, text_bytes, "\"name\":\"A.f:12\"", 15) &&
+          memmem(text, text_bytes, "\"name\":\"<module> data/srv/app.py:1\"", 35));
 }
 
 static const char *short_path(const char *path)
@@ -211,8 +212,9 @@ static void strings(void)
     sp_json_string(&out, nasty, sizeof nasty - 1);
     CHECK_EQ(sp_out_finish(&out), 0);
     text[text_bytes] = '\0';
-    CHECK_STR(text, "\"a\\\"\\\\\xe2\x90\x80\\u0001\\u0009\\u007f\xc3\xa9\\\\xff\\\\xc0\\\\x80\\\\xed\\\\xa0\\\\x80\xf0\x9f\x90\x8d"
-                    "\\\\xf4\\\\x90\\\\x80\\\\x80\\\\xe2\\\\x80\"");
+    CHECK_STR(text,
+              "\"a\\\"\\\\\xe2\x90\x80\\u0001\\u0009\\u007f\xc3\xa9\\\\xff\\\\xc0\\\\x80\\\\xed\\\\xa0\\\\x80\xf0\x9f\x90\x8d"
+              "\\\\xf4\\\\x90\\\\x80\\\\x80\\\\xe2\\\\x80\"");
 }
 
 static void sink_errors_are_kept(void)
