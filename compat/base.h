@@ -7,6 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A function that a header declares says in its comment where it may be called (tests/lint/headers.py):
+ *   [handler]     in our handler of SIGPROF; always with SP_SIGSAFE
+ *   [hook]        async-signal-safe: in any thread, with any lock held, in a handler of the program's, before our
+ *                 constructor ran and in a vfork child, as far as there is something to do then
+ *   [any]         in any thread, but in no handler
+ *   [start]       while one thread is all that knows of us: constructors, the start of sampling
+ *   [fork-child]  in the child of a fork(), before the program goes on there */
+
 /* May run in the signal handler. The section is what tests/lint/sigsafe.py reads: everything in it
  * may call only what is in it too, or what the lint's allow-list names. */
 #define SP_SIGSAFE __attribute__((section(".text.sp_sigsafe")))

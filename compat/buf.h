@@ -21,6 +21,7 @@ SP_INLINE struct sp_buf sp_buf_at(char *data, size_t cap)
 
 #define SP_BUF(name, array) struct sp_buf name = sp_buf_at((array), sizeof(array))
 
+/* [handler] One more character, or none and `cut`; the others add as many as fit. */
 SP_INLINE void sp_buf_char(struct sp_buf *b, char c)
 {
     if (b->len + 1 < b->cap)
@@ -30,19 +31,21 @@ SP_INLINE void sp_buf_char(struct sp_buf *b, char c)
     b->data[b->len] = '\0';
 }
 
+/* [handler] n bytes. */
 SP_SIGSAFE static inline void sp_buf_mem(struct sp_buf *b, const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         sp_buf_char(b, s[i]);
 }
 
+/* [handler] A NUL-terminated string. */
 SP_SIGSAFE static inline void sp_buf_str(struct sp_buf *b, const char *s)
 {
     while (*s)
         sp_buf_char(b, *s++);
 }
 
-/* At least `width` digits, zero-padded. */
+/* [handler] At least `width` digits, zero-padded. */
 SP_SIGSAFE static inline void sp_buf_u64_pad(struct sp_buf *b, uint64_t v, int width)
 {
     char digits[20];
@@ -55,6 +58,7 @@ SP_SIGSAFE static inline void sp_buf_u64_pad(struct sp_buf *b, uint64_t v, int w
         sp_buf_char(b, digits[--n]);
 }
 
+/* [handler] In decimal. */
 SP_SIGSAFE static inline void sp_buf_u64(struct sp_buf *b, uint64_t v)
 {
     sp_buf_u64_pad(b, v, 1);

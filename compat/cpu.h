@@ -18,6 +18,7 @@ struct sp_cpu_call {
 
 #if defined(__x86_64__)
 
+/* A system call: its result, or negative errno. */
 SP_INLINE long sp_syscall6(long nr, long a, long b, long c, long d, long e, long f)
 {
     long r;
@@ -31,6 +32,7 @@ SP_INLINE long sp_syscall6(long nr, long a, long b, long c, long d, long e, long
     return r;
 }
 
+/* Where libc keeps the calling thread's descriptor; in a raw clone without CLONE_SETTLS it is the creator's. */
 SP_INLINE uintptr_t sp_cpu_thread_pointer(void)
 {
     uintptr_t tp;
@@ -38,17 +40,20 @@ SP_INLINE uintptr_t sp_cpu_thread_pointer(void)
     return tp;
 }
 
+/* The stack pointer of the code that the signal with this context interrupted. */
 SP_INLINE uintptr_t sp_cpu_context_sp(const void *uc)
 {
     return (uintptr_t)((const ucontext_t *)uc)->uc_mcontext.gregs[REG_RSP];
 }
 
+/* Says nothing of whether that was a system call: ask sp_cpu_is_syscall() of the instruction, if it can be read. */
 SP_INLINE struct sp_cpu_call sp_cpu_context_call(const void *uc)
 {
     const greg_t *r = ((const ucontext_t *)uc)->uc_mcontext.gregs;
     return (struct sp_cpu_call){(uintptr_t)r[REG_RIP] - 2, -1, {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[REG_R10], r[REG_R8]}};
 }
 
+/* Reads the instruction. */
 SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)
 {
     const uint8_t *code = (const uint8_t *)instruction;
@@ -61,6 +66,7 @@ SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)
  * process sent itself a signal that looks so; of faults that repeat by themselves this cannot be told. */
 enum sp_cpu_fault { SP_CPU_REPEATS, SP_CPU_OVER, SP_CPU_SENT };
 
+/* Winds the context back for SP_CPU_REPEATS where that is needed. */
 SP_INLINE enum sp_cpu_fault sp_cpu_context_fault(void *uc, const siginfo_t *info)
 {
     greg_t *regs = ((ucontext_t *)uc)->uc_mcontext.gregs;
@@ -179,6 +185,7 @@ SP_INLINE void sp_cpu_raise(int sig)
         *(volatile uint8_t *)8 = 0;
 }
 
+/* As above, by the procedure call standard of this processor: x19 keeps the stack pointer. */
 SP_INLINE void sp_cpu_call_on(void *top, void (*f)(void *), void *arg)
 {
     register void *x0 __asm__("x0") = arg;

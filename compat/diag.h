@@ -10,7 +10,7 @@
 void sp_diag_enable(bool on);
 /* [any] One line, written with one write(2), at most 16 in the life of a process. Keeps errno. */
 void sp_diag(const char *line);
-/* [any] Joins its parts: sp_diag_join("cannot write ", path, "; ...", NULL, NULL); NULL ends the list early. */
+/* [handler] Joins its parts: sp_diag_join("cannot write ", path, "; ...", NULL, NULL); NULL ends the list early. */
 SP_SIGSAFE void sp_diag_join(const char *a, const char *b, const char *c, const char *d, const char *e);
 
 #endif

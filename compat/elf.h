@@ -12,8 +12,7 @@ struct sp_elf {
     uintptr_t symbols, strings, versions, gnu_hash, hash; /* tables; 0: it has none */
 };
 
-/* [any] The library or program that contains `address`. False: none, or it cannot be told. Async-signal-safe;
- * 0.1 us, before glibc 2.35 and on musl 30 us and more. */
+/* [hook] The library or program that contains `address`. False: none, or it cannot be told. It takes 0.1 us, before glibc 2.35 and on musl 30 us and more. */
 bool sp_elf_at(struct sp_elf *e, uintptr_t address);
 /* [any] The first library whose file name begins so. */
 bool sp_elf_named(struct sp_elf *e, const char *prefix);

@@ -46,7 +46,7 @@ SP_SIGSAFE int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg);
 /* [handler] Whether one byte at `address` can be read. Costs a system call (about 0.2 us), faults never.
  * Works after sp_os_probe_init() returned true. */
 SP_SIGSAFE bool sp_os_readable(uintptr_t address);
-/* [any] The same of a few bytes. */
+/* [hook] Whether all of a few bytes can be read: the first and the last are asked for. */
 bool sp_os_can_read(const void *p, size_t bytes);
 /* [start] Finds a probe that tells a mapped from an unmapped page here; false: none does. */
 bool sp_os_probe_init(void);
@@ -63,14 +63,13 @@ SP_SIGSAFE bool sp_os_ends_mask_call(const void *context);
 SP_SIGSAFE bool sp_os_is_pending(int sig); /* blocked, and waiting for the calling thread or the process */
 /* Whether a thread of this process has it blocked; false too if /proc does not tell. 30 us. */
 SP_SIGSAFE bool sp_os_thread_blocks(int tid, int sig);
-bool sp_os_waits_in_thread(int tid, int sig); /* sent to that thread, and pending there; as above */
+bool sp_os_waits_in_thread(int tid, int sig); /* [hook] sent to that thread, and pending there; as above */
 /* [handler] Takes one pending signal of `mask` without waiting: its number, or 0. */
 SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
 SP_SIGSAFE int sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread; 0 or negative errno */
 SP_SIGSAFE void sp_os_requeue_to_process(int sig, siginfo_t *info);
-int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* of this process; si_code below 0. Negative errno */
-/* Whether the main thread lives and has the signal unblocked; false too if /proc/self/status does not tell. 30 us.
- * Async-signal-safe. */
+int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* [hook] of this process; si_code below 0. Negative errno */
+/* [hook] Whether the main thread lives and has the signal unblocked; false too if /proc/self/status does not tell. 30 us. */
 bool sp_os_main_thread_wants(int sig);
 
 /* --- [start] memory --- */
@@ -80,7 +79,7 @@ void *sp_os_pages(size_t bytes);
  * sp_os_make_writable(); that stays out of core dumps and huge pages, and is zero again in a fork child. *wipes says whether
  * the kernel promises the last. NULL: refused. */
 void *sp_os_reserve(size_t bytes, bool *wipes);
-/* The same in the place of what is mapped at p. False: refused. */
+/* sp_os_reserve() in the place of what is mapped at p. False: refused. */
 bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes);
 void sp_os_release(void *p, size_t bytes);
 void sp_os_forbid(void *p, size_t bytes); /* whoever touches it faults */
@@ -123,15 +122,15 @@ SP_SIGSAFE int sp_os_rename(const char *from, const char *to);
 SP_SIGSAFE int sp_os_rename_exchange(const char *a, const char *b);
 /* Gives `from` the name `to`, which must not exist (-EEXIST); `from` is gone afterwards. */
 SP_SIGSAFE int sp_os_rename_new(const char *from, const char *to);
-/* Calls found(arg, name) for each entry of a directory until that returns false. Negative errno: it cannot be listed.
- * Async-signal-safe, as are the following. */
+/* [hook] Calls found(arg, name) for each entry of a directory until that returns false. Negative errno: it cannot be listed. */
 int sp_os_each_entry(const char *directory, bool (*found)(void *arg, const char *name), void *arg);
-/* Made if it is not there, with the mode of sp_os_create; reads from the beginning, appends. Never follows a link, never waits. */
+/* [hook] Made if it is not there, with the mode of sp_os_create; reads from the beginning, appends. Never follows a link, never waits. */
 int sp_os_open_append(const char *path, bool owner_only);
-int sp_os_lock_file(int fd); /* until it is closed; -EWOULDBLOCK: another has it. Read access is enough */
-/* Whether a process has the file open or mapped for writing, whatever namespace it is in: 1, 0, or negative errno where the
+int sp_os_lock_file(int fd); /* [hook] until it is closed; -EWOULDBLOCK: another has it. Read access is enough */
+/* [hook] Whether a process has the file open or mapped for writing, whatever namespace it is in: 1, 0, or negative errno where the
  * file system does not tell. The file must be of the caller's own user. */
 int sp_os_has_writer(int fd);
+/* [handler] Whether this user could, and facts of the process. */
 SP_SIGSAFE bool sp_os_can_execute(const char *path); /* any pointer: what cannot be read is no path */
 SP_SIGSAFE bool sp_os_can_execute_at(int fd, const char *path);
 SP_SIGSAFE bool sp_os_can_write(const char *path);
@@ -145,7 +144,7 @@ SP_SIGSAFE void sp_os_boot_id(char id[40]);
 /* [handler] Bytes of the process's command line (NUL-separated) copied, or negative errno. */
 SP_SIGSAFE long sp_os_command_line(char *p, size_t cap);
 
-/* --- [any] what is mapped --- */
+/* --- [hook] what is mapped --- */
 struct sp_os_mapping {
     uintptr_t start, end;
     uint64_t offset, device, inode; /* of the file; inode 0: none */
@@ -153,7 +152,7 @@ struct sp_os_mapping {
     const char *name; /* the last part of its path, 63 bytes at most; "" if it has none */
 };
 /* Calls found(arg, mapping) for each, in ascending order, until that returns true. False: it never did. By system calls
- * alone: async-signal-safe, whatever locks are held. */
+ * alone. */
 bool sp_os_each_mapping(bool (*found)(void *arg, const struct sp_os_mapping *m), void *arg);
 
 #ifdef SP_FAULT

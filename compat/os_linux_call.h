@@ -7,6 +7,7 @@
 #include "compat/os.h"
 
 #ifdef SP_FAULT
+/* [handler] sp_syscall6(), or the failure that sp_os_fault_set() asked for. */
 SP_SIGSAFE long sp_os_linux_call(long nr, long a, long b, long c, long d, long e, long f);
 #else
 #define sp_os_linux_call sp_syscall6

@@ -95,8 +95,7 @@ struct sp_py_layout {
     struct sp_py_debug_words debug;
 };
 
-/* The CPython of this process. Written once, before sampling starts; `live_seq` changes at every
- * initialisation of the interpreter. */
+/* The CPython of this process. Written once, before sampling starts. */
 struct sp_py {
     const struct sp_py_ops *ops;       /* NULL: no CPython here */
     const struct sp_py_layout *layout; /* NULL: layout unknown, no frames */

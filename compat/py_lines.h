@@ -15,7 +15,7 @@ struct sp_lines_input {
     int32_t first_line;
 };
 
-/* Line of the instruction at byte offset `offset` (negative: not started, gives first_line);
+/* [hook] Line of the instruction at byte offset `offset` (negative: not started, gives first_line);
  * 0: the instruction has no line, or the table does not reach it. */
 int32_t sp_py_line(const struct sp_lines_input *in, int32_t offset);
 

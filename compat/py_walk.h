@@ -28,7 +28,7 @@ SP_INLINE bool sp_py_plausible(uintptr_t a)
     return (a & 7) == 0 && a >= 4096 && a < ((uintptr_t)1 << SP_CPU_USER_BITS) - 4096;
 }
 
-/* Whether [a, a + bytes) can be read; at most one system call per page and sample. */
+/* Whether the page of `a` can be read; at most one system call per page and sample. */
 SP_INLINE bool sp_py_probe_page(struct sp_py_walk *w, uintptr_t a)
 {
     uintptr_t page = a >> SP_PY_PAGE_SHIFT;
@@ -43,6 +43,7 @@ SP_INLINE bool sp_py_probe_page(struct sp_py_walk *w, uintptr_t a)
     return true;
 }
 
+/* Whether [a, a + bytes) can be read, which touches two pages at most. */
 SP_INLINE bool sp_py_can_read(struct sp_py_walk *w, uintptr_t a, uintptr_t bytes)
 {
     uintptr_t last = a + bytes - 1;
@@ -119,6 +120,7 @@ SP_INLINE void sp_py_chunks_read(const struct sp_py *py, uintptr_t tstate, struc
     }
 }
 
+/* The chunk that [frame, frame + bytes) lies in, -1: in none. `hint`: the one to look into first, or -1. */
 SP_INLINE int sp_py_chunk_of(const struct sp_py_chunks *c, uintptr_t frame, uintptr_t bytes, int hint)
 {
     if (hint >= 0 && frame >= c->at[hint].from && frame + bytes <= c->at[hint].to)

@@ -30,6 +30,7 @@ void sp_real_find_all(void);
  * libpthread or librt that was loaded since, by system calls alone. NULL: there is none. */
 void *sp_real_find_missing(struct sp_real *slot);
 
+/* [any] The function behind a slot, or NULL. */
 static inline void *sp_real_original(struct sp_real *slot)
 {
     void *f = sp_load_relaxed(&slot->original);

@@ -7,9 +7,9 @@
 
 #define SP_DEAD_SPOOLS_MOST 100u
 
-/* [any] Leaves at most `most` spool files of dead processes in the directory: the oldest go first, and a line says so. Only files
+/* [hook] Leaves at most `most` spool files of dead processes in the directory: the oldest go first, and a line says so. Only files
  * of ours and of this user, and never one that a process may still have. Takes 0.1 s at most: what is left then, goes
- * next time. Async-signal-safe. */
+ * next time. */
 void sp_dead_spools_remove(const char *directory, uint32_t most);
 
 #endif

@@ -14,9 +14,9 @@ struct sp_file_count {
     uint64_t most;
 };
 
-/* [any] Whether `most` profiles of that name, or more, are beside `path`: of this user, and of that time. What cannot be looked at
+/* [hook] Whether `most` profiles of that name, or more, are beside `path`: of this user, and of that time. What cannot be looked at
  * is not there. Costs about 0.5 us an entry of the directory, and where there are `most` such names about 3 us for each of these, but
- * it looks at no more than `most` and 5,000. Async-signal-safe; one thread at a time. */
+ * it looks at no more than `most` and 5,000. One thread at a time. */
 bool sp_file_limit_is_reached(const struct sp_file_count *c);
 
 /* [any] The name of the file for lines, in `name` (SP_PATH_BYTES). False: it does not fit. */
@@ -30,8 +30,7 @@ struct sp_file_line {
     bool owner_only;         /* a directory where everybody may put files: ours must be this user's */
 };
 
-/* [any] Appends "pid TAB command TAB seconds" with one write. 0; -EEXIST: something else has the name; or what the system says.
- * Async-signal-safe. */
+/* [hook] Appends "pid TAB command TAB seconds" with one write. 0; -EEXIST: something else has the name; or what the system says. */
 int sp_file_limit_add_line(const char *name, const struct sp_file_line *line);
 
 #endif

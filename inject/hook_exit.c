@@ -12,14 +12,14 @@ SP_REAL_SLOT(quick_exit);
 
 SP_EXPORT void _exit(int status)
 {
-    sp_lifecycle_finish_and_exit();
+    sp_lifecycle_finish_before_exit();
     SP_REAL(_exit)(status);
     __builtin_unreachable();
 }
 
 SP_EXPORT void _Exit(int status)
 {
-    sp_lifecycle_finish_and_exit();
+    sp_lifecycle_finish_before_exit();
     SP_REAL(_Exit)(status);
     __builtin_unreachable();
 }

@@ -13,7 +13,7 @@
 /* [start] Takes SIGPROF over, and the fatal signals that are at their default: before one of them kills, `on_end` writes
  * the profile. */
 void sp_hook_signal_start(void (*on_end)(enum sp_finish how));
-/* [any] Whether ticks reach us: false once the program has set SIGPROF by a raw system call. Async-signal-safe. */
+/* [hook] Whether ticks reach us: false once the program has set SIGPROF by a raw system call. */
 bool sp_hook_signal_is_ours(void);
 /* [any] Before and after an exec or spawn: the program's SIG_IGN and mask for SIGPROF are the real ones between. */
 struct sp_handover {
@@ -49,18 +49,18 @@ bool sp_hook_mask_hand_over(void);
 void sp_hook_mask_take_back(bool was_unblocked);
 /* [hook] Whether the calling thread is in a wait in which it believes that SIGPROF comes through. */
 void sp_hook_mask_is_let_in(bool yes);
-/* [handler] A SIGPROF that is not ours reached a hidden thread: blocks it there for good and sends it to the process
+/* [hook] In a handler: a SIGPROF that is not ours reached a hidden thread: blocks it there for good and sends it to the process
  * again, for whoever waits for it. False: the thread is not hidden. */
 bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context);
 
 /* hook_pending.c */
-/* [handler] The calling thread takes a SIGPROF that is the program's. */
+/* [hook] The calling thread takes a SIGPROF that is the program's. */
 void sp_hook_pending_arrived(void);
 /* The program has a descriptor that reads SIGPROF. */
 extern bool sp_hook_pending_is_watched;
 /* [hook] Changes the mask by `real` when that is so: the timer stops while SIGPROF is blocked. */
 int sp_hook_pending_change_mask(int (*real)(int, const sigset_t *, sigset_t *), int how, const sigset_t *set, sigset_t *old);
-/* [any] The same for a thread that begins with this mask, and has its timer. */
+/* [hook] ... and for a thread that begins with this mask, and has its timer. */
 void sp_hook_pending_thread_begins(struct sp_thread *t, uint64_t mask);
 
 /* hook_python.c */

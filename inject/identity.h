@@ -17,13 +17,13 @@ void sp_identity_note_program(void);
 void sp_identity_read(struct sp_identity *i);
 /* [handler] Into a region. */
 SP_SIGSAFE void sp_identity_copy(struct sp_region *r, const struct sp_identity *i);
-/* [any] The system's name of a thread that lives; "" if it is just the process's. Async-signal-safe. */
+/* [hook] The system's name of a thread that lives; "" if it is just the process's. */
 void sp_identity_thread_name_of(int tid, char name[16]);
 /* [any] The calling thread ends: gives its slot the last name that it had. */
 void sp_identity_thread_ends(struct sp_thread *t);
-/* Whether the file that runs is called as CPython's launchers are: python3.12, python3.13t. Pure. */
+/* [hook] Whether the file that runs is called as CPython's launchers are: python3.12, python3.13t. Pure. */
 bool sp_identity_is_launcher_name(const char *path);
-/* Cuts a launcher's command line of `n` bytes (NUL-separated) into argv and script; argv[0] alone goes too. Pure. */
+/* [hook] Cuts a launcher's command line of `n` bytes (NUL-separated) into argv and script; argv[0] alone goes too. Pure. */
 void sp_identity_cut_command(struct sp_identity *i, const char *line, size_t n);
 
 #endif

@@ -411,7 +411,7 @@ static bool wait_for_writer(void)
     return sp_load_acquire(&writer_state) == IDLE;
 }
 
-void sp_lifecycle_finish_and_exit(void)
+void sp_lifecycle_finish_before_exit(void)
 {
     /* A signal that comes while we write would have come too late without us: it stays blocked. */
     if (sp_session_region())

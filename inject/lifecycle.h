@@ -15,14 +15,15 @@ void sp_lifecycle_python_starts(const void *address);
 /* [any] A fork child is going to run Python: makes its profile now. */
 void sp_lifecycle_child_runs_python(void);
 
-/* [any] Writes the profile, once; who comes second waits until it is written, or for 10 s in which the writer
- * used no CPU. Unless it is the end the store thaws afterwards and a later call writes again. Async-signal-safe. */
+/* [hook] Writes the profile, once; who comes second waits until it is written, or for 10 s in which the writer
+ * used no CPU. Unless it is the end the store thaws afterwards and a later call writes again. */
 void sp_lifecycle_finish(enum sp_finish how);
 
 /* [any] The program was not replaced after all. */
 void sp_lifecycle_exec_failed(void);
 
-/* [any] The same on the way into _exit(): what arrives meanwhile changes nothing any more. */
-void sp_lifecycle_finish_and_exit(void);
+/* [hook] Writes the profile on the way into _exit(), where the caller goes next: a signal or a thread that arrives meanwhile
+ * changes nothing any more. */
+void sp_lifecycle_finish_before_exit(void);
 
 #endif

@@ -22,17 +22,18 @@ enum sp_name_kind {
     SP_NAME_PATTERN, /* a name with % */
 };
 
+/* [hook] What SPPROF_OUT is; "" is the default. */
 enum sp_name_kind sp_name_kind_of(const char *out);
-/* The first % of a pattern that stands for nothing and stays as it is; NULL: there is none. */
+/* [hook] The first % of a pattern that stands for nothing and stays as it is; NULL: there is none. */
 const char *sp_name_unknown_field(const char *pattern);
-/* Whether a pattern tells processes (%p) or files (%n) apart. */
+/* [hook] Whether a pattern tells processes (%p) or files (%n) apart. */
 bool sp_name_is_unique(const char *pattern);
 
-/* The next %{VAR} at or behind `at`: its name, and what follows it; NULL: there is none. */
+/* [hook] The next %{VAR} at or behind `at`: its name, and what follows it; NULL: there is none. */
 #define SP_NAME_VARIABLE_BYTES 128
 const char *sp_name_next_variable(const char *at, char name[SP_NAME_VARIABLE_BYTES]);
 
-/* Writes the name of candidate `v->number` to `path` (SP_PATH_BYTES): for defaults spprof-<pid>[-number] in
+/* [hook] Writes the name of candidate `v->number` to `path` (SP_PATH_BYTES): for defaults spprof-<pid>[-number] in
  * `directory`; otherwise `out` expanded, with .PID put before the suffix if `with_pid`, and -number from 2 on
  * unless %n took it. False: it does not fit. */
 bool sp_name_default(char *path, const char *directory, const struct sp_name_values *v);

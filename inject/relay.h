@@ -14,24 +14,24 @@
 
 #include "compat/base.h"
 
-/* In a handler: false if the signal was for the process and is on its way to the main thread; true: it is to be handled
- * here, and *info is what it said when it was sent. Async-signal-safe, as are all here; errno may change. */
+/* [hook] In a handler: false if the signal was for the process and is on its way to the main thread; true: it is to be handled
+ * here, and *info is what it said when it was sent. errno may change. */
 bool sp_relay_is_here(int sig, siginfo_t *info);
 
-/* A signal was taken, by sigwaitinfo() or in a handler: whether it had been handed over; then *info is made what it said
+/* [hook] A signal was taken, by sigwaitinfo() or in a handler: whether it had been handed over; then *info is made what it said
  * when it was sent. */
 bool sp_relay_arrived(int sig, siginfo_t *info);
 
-/* Whether handlers of this signal are relayed. */
+/* [hook] Whether handlers of this signal are relayed. */
 bool sp_relay_can(int sig);
 
-/* What to install so that `act` is relayed: `act` itself if it is not, else *ours. */
+/* [hook] What to install so that `act` is relayed: `act` itself if it is not, else *ours. */
 const struct sigaction *sp_relay_install(int sig, const struct sigaction *act, struct sigaction *ours);
 
-/* Turns what the kernel says into what the program installed. */
+/* [hook] Turns what the kernel says into what the program installed. */
 void sp_relay_reveal(int sig, struct sigaction *act);
 
-/* In a fork child: what was on its way to the parent's main thread is not on its way here. */
+/* [fork-child] What was on its way to the parent's main thread is not on its way here. */
 void sp_relay_forked(void);
 
 #endif

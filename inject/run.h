@@ -13,6 +13,7 @@ void sp_run_mark(void);
 bool sp_run_is_first(void);
 /* [start] This process runs CPython: becomes the owner if there is none. Returns whether it is. */
 bool sp_run_take_ownership(void);
+/* [hook] When the run began, by the wall clock. */
 uint64_t sp_run_started_ns(void);
 
 #endif

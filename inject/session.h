@@ -25,12 +25,12 @@ extern struct sp_session sp_session;
 /* The slot of the calling thread; NULL: none. */
 extern __thread struct sp_thread *sp_session_self;
 
-/* [any] Whether this process is being profiled: the region if so, else NULL. False in a vfork child, which runs on its
- * parent's memory. Async-signal-safe. */
+/* [hook] Whether this process is being profiled: the region if so, else NULL. False in a vfork child, which runs on its
+ * parent's memory. */
 struct sp_region *sp_session_region(void);
 
 /* [handler] Whether this is the process that our state belongs to: false in a vfork child, and in what fork() without its
- * handlers made. Async-signal-safe. */
+ * handlers made. */
 SP_SIGSAFE bool sp_session_is_own_process(void);
 
 #endif

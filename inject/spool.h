@@ -15,18 +15,19 @@ SP_SIGSAFE bool sp_spool_is_wanted(void);
 
 /* [any] Of what killed processes left in the directory only the newest stay. Not in a handler: it may take 0.1 s. */
 void sp_spool_tidy(void);
-/* [any] The same after a fork(), once in a while: workers that are killed leave files while their parent goes on. */
+/* [any] To be called after a fork(): tidies as above once in a while, for workers that are killed leave files while their
+ * parent goes on. */
 void sp_spool_forked(void);
 
 /* [handler] Puts the region, `bytes` long, into a new file, with what is in it. The caller has frozen the store, or is
  * alone. If that fails it says so in a line, and the region stays in memory from then on. */
 SP_SIGSAFE void sp_spool_enter(struct sp_region *r, uint64_t bytes);
 
-/* [any] The profile is where it belongs: removes the file. Async-signal-safe. */
+/* [hook] The profile is where it belongs: removes the file. */
 void sp_spool_leave(void);
 
-/* [any] A SIGBUS at `address`: whether that lies in the spool file, which somebody has cut off. Then there is empty memory in
- * its place, and no profile any more. Async-signal-safe. */
+/* [hook] A SIGBUS at `address`: whether that lies in the spool file, which somebody has cut off. Then there is empty memory in
+ * its place, and no profile any more. */
 bool sp_spool_is_cut(const void *address);
 
 /* [fork-child] Whether the region lies in a file, which may have no name any more: an exec that failed, and is not over

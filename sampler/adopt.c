@@ -66,7 +66,7 @@ SP_SIGSAFE static void forget_gone(void)
 
 /* An adopted thread may have SIGPROF blocked for good: what its timer should have shown by now is booked here. Nobody tells
  * when it ends, but its clock is gone then. */
-SP_SIGSAFE static void look_at_adopted(struct sp_region *r, struct sp_thread *t, uint64_t cpu)
+SP_SIGSAFE static void look_at_unhooked(struct sp_region *r, struct sp_thread *t, uint64_t cpu)
 {
     uint32_t outside = 0;
     bool ends = cpu == 0 || cpu<t->last_cpu_ns, is_late = cpu> t->last_cpu_ns + 3 * (t->period_ns + r->tick_ns);
@@ -76,7 +76,7 @@ SP_SIGSAFE static void look_at_adopted(struct sp_region *r, struct sp_thread *t,
         sp_engine->thread_stop(t);
         t->end_cpu_ns = t->last_cpu_ns; /* what came after is in (thread start/end) */
     } else {
-        enum sp_cpu why = t->timer == SP_OS_NO_TIMER ? SP_CPU_NOT_SAMPLED : SP_CPU_BLOCKED;
+        enum sp_category why = t->timer == SP_OS_NO_TIMER ? SP_CATEGORY_NOT_SAMPLED : SP_CATEGORY_BLOCKED;
         sp_log_book(r, t, r->pseudo_node[why], why, cpu - t->last_cpu_ns, sp_os_mono_ns() - r->started_mono_ns);
         t->last_cpu_ns = cpu;
     }
@@ -104,10 +104,10 @@ SP_SIGSAFE static void adopt(void *arg, int tid)
     if (!t)
         return;
     uint64_t cpu = sp_os_thread_cpu_ns_of(tid);
-    t->adopted = 1;
+    t->is_unhooked = 1;
     t->in_handler = 1; /* no tick of its own before the slot is complete */
     sp_thread_begin(r, t, tid, 0, 0);
-    sp_log_book(r, t, r->pseudo_node[SP_CPU_NOT_SAMPLED], SP_CPU_NOT_SAMPLED, cpu, 0);
+    sp_log_book(r, t, r->pseudo_node[SP_CATEGORY_NOT_SAMPLED], SP_CATEGORY_NOT_SAMPLED, cpu, 0);
     t->last_cpu_ns = cpu;
     sp_engine->thread_start(r, t);
     sp_store_release(&t->in_handler, 0);
@@ -117,7 +117,7 @@ SP_SIGSAFE static void adopt(void *arg, int tid)
 SP_SIGSAFE static uint64_t unknown_cpu(struct sp_region *r)
 {
     uint64_t known = 0, all = sp_os_process_cpu_ns();
-    for (int c = 0; c < SP_CPU_N; c++)
+    for (int c = 0; c < SP_CATEGORY_N; c++)
         known += sp_load_relaxed(&r->folded_cpu_ns[c]);
     for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
         struct sp_thread *t = sp_thread_at(r, i);
@@ -128,8 +128,8 @@ SP_SIGSAFE static uint64_t unknown_cpu(struct sp_region *r)
             continue;
         uint64_t cpu = sp_os_thread_cpu_ns_of(t->tid);
         known += sp_max_u64(cpu, t->last_cpu_ns) - t->base_cpu_ns;
-        if (t->adopted)
-            look_at_adopted(r, t, cpu);
+        if (t->is_unhooked)
+            look_at_unhooked(r, t, cpu);
     }
     return all - known;
 }

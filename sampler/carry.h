@@ -20,8 +20,8 @@ SP_INLINE uint64_t sp_step_ns(const struct sp_region *r)
 }
 
 /* [handler] Books a sample of `cpu_ns`: what the thread's last sample is still owed to that one's stack, the rest to `node`. */
-SP_SIGSAFE void sp_carry_sample(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_cpu category, uint64_t cpu_ns,
-                                uint64_t since_ns);
+SP_SIGSAFE void sp_carry_sample(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_category category,
+                                uint64_t cpu_ns, uint64_t since_ns);
 
 /* [any] A thread ends and has used `cpu_ns` since its last sample: books it. */
 void sp_carry_rest(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns);

@@ -27,8 +27,7 @@ bool sp_handler_is_tick(const siginfo_t *info)
     return info->si_code == SI_TIMER && (uint64_t)(uintptr_t)info->si_value.sival_ptr >> 32 == sp_tick_cookie;
 }
 
-SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, const siginfo_t *info, const void *context,
-                                   uintptr_t sp)
+SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, const void *context, uintptr_t sp)
 {
     uint64_t now = sp_os_thread_cpu_ns(), mono = sp_os_mono_ns();
     uint64_t since = mono - r->started_mono_ns, delta = now - t->last_cpu_ns;
@@ -41,7 +40,7 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, con
     else if (!context || t->pause || sp_os_ends_mask_call(context)) {
         uint64_t blocked = sp_thread_held_back_ns(t, delta);
         delta -= blocked;
-        sp_log_book(r, t, r->pseudo_node[SP_CPU_BLOCKED], SP_CPU_BLOCKED, blocked, since);
+        sp_log_book(r, t, r->pseudo_node[SP_CATEGORY_BLOCKED], SP_CATEGORY_BLOCKED, blocked, since);
     }
     t->pause = SP_PAUSE_NONE;
     struct sp_sampled s = sp_walk_python(r, t, sp);
@@ -50,7 +49,6 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, con
     sp_carry_sample(r, t, s.node, s.category, delta, since);
     t->samples++;
     sp_store_relaxed(&r->last_ns, since);
-    t->overruns += (uint64_t)info->si_overrun;
     if (SP_UNLIKELY((uint32_t)sp_load_relaxed(&r->folding)))
         sp_slot_fold(r, FOLD_AT_TICK);
     if (mono >= sp_load_relaxed(&r->next_scan_ns))
@@ -99,7 +97,7 @@ SP_SIGSAFE static void sample(struct sp_region *r, const siginfo_t *info, const 
         sp_count_loss(r, SP_LOSS_NESTED);
         return;
     }
-    take_sample(r, t, info, context, sp);
+    take_sample(r, t, context, sp);
     sp_store_release(&t->in_handler, 0);
 }
 

@@ -24,7 +24,7 @@ SP_SIGSAFE bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t n
 /* [any] The code object at `address` is about to be freed: its id is no longer found by address. */
 void sp_intern_forget_code(struct sp_region *r, uint64_t address);
 
-/* [any] The same while the gate is closed: noted outside the region. See sp_gate_leave_work. */
+/* [any] A code object is about to be freed while the gate is closed: noted outside the region. See sp_gate_leave_work. */
 void sp_intern_leave_code(void);
 /* [any] By who closed the gate: if any was noted, no id is found by address. */
 void sp_intern_forget_left(struct sp_region *r);

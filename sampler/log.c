@@ -69,7 +69,7 @@ SP_SIGSAFE static bool append(struct sp_region *r, struct sp_thread *t, uint32_t
     return true;
 }
 
-void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_cpu category, uint64_t cpu_ns,
+void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_category category, uint64_t cpu_ns,
                  uint64_t since_ns)
 {
     t->cpu_ns[category] += cpu_ns;

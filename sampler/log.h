@@ -8,7 +8,7 @@
 
 /* [handler] Books `cpu_ns` of the thread to a call path; time in `category` of its sums. `since_ns` is the
  * time since the start of the profile. When the logs are full the sample goes to a total. */
-SP_SIGSAFE void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_cpu category, uint64_t cpu_ns,
+SP_SIGSAFE void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_category category, uint64_t cpu_ns,
                             uint64_t since_ns);
 
 /* [handler] Moves at most *budget records and sums of an ended thread to thread 0's sums; *budget is what is left of it.

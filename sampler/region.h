@@ -14,24 +14,24 @@
 #include <stdint.h>
 
 #define SP_REGION_MAGIC 0x3166726770707073ull /* "sppgrf1" as seen in a hex dump, low byte first */
-#define SP_REGION_LAYOUT 3
+#define SP_REGION_LAYOUT 4
 
 /* Where CPU time can go when it is not in a Python stack: also the pseudo-frame's number. */
-enum sp_cpu {
-    SP_CPU_PYTHON,           /* in a Python stack */
-    SP_CPU_STARTUP,          /* main thread, before its first Python frame */
-    SP_CPU_THREAD_END,       /* after a thread's last sample */
-    SP_CPU_THREAD_START_END, /* process CPU that no thread's clock shows: clone, teardown, unseen threads */
-    SP_CPU_BLOCKED,          /* while the thread had SIGPROF blocked */
-    SP_CPU_UNWALKABLE,       /* the stack failed a check */
-    SP_CPU_NATIVE_THREAD,    /* a thread without a Python thread state */
-    SP_CPU_NOT_SAMPLED,      /* a thread without a timer */
-    SP_CPU_N
+enum sp_category {
+    SP_CATEGORY_PYTHON,           /* in a Python stack */
+    SP_CATEGORY_STARTUP,          /* main thread, before its first Python frame */
+    SP_CATEGORY_THREAD_END,       /* after a thread's last sample */
+    SP_CATEGORY_THREAD_START_END, /* process CPU that no thread's clock shows: clone, teardown, unseen threads */
+    SP_CATEGORY_BLOCKED,          /* while the thread had SIGPROF blocked */
+    SP_CATEGORY_UNWALKABLE,       /* the stack failed a check */
+    SP_CATEGORY_NATIVE_THREAD,    /* a thread without a Python thread state */
+    SP_CATEGORY_NOT_SAMPLED,      /* a thread without a timer */
+    SP_CATEGORY_N
 };
 
-/* Pseudo-frames after those of enum sp_cpu. */
+/* Pseudo-frames after those of enum sp_category. */
 enum sp_pseudo {
-    SP_PSEUDO_OVERFLOW = SP_CPU_N,
+    SP_PSEUDO_OVERFLOW = SP_CATEGORY_N,
     SP_PSEUDO_UNKNOWN_PYTHON,
     SP_PSEUDO_TRUNCATED,
     SP_PSEUDO_IMPORT,
@@ -42,7 +42,7 @@ enum sp_pseudo {
 /* Why a sample has no Python stack, or was not taken. */
 enum sp_loss {
     SP_LOSS_NONE,
-    /* the stack failed a check: its time is in SP_CPU_UNWALKABLE */
+    /* the stack failed a check: its time is in SP_CATEGORY_UNWALKABLE */
     SP_LOSS_NO_FRAME,    /* a thread state without a frame, or not filled yet */
     SP_LOSS_FINALIZING,  /* the interpreter is being torn down */
     SP_LOSS_BAD_TSTATE,  /* the thread state is not this thread's any more */
@@ -98,7 +98,7 @@ struct sp_code {
     uint32_t lines_bytes;  /* of the whole table */
     uint32_t lines_copied; /* grows to lines_bytes: long tables are copied in steps */
     uint32_t lines_format; /* enum sp_lines */
-    uint32_t version;      /* reserved */
+    uint32_t reserved;     /* entries lie at multiples of 8 */
 };
 
 enum sp_lines { SP_LINES_NONE, SP_LINES_LNOTAB_39, SP_LINES_LINETABLE_310, SP_LINES_LOCATIONS_311 };
@@ -128,8 +128,8 @@ struct sp_frame {
 struct sp_node {
     uint32_t parent;
     uint32_t frame;
-    uint32_t depth; /* frames of the path: 1 for a root frame, 0 for an interpreter's */
-    uint32_t reserved;
+    uint32_t depth;    /* frames of the path: 1 for a root frame, 0 for an interpreter's */
+    uint32_t reserved; /* entries lie at multiples of 8 */
 };
 
 /* Sum of samples that have no record: (thread, node) -> weight. */
@@ -159,8 +159,8 @@ struct sp_chunk {
     uint32_t next; /* offset / 64 of the next chunk; 0: last */
     uint32_t n, cap;
     uint32_t reserved;
-    uint64_t base_ns; /* since the start of the profile */
-    uint64_t reserved2;
+    uint64_t base_ns;   /* since the start of the profile */
+    uint64_t reserved2; /* records are aligned to their size */
     struct sp_record records[];
 };
 
@@ -194,24 +194,22 @@ struct sp_thread {
     uint32_t serial; /* order of birth in the process, from 1 */
     int32_t tid;
     int32_t timer;
-    uint32_t adopted;     /* 1: found by a look at the thread list: it does not tell when it ends */
+    uint32_t is_unhooked; /* 1: found by a look at the thread list: it does not tell when it ends */
     uint32_t in_handler;  /* somebody changes its times: a tick, its beginning or end, a look at it from outside */
     uint32_t saw_python;  /* has had a Python frame */
     uint64_t last_cpu_ns; /* thread CPU clock at the last sample */
     uint64_t base_cpu_ns; /* ... and when the thread's profile began */
     uint64_t end_cpu_ns;  /* ... and when it ended, or when the store was frozen */
     uint64_t period_ns;   /* what the timer really does */
-    uint64_t cpu_ns[SP_CPU_N];
-    uint64_t rest_ns[SP_CPU_N]; /* valid while frozen: not in the log, to be shown with it */
+    uint64_t cpu_ns[SP_CATEGORY_N];
+    uint64_t rest_ns[SP_CATEGORY_N]; /* valid while frozen: not in the log, to be shown with it */
     uint64_t samples, prompt_ns;
-    uint64_t overruns;
     int64_t first_due_ns; /* on the thread's clock since it began: below 0 until the first tick (engine.h) */
     /* the last sample, and what it is owed still (carry.h) */
     uint32_t last_node, last_category;
     uint64_t owed_ns;
     uint64_t target;      /* what the thread was made to run: equal for threads that do the same; 0: not known */
     uint32_t target_code; /* ... its code id; 0: no Python function */
-    uint32_t reserved2;
     /* log */
     uint32_t first_chunk, chunk;      /* offset / 64 */
     uint32_t fold_chunk, fold_record; /* FOLDING: the first record that is not folded yet; chunk 0: the log's first */
@@ -228,7 +226,6 @@ struct sp_thread {
     uint64_t thread_pointer;        /* of libc's descriptor of the thread; 0: not known yet */
     uint32_t pause;                 /* enum sp_pause */
     uint32_t sent;                  /* enum sp_sent */
-    uint32_t reserved;
     /* the name's source: which attribute of a threading.Thread it is, 0: none that can be followed; node of the root frame
      * that holds the Thread */
     uint32_t name_place, name_node;
@@ -241,9 +238,9 @@ struct sp_thread {
 #define SP_BOOT_BYTES 40
 /* Heads a thread's stacks. */
 struct sp_stacks {
-    uint32_t next;  /* offset / 64 of the next in the list of free ones */
-    uint32_t depth; /* frames in each of the two arrays */
-    uint64_t reserved[7];
+    uint32_t next;        /* offset / 64 of the next in the list of free ones */
+    uint32_t depth;       /* frames in each of the two arrays */
+    uint64_t reserved[7]; /* the arrays begin on a cache line */
 };
 
 /* First of a list that any thread may push to and pop from without waiting: changes so far << 32 | the first. */
@@ -299,7 +296,7 @@ struct sp_region {
     uint64_t loss[SP_LOSS_N];
     /* ended threads folded together */
     uint64_t n_folded;
-    uint64_t folded_cpu_ns[SP_CPU_N], folded_samples, folded_prompt_ns;
+    uint64_t folded_cpu_ns[SP_CATEGORY_N], folded_samples, folded_prompt_ns;
     uint32_t first_total; /* id of the first of thread 0's sums */
     /* threads */
     sp_list_head free_slots, free_stacks, folding, ended[SP_WEIGHT_CLASSES];

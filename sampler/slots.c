@@ -115,7 +115,7 @@ SP_SIGSAFE static struct sp_thread *pop_light(struct sp_region *r)
 /* From here on its sums are thread 0's; what its log and its totals hold follows in steps. */
 SP_SIGSAFE static void begin_to_fold(struct sp_region *r, struct sp_thread *t)
 {
-    for (int c = 0; c < SP_CPU_N; c++) {
+    for (int c = 0; c < SP_CATEGORY_N; c++) {
         sp_add_relaxed(&r->folded_cpu_ns[c], t->cpu_ns[c]);
         t->cpu_ns[c] = 0;
     }

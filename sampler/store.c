@@ -158,14 +158,14 @@ int32_t sp_store_frame_line(const struct sp_region *r, uint32_t frame)
 const char *sp_store_pseudo_name(uint32_t number)
 {
     static const char *const names[SP_PSEUDO_N] = {
-        [SP_CPU_PYTHON] = "(no stack)",
-        [SP_CPU_STARTUP] = "(startup)",
-        [SP_CPU_THREAD_END] = "(thread end)",
-        [SP_CPU_THREAD_START_END] = "(thread start/end)",
-        [SP_CPU_BLOCKED] = "(SIGPROF blocked)",
-        [SP_CPU_UNWALKABLE] = "(unwalkable)",
-        [SP_CPU_NATIVE_THREAD] = "(native thread)",
-        [SP_CPU_NOT_SAMPLED] = "(not sampled)",
+        [SP_CATEGORY_PYTHON] = "(no stack)",
+        [SP_CATEGORY_STARTUP] = "(startup)",
+        [SP_CATEGORY_THREAD_END] = "(thread end)",
+        [SP_CATEGORY_THREAD_START_END] = "(thread start/end)",
+        [SP_CATEGORY_BLOCKED] = "(SIGPROF blocked)",
+        [SP_CATEGORY_UNWALKABLE] = "(unwalkable)",
+        [SP_CATEGORY_NATIVE_THREAD] = "(native thread)",
+        [SP_CATEGORY_NOT_SAMPLED] = "(not sampled)",
         [SP_PSEUDO_OVERFLOW] = "(overflow)",
         [SP_PSEUDO_UNKNOWN_PYTHON] = "(python)",
         [SP_PSEUDO_TRUNCATED] = "(truncated)",
@@ -198,17 +198,17 @@ const char *sp_store_loss_name(enum sp_loss why)
     return names[why];
 }
 
-const char *sp_store_cpu_name(enum sp_cpu c)
+const char *sp_store_category_name(enum sp_category c)
 {
-    static const char *const names[SP_CPU_N] = {
-        [SP_CPU_PYTHON] = "python",
-        [SP_CPU_STARTUP] = "startup",
-        [SP_CPU_THREAD_END] = "thread_end",
-        [SP_CPU_THREAD_START_END] = "thread_start_end",
-        [SP_CPU_BLOCKED] = "blocked",
-        [SP_CPU_UNWALKABLE] = "unwalkable",
-        [SP_CPU_NATIVE_THREAD] = "native_thread",
-        [SP_CPU_NOT_SAMPLED] = "not_sampled",
+    static const char *const names[SP_CATEGORY_N] = {
+        [SP_CATEGORY_PYTHON] = "python",
+        [SP_CATEGORY_STARTUP] = "startup",
+        [SP_CATEGORY_THREAD_END] = "thread_end",
+        [SP_CATEGORY_THREAD_START_END] = "thread_start_end",
+        [SP_CATEGORY_BLOCKED] = "blocked",
+        [SP_CATEGORY_UNWALKABLE] = "unwalkable",
+        [SP_CATEGORY_NATIVE_THREAD] = "native_thread",
+        [SP_CATEGORY_NOT_SAMPLED] = "not_sampled",
     };
     return names[c];
 }

@@ -107,6 +107,7 @@ SP_INLINE struct sp_thread *sp_thread_at(const struct sp_region *r, uint32_t num
 
 typedef void sp_booked_fn(void *arg, uint32_t node, uint64_t cpu_ns, uint64_t time_ns);
 
+/* Calls call() for each sum of the list that begins with the one of this id, all with the same time. */
 SP_INLINE void sp_each_sum(const struct sp_region *r, uint32_t first, uint64_t time_ns, sp_booked_fn *call, void *arg)
 {
     for (uint32_t id = first; id;) {
@@ -153,21 +154,21 @@ SP_INLINE void sp_count_loss(struct sp_region *r, enum sp_loss why)
     sp_add_relaxed(&r->loss[why], 1);
 }
 
-/* [any] While the writer is at work its scratch can be written, all of it or as much as the limits leave. The region is
- * frozen, and its scratch is reserved memory. Async-signal-safe. */
+/* [hook] While the writer is at work its scratch can be written, all of it or as much as the limits leave. The region is
+ * frozen, and its scratch is reserved memory. */
 void sp_store_scratch_begin(struct sp_region *r);
 void sp_store_scratch_end(struct sp_region *r);
 
-/* [any] Line of a Python frame, decoded from the copied table; the function's first line if that fails. */
+/* [hook] Line of a Python frame, decoded from the copied table; the function's first line if that fails. */
 int32_t sp_store_frame_line(const struct sp_region *r, uint32_t frame);
 
-/* The text of a pseudo-frame, such as "(thread end)". */
+/* [hook] The text of a pseudo-frame, such as "(thread end)". */
 const char *sp_store_pseudo_name(uint32_t number);
 
-/* The key of a loss reason in the output, such as "no_frame". */
+/* [hook] The key of a loss reason in the output, such as "no_frame". */
 const char *sp_store_loss_name(enum sp_loss why);
 
-/* The key of a CPU category in the output, such as "thread_end". */
-const char *sp_store_cpu_name(enum sp_cpu c);
+/* [hook] The key of a CPU category in the output, such as "thread_end". */
+const char *sp_store_category_name(enum sp_category c);
 
 #endif

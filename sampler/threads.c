@@ -56,31 +56,31 @@ void sp_thread_begin(struct sp_region *r, struct sp_thread *t, int tid, uint64_t
 }
 
 void sp_thread_rest(const struct sp_region *r, const struct sp_thread *t, uint64_t cpu_ns, bool is_held_back,
-                    uint64_t rest[SP_CPU_N])
+                    uint64_t rest[SP_CATEGORY_N])
 {
-    memset(rest, 0, SP_CPU_N * sizeof rest[0]);
+    memset(rest, 0, SP_CATEGORY_N * sizeof rest[0]);
     if (cpu_ns <= t->last_cpu_ns)
         return;
     uint64_t left = cpu_ns - t->last_cpu_ns;
     if (is_held_back)
-        rest[SP_CPU_BLOCKED] = sp_thread_held_back_ns(t, left);
-    left -= rest[SP_CPU_BLOCKED];
+        rest[SP_CATEGORY_BLOCKED] = sp_thread_held_back_ns(t, left);
+    left -= rest[SP_CATEGORY_BLOCKED];
     /* A timer is late by a tick at most: more than that was not seen for want of a timer, or in one long
      * system call. */
-    bool has_timer = t->timer >= 0 || rest[SP_CPU_BLOCKED];
-    rest[SP_CPU_THREAD_END] = has_timer ? sp_min_u64(left, t->period_ns + r->tick_ns) : 0;
-    rest[SP_CPU_NOT_SAMPLED] = left - rest[SP_CPU_THREAD_END];
+    bool has_timer = t->timer >= 0 || rest[SP_CATEGORY_BLOCKED];
+    rest[SP_CATEGORY_THREAD_END] = has_timer ? sp_min_u64(left, t->period_ns + r->tick_ns) : 0;
+    rest[SP_CATEGORY_NOT_SAMPLED] = left - rest[SP_CATEGORY_THREAD_END];
 }
 
 static void end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns, bool is_held_back)
 {
-    uint64_t rest[SP_CPU_N];
+    uint64_t rest[SP_CATEGORY_N];
     t->end_cpu_ns = cpu_ns;
     sp_thread_rest(r, t, cpu_ns, is_held_back, rest);
-    for (int c = 0; c < SP_CPU_N; c++)
-        if (rest[c] && c != SP_CPU_THREAD_END)
-            sp_log_book(r, t, r->pseudo_node[c], (enum sp_cpu)c, rest[c], since_ns);
-    sp_carry_rest(r, t, rest[SP_CPU_THREAD_END], since_ns);
+    for (int c = 0; c < SP_CATEGORY_N; c++)
+        if (rest[c] && c != SP_CATEGORY_THREAD_END)
+            sp_log_book(r, t, r->pseudo_node[c], (enum sp_category)c, rest[c], since_ns);
+    sp_carry_rest(r, t, rest[SP_CATEGORY_THREAD_END], since_ns);
     t->last_cpu_ns = cpu_ns;
     sp_thread_gone(r, t);
 }

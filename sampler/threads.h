@@ -42,7 +42,7 @@ SP_SIGSAFE void sp_thread_gone(struct sp_region *r, struct sp_thread *t);
 /* [any] Where CPU since the last sample belongs, at reading `cpu_ns` of the thread's clock: by category. is_held_back:
  * it has SIGPROF blocked. */
 void sp_thread_rest(const struct sp_region *r, const struct sp_thread *t, uint64_t cpu_ns, bool is_held_back,
-                    uint64_t rest[SP_CPU_N]);
+                    uint64_t rest[SP_CATEGORY_N]);
 
 /* [handler] Slot of a living thread by its tid; NULL: none. The search begins at slot *near and leaves there the number
  * behind the one found: threads are listed, and have their slots, in about the order in which they began. */

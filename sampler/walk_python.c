@@ -14,7 +14,7 @@ _Static_assert((int)SP_PY_NO_FRAME == (int)SP_LOSS_NO_FRAME && (int)SP_PY_BAD_BO
 _Static_assert((int)SP_PY_LINES_LOCATIONS_311 == (int)SP_LINES_LOCATIONS_311, "line formats agree");
 _Static_assert(SP_PY_PAGES == SP_PAGES_KNOWN, "page caches agree");
 
-SP_SIGSAFE static struct sp_sampled pseudo(struct sp_region *r, enum sp_cpu category, enum sp_loss loss)
+SP_SIGSAFE static struct sp_sampled pseudo(struct sp_region *r, enum sp_category category, enum sp_loss loss)
 {
     return (struct sp_sampled){r->pseudo_node[category], category, loss};
 }
@@ -23,16 +23,16 @@ SP_SIGSAFE static struct sp_sampled pseudo(struct sp_region *r, enum sp_cpu cate
 SP_SIGSAFE static struct sp_sampled frameless(struct sp_region *r, struct sp_thread *t, bool has_tstate)
 {
     if (t->serial == 1 && !t->saw_python)
-        return pseudo(r, SP_CPU_STARTUP, SP_LOSS_NONE);
+        return pseudo(r, SP_CATEGORY_STARTUP, SP_LOSS_NONE);
     if (!has_tstate)
-        return pseudo(r, SP_CPU_NATIVE_THREAD, SP_LOSS_NONE);
-    return pseudo(r, SP_CPU_UNWALKABLE, SP_LOSS_NO_FRAME);
+        return pseudo(r, SP_CATEGORY_NATIVE_THREAD, SP_LOSS_NONE);
+    return pseudo(r, SP_CATEGORY_UNWALKABLE, SP_LOSS_NO_FRAME);
 }
 
 /* The interpreter ends, or has ended but for this thread's state; no Python runs, or its frames are not to be read. */
 SP_SIGSAFE static struct sp_sampled shutdown(struct sp_region *r)
 {
-    return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_SHUTDOWN], SP_CPU_PYTHON, SP_LOSS_NONE};
+    return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_SHUTDOWN], SP_CATEGORY_PYTHON, SP_LOSS_NONE};
 }
 
 SP_SIGSAFE static struct sp_py_frame *stack_of(const struct sp_region *r, const struct sp_thread *t, uint32_t which)
@@ -83,7 +83,7 @@ SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uin
         sp_intern_total(r, t->number, *root, 0, 1);
     }
     if ((finalizing && !add_pseudo(r, SP_PSEUDO_SHUTDOWN, root)) ||
-        (w->headless && !add_pseudo(r, (enum sp_pseudo)SP_CPU_UNWALKABLE, root)))
+        (w->headless && !add_pseudo(r, (enum sp_pseudo)SP_CATEGORY_UNWALKABLE, root)))
         return false;
     uint32_t prefix = sizeof TASK_PREFIX - 1;
     uint32_t name = r->tasks ? sp_py_task_name(tstate, t->text + prefix, TASK_NAME_BYTES) : 0;
@@ -161,16 +161,16 @@ SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_thread *t, uin
 struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintptr_t sp)
 {
     if (!sp_py.layout)
-        return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_UNKNOWN_PYTHON], SP_CPU_PYTHON, SP_LOSS_NONE};
-    if (SP_UNLIKELY(t->adopted) && (sp_py_needs_touch() || !sp_adopt_has_own_tls(r, t)))
-        return pseudo(r, SP_CPU_NATIVE_THREAD, SP_LOSS_NONE);
+        return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_UNKNOWN_PYTHON], SP_CATEGORY_PYTHON, SP_LOSS_NONE};
+    if (SP_UNLIKELY(t->is_unhooked) && (sp_py_needs_touch() || !sp_adopt_has_own_tls(r, t)))
+        return pseudo(r, SP_CATEGORY_NATIVE_THREAD, SP_LOSS_NONE);
     uintptr_t tstate;
     enum sp_py_reject why = sp_py_own_tstate(&tstate);
     bool finalizing = why == SP_PY_FINALIZING && (t->saw_python || t->serial == 1);
     if (finalizing && !tstate)
         return shutdown(r);
     if (why && why != SP_PY_FINALIZING)
-        return pseudo(r, SP_CPU_UNWALKABLE, (enum sp_loss)why);
+        return pseudo(r, SP_CATEGORY_UNWALKABLE, (enum sp_loss)why);
     if (!tstate)
         return frameless(r, t, false);
 
@@ -187,7 +187,7 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
         return finalizing ? shutdown(r) : frameless(r, t, true);
     if (why) {
         memset(t->pages, 0, sizeof t->pages); /* may name pages that only the rejected stack vouched for */
-        return pseudo(r, SP_CPU_UNWALKABLE, (enum sp_loss)why);
+        return pseudo(r, SP_CATEGORY_UNWALKABLE, (enum sp_loss)why);
     }
     t->saw_python = 1;
     uint32_t root;
@@ -195,10 +195,10 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
     if (!node) {
         t->previous_n = 0;
         memset(t->pages, 0, sizeof t->pages);
-        return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_CPU_PYTHON, SP_LOSS_OVERFLOW};
+        return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_CATEGORY_PYTHON, SP_LOSS_OVERFLOW};
     }
     follow_name(r, t, tstate, &w);
     if (w.headless)
-        return (struct sp_sampled){node, SP_CPU_UNWALKABLE, SP_LOSS_BAD_BOTTOM};
-    return (struct sp_sampled){node, SP_CPU_PYTHON, w.truncated ? SP_LOSS_TRUNCATED : SP_LOSS_NONE};
+        return (struct sp_sampled){node, SP_CATEGORY_UNWALKABLE, SP_LOSS_BAD_BOTTOM};
+    return (struct sp_sampled){node, SP_CATEGORY_PYTHON, w.truncated ? SP_LOSS_TRUNCATED : SP_LOSS_NONE};
 }

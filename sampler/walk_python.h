@@ -7,7 +7,7 @@
 
 struct sp_sampled {
     uint32_t node;
-    enum sp_cpu category;
+    enum sp_category category;
     enum sp_loss loss;
 };
 

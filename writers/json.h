@@ -5,13 +5,13 @@
 
 #include "writers/out.h"
 
-/* A quoted string. Bytes that are no UTF-8 become \xHH as visible text, NUL becomes U+2400. */
+/* [hook] A quoted string. Bytes that are no UTF-8 become \xHH as visible text, NUL becomes U+2400. */
 void sp_json_string(struct sp_out *o, const char *s, size_t n);
-/* A part of a string whose quotes the caller puts. */
+/* [hook] A part of a string whose quotes the caller puts. */
 void sp_json_part(struct sp_out *o, const char *s, size_t n);
-/* As above, from a NUL-terminated string. */
+/* [hook] As above, from a NUL-terminated string. */
 void sp_json_text(struct sp_out *o, const char *s);
-/* "key": and, unless it is the first of its object, the comma before. */
+/* [hook] "key": and, unless it is the first of its object, the comma before. */
 void sp_json_key(struct sp_out *o, const char *key, bool first);
 void sp_json_key_u64(struct sp_out *o, const char *key, uint64_t v, bool first);
 

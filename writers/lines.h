@@ -5,7 +5,7 @@
 
 #include "writers/view.h"
 
-/* Writes ,"lines":[[function index,[[line,self,total],...]],...]; nothing when there is none, or no room in the
+/* [hook] Writes ,"lines":[[function index,[[line,self,total],...]],...]; nothing when there is none, or no room in the
  * scratch area. Totals count a line once a stack, however often it is on it. To be called last: the view's own
  * tables but the functions are gone afterwards. */
 void sp_lines_write(struct sp_view *v, struct sp_out *o);

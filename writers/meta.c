@@ -49,8 +49,8 @@ static void put_argv(struct sp_out *o, const char *argv, size_t n)
 
 static uint64_t sampled_ns(const struct sp_view *v)
 {
-    return v->cpu_ns[SP_CPU_PYTHON] + v->cpu_ns[SP_CPU_STARTUP] + v->cpu_ns[SP_CPU_UNWALKABLE] +
-           v->cpu_ns[SP_CPU_NATIVE_THREAD];
+    return v->cpu_ns[SP_CATEGORY_PYTHON] + v->cpu_ns[SP_CATEGORY_STARTUP] + v->cpu_ns[SP_CATEGORY_UNWALKABLE] +
+           v->cpu_ns[SP_CATEGORY_NATIVE_THREAD];
 }
 
 static void put_identity(struct sp_out *o, const struct sp_view *v)
@@ -82,8 +82,8 @@ static void put_cpu(struct sp_out *o, const struct sp_view *v)
     sp_json_key(o, "cpu", false);
     sp_out_char(o, '{');
     sp_json_key_u64(o, "used", v->used_ns, true);
-    for (int c = 0; c < SP_CPU_N; c++)
-        sp_json_key_u64(o, sp_store_cpu_name((enum sp_cpu)c), v->cpu_ns[c], false);
+    for (int c = 0; c < SP_CATEGORY_N; c++)
+        sp_json_key_u64(o, sp_store_category_name((enum sp_category)c), v->cpu_ns[c], false);
     sp_json_key_u64(o, "before_start", v->region->before_start_ns, false);
     sp_json_key_u64(o, "writer", v->profile->writer_cpu_ns ? v->profile->writer_cpu_ns() : 0, false);
     sp_out_char(o, '}');
@@ -155,7 +155,7 @@ static void put_bounded(struct sp_out *o, const struct sp_view *v)
     else
         sp_out_str(o, "null");
     sp_json_key_u64(o, "window_ms", sp_min_u64(v->window_ns, v->profile->wall_ns + SP_NS_PER_S) / 1000000, false);
-    sp_json_key_u64(o, "folded_ns", v->folded_ns, false);
+    sp_json_key_u64(o, "folded_ns", v->taken_in_ns, false);
     sp_json_key_u64(o, "elided_stacks", v->elided_stacks, false);
     sp_out_char(o, '}');
 }

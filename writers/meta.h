@@ -5,7 +5,7 @@
 
 #include "writers/view.h"
 
-/* [any] Writes them as one JSON object, the block "spprof" of Speedscope files. To be called last: see lines.h. */
+/* [hook] Writes them as one JSON object, the block "spprof" of Speedscope files. To be called last: see lines.h. */
 void sp_meta_write(struct sp_view *v, struct sp_out *o);
 
 #endif

@@ -20,18 +20,18 @@ struct sp_names_function {
     char text[48];           /* of parts that are made here */
 };
 
-/* [any] The name of function i of the view, elided ones included, in *name; its parts point into it and into the region. */
+/* [hook] The name of function i of the view, elided ones included, in *name; its parts point into it and into the region. */
 void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_function *name);
 
-/* [any] Where the part of a path begins that tells it to a person: behind site-packages or the standard library's folder;
+/* [hook] Where the part of a path begins that tells it to a person: behind site-packages or the standard library's folder;
  * else its last three names. */
 size_t sp_names_short_path(const char *path, size_t bytes);
 
-/* [any] A profile's name: with `tid` as a viewer lists it, "worker (tid 4711)"; without, what the thread is called. One that
+/* [hook] A profile's name: with `tid` as a viewer lists it, "worker (tid 4711)"; without, what the thread is called. One that
  * has no name is "(thread 4711)" in both. */
 void sp_names_profile(const struct sp_view *v, const struct sp_view_profile *p, bool tid, struct sp_buf *b);
 
-/* [any] "python app.py (pid 4711)". */
+/* [hook] "python app.py (pid 4711)". */
 void sp_names_title(const struct sp_region *r, struct sp_buf *b);
 
 #endif

@@ -16,13 +16,16 @@ struct sp_out {
     int error;      /* the first; 0: none */
 };
 
+/* [hook] Bytes, a NUL-terminated string, numbers in decimal. */
 void sp_out_mem(struct sp_out *o, const void *data, size_t n);
 void sp_out_str(struct sp_out *o, const char *s);
 void sp_out_u64(struct sp_out *o, uint64_t v);
 void sp_out_i64(struct sp_out *o, int64_t v);
-/* Sends what is buffered; returns the first error, or 0. */
+
+/* [hook] Sends what is buffered; returns the first error, or 0. */
 int sp_out_finish(struct sp_out *o);
 
+/* One byte, most often into the buffer. */
 SP_INLINE void sp_out_char(struct sp_out *o, char c)
 {
     if (o->n == o->cap)

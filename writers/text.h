@@ -5,10 +5,10 @@
 
 #include "writers/out.h"
 
-/* [any] Length of the valid UTF-8 sequence at s (1 ... 4), of which n > 0 bytes are there; 0: none begins here. */
+/* [hook] Length of the valid UTF-8 sequence at s (1 ... 4), of which n > 0 bytes are there; 0: none begins here. */
 size_t sp_text_utf8_length(const unsigned char *s, size_t n);
 
-/* [any] `intro` and two hexadecimal digits. */
+/* [hook] `intro` and two hexadecimal digits. */
 void sp_text_escape(struct sp_out *o, const char *intro, unsigned byte);
 
 #endif

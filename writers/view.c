@@ -171,10 +171,10 @@ static bool has_profile(const struct sp_thread *t)
     return t && (t->state == SP_THREAD_LIVE || t->state == SP_THREAD_ENDED);
 }
 
-static uint64_t sum_of(const uint64_t ns[SP_CPU_N])
+static uint64_t sum_of(const uint64_t ns[SP_CATEGORY_N])
 {
     uint64_t sum = 0;
-    for (int c = 0; c < SP_CPU_N; c++)
+    for (int c = 0; c < SP_CATEGORY_N; c++)
         sum += ns[c];
     return sum;
 }
@@ -297,7 +297,7 @@ uint64_t sp_view_owed(const struct sp_region *r, const struct sp_thread *t)
 {
     if (t->state != SP_THREAD_LIVE || is_of_sub_interpreter(r, t->last_node))
         return 0; /* the rest is in the main interpreter's profile */
-    return sp_min_u64(t->owed_ns, t->rest_ns[SP_CPU_THREAD_END]);
+    return sp_min_u64(t->owed_ns, t->rest_ns[SP_CATEGORY_THREAD_END]);
 }
 
 static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
@@ -312,13 +312,13 @@ static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
         .cpu_ns = logged,
         .overflow_ns = logged > recorded.ns ? logged - recorded.ns : 0,
     };
-    for (int c = 0; c < SP_CPU_N; c++) {
+    for (int c = 0; c < SP_CATEGORY_N; c++) {
         uint64_t rest = t->state == SP_THREAD_LIVE ? t->rest_ns[c] : 0;
         v->cpu_ns[c] += t->cpu_ns[c] + rest;
         p.cpu_ns += rest;
     }
     uint64_t owed = sp_view_owed(v->region, t);
-    v->cpu_ns[SP_CPU_THREAD_END] -= owed;
+    v->cpu_ns[SP_CATEGORY_THREAD_END] -= owed;
     v->cpu_ns[t->last_category] += owed;
     v->samples += t->samples;
     v->prompt_ns += t->prompt_ns + owed;
@@ -347,7 +347,7 @@ static void join_others(struct sp_view *v)
         .overflow_ns = folded > recorded ? folded - recorded : 0,
         .aggregated = true,
     };
-    for (int c = 0; c < SP_CPU_N; c++)
+    for (int c = 0; c < SP_CATEGORY_N; c++)
         v->cpu_ns[c] += r->folded_cpu_ns[c];
     v->samples += r->folded_samples;
     v->prompt_ns += r->folded_prompt_ns;
@@ -382,7 +382,7 @@ static void sum_up(struct sp_view *v)
     uint64_t threads = sum_of(v->cpu_ns);
     v->used_ns = sp_max_u64(v->profile->process_cpu_ns, threads);
     /* Creating and burying threads; or else threads that found no room in the region. */
-    v->unseen = v->region->loss[SP_LOSS_NO_SLOT] ? SP_CPU_NOT_SAMPLED : SP_CPU_THREAD_START_END;
+    v->unseen = v->region->loss[SP_LOSS_NO_SLOT] ? SP_CATEGORY_NOT_SAMPLED : SP_CATEGORY_THREAD_START_END;
     v->unseen_ns = v->used_ns - threads;
     v->cpu_ns[v->unseen] += v->unseen_ns;
 }

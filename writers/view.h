@@ -44,10 +44,10 @@ struct sp_view {
     uint32_t n_functions, n_elided_functions;
     uint32_t *function_of_frame; /* SP_VIEW_UNUSED: on no stack that is shown */
     uint32_t n_frames, n_nodes;
-    uint32_t *part;   /* node -> node of the sub-interpreter it belongs to, or 0; NULL: there was none */
-    uint32_t *canon;  /* node -> first node with the same functions on its path */
-    uint64_t *self;   /* node -> its own weight, all threads */
-    uint32_t *folded; /* canonical node -> itself, or the ancestor that took it in; NULL: nothing folded */
+    uint32_t *part;     /* node -> node of the sub-interpreter it belongs to, or 0; NULL: there was none */
+    uint32_t *canon;    /* node -> first node with the same functions on its path */
+    uint64_t *self;     /* node -> its own weight, all threads */
+    uint32_t *shown_as; /* canonical node -> itself, or the ancestor that took it in; NULL: nothing folded */
 
     struct sp_view_profile *threads; /* the main thread first, then by weight */
     uint32_t n_listed;               /* of them */
@@ -56,13 +56,13 @@ struct sp_view {
     uint32_t n_others;               /* threads in it; 0: there is no such profile */
 
     /* sums */
-    uint64_t cpu_ns[SP_CPU_N], used_ns, samples, prompt_ns;
-    enum sp_cpu unseen; /* where CPU of the process that no thread's clock shows belongs, */
-    uint64_t unseen_ns; /* and how much that is */
+    uint64_t cpu_ns[SP_CATEGORY_N], used_ns, samples, prompt_ns;
+    enum sp_category unseen; /* where CPU of the process that no thread's clock shows belongs, */
+    uint64_t unseen_ns;      /* and how much that is */
     uint32_t n_threads;
     /* what bounding did */
-    uint64_t window_ns, folded_ns;
-    bool no_order; /* it had to be given up */
+    uint64_t window_ns, taken_in_ns; /* windows of time; what subtrees weigh that stand in their callers */
+    bool no_order;                   /* it had to be given up */
     uint32_t elided_stacks;
 
     uint32_t *stack; /* scratch for one stack of function indices */
@@ -86,22 +86,22 @@ SP_INLINE const struct sp_view_profile *sp_view_profile_at(const struct sp_view 
     return i < v->n_own ? &v->threads[i] : &v->others;
 }
 
-/* Prepares a view; sp_view_bound() comes next. False: the scratch area is too small for any. */
+/* [hook] Prepares a view; sp_view_bound() comes next. False: the scratch area is too small for any. */
 bool sp_view_init(struct sp_view *v, const struct sp_profile *p);
 
-/* Calls emit(arg, node, weight) for each entry of a profile: runs of equal stacks, within windows if the view
+/* [hook] Calls emit(arg, node, weight) for each entry of a profile: runs of equal stacks, within windows if the view
  * is bounded. The sequence is the same at every call. */
 typedef void sp_view_emit(void *arg, uint32_t node, uint64_t weight);
 void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg);
 
-/* [any] The next calls of sp_view_each_entry for `p` do not look at every record again, if there is room for its entries.
+/* [hook] The next calls of sp_view_each_entry for `p` do not look at every record again, if there is room for its entries.
  * Nothing may be allocated from the scratch area meanwhile. */
 void sp_view_keep_entries(struct sp_view *v, const struct sp_view_profile *p);
 
-/* The same for all threads together, in no order that means anything. */
+/* [hook] Calls emit for what all threads together booked, in no order that means anything. */
 void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg);
 
-/* Calls emit for each distinct stack of all threads together, depth first, heavy subtrees first. */
+/* [hook] Calls emit for each distinct stack of all threads together, depth first, heavy subtrees first. */
 void sp_view_each_stack(struct sp_view *v, sp_view_emit *emit, void *arg);
 
 /* Whether some thread's own weight stands at the node, which is canonical. */
@@ -110,16 +110,16 @@ SP_INLINE bool sp_view_is_shown(const struct sp_view *v, uint32_t n)
     return v->self[n] && v->canon[n] == n;
 }
 
-/* Functions on the stack that `node`, a canonical one, ends. */
+/* [hook] Functions on the stack that `node`, a canonical one, ends. */
 uint32_t sp_view_depth(const struct sp_view *v, uint32_t node);
 
-/* How much of a living thread's rest belongs to its last sample (sampler/carry.h) and not to (thread end). */
+/* [hook] How much of a living thread's rest belongs to its last sample (sampler/carry.h) and not to (thread end). */
 uint64_t sp_view_owed(const struct sp_region *r, const struct sp_thread *t);
 
-/* Writes the function indices of a stack into v->stack, root first, elided if it is long: how many. */
+/* [hook] Writes the function indices of a stack into v->stack, root first, elided if it is long: how many. */
 uint32_t sp_view_stack(struct sp_view *v, uint32_t node);
 
-/* Memory of the scratch area; NULL when it is used up. Zeroed. */
+/* [hook] Memory of the scratch area; NULL when it is used up. Zeroed. */
 void *sp_view_alloc(struct sp_view *v, uint64_t bytes);
 
 #endif

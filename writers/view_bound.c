@@ -42,8 +42,8 @@ static void join(void *arg, uint32_t raw, uint64_t weight, uint64_t time_ns)
 {
     struct joiner *j = arg;
     uint32_t node = j->v->canon[raw];
-    if (j->v->folded)
-        node = j->v->folded[node];
+    if (j->v->shown_as)
+        node = j->v->shown_as[node];
     if (weight == 0)
         return;
     if (j->window_ns == 0) {
@@ -93,8 +93,8 @@ static void each_of_thread(struct sp_view *v, const struct sp_view_profile *p, s
         return;
     uint64_t owed = sp_view_owed(r, t);
     call(arg, t->last_node, owed, time_ns);
-    for (int c = 0; c < SP_CPU_N; c++)
-        call(arg, r->pseudo_node[c], t->rest_ns[c] - (c == SP_CPU_THREAD_END ? owed : 0), time_ns);
+    for (int c = 0; c < SP_CATEGORY_N; c++)
+        call(arg, r->pseudo_node[c], t->rest_ns[c] - (c == SP_CATEGORY_THREAD_END ? owed : 0), time_ns);
 }
 
 /* All that makes up a profile, in order of time. */
@@ -268,7 +268,7 @@ static bool choose_window(struct sp_view *v, const struct measure *m)
 /* ---- folding */
 static bool fold_below(struct sp_view *v, uint64_t least_ns)
 {
-    if (!v->folded && !(v->folded = sp_view_alloc(v, (uint64_t)v->n_nodes * 4)))
+    if (!v->shown_as && !(v->shown_as = sp_view_alloc(v, (uint64_t)v->n_nodes * 4)))
         return false;
     uint64_t *subtree = v->sum; /* free between two passes */
     for (uint32_t n = v->n_nodes; n-- > 1;) {
@@ -279,13 +279,13 @@ static bool fold_below(struct sp_view *v, uint64_t least_ns)
         if (parent)
             subtree[parent] += subtree[n];
     }
-    v->folded_ns = 0;
+    v->taken_in_ns = 0;
     for (uint32_t n = 1; n < v->n_nodes; n++) {
         uint32_t parent = v->canon[sp_node_at(v->region, n)->parent];
         bool light = v->canon[n] == n && parent && subtree[n] < least_ns;
-        v->folded[n] = light ? v->folded[parent] : n;
+        v->shown_as[n] = light ? v->shown_as[parent] : n;
         if (light)
-            v->folded_ns += v->self[n];
+            v->taken_in_ns += v->self[n];
     }
     memset(subtree, 0, (uint64_t)v->n_nodes * 8);
     return true;
@@ -306,7 +306,7 @@ static void count_entry(void *arg, uint32_t node, uint64_t weight)
 
 static bool is_first_of_folded(struct sp_view *v, uint32_t n)
 {
-    uint32_t *seen = &v->touched[v->folded[n]];
+    uint32_t *seen = &v->touched[v->shown_as[n]];
     return v->self[n] && !(*seen)++;
 }
 
@@ -320,7 +320,7 @@ static bool fits_folded(struct sp_view *v, const struct sp_view_limits *l)
     memset(v->touched, 0, (uint64_t)v->n_nodes * 4);
     for (uint32_t n = 1; (n_profiles == 1 || l->sums) && n < v->n_nodes; n++)
         if (is_first_of_folded(v, n))
-            count_entry(&c, v->folded[n], 0);
+            count_entry(&c, v->shown_as[n], 0);
     for (uint32_t i = 0; i < n_profiles && n_profiles > 1; i++) {
         c.profile_bytes = l->profile_bytes ? l->profile_bytes(l->arg, sp_view_profile_at(v, i)) : 0;
         sp_view_each_entry(v, sp_view_profile_at(v, i), count_entry, &c);
@@ -345,8 +345,8 @@ static bool fold(struct sp_view *v, const struct sp_view_limits *l)
 static void move_self_of_folded(struct sp_view *v)
 {
     for (uint32_t n = v->n_nodes; n-- > 1;)
-        if (v->folded && v->folded[n] != n && v->self[n]) {
-            v->self[v->folded[n]] += v->self[n];
+        if (v->shown_as && v->shown_as[n] != n && v->self[n]) {
+            v->self[v->shown_as[n]] += v->self[n];
             v->self[n] = 0;
         }
 }

@@ -5,7 +5,7 @@
 void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg)
 {
     for (uint32_t n = 1; n < v->n_nodes; n++)
-        if (sp_view_is_shown(v, n) && (!v->folded || v->folded[n] == n))
+        if (sp_view_is_shown(v, n) && (!v->shown_as || v->shown_as[n] == n))
             emit(arg, n, v->self[n]);
 }
 

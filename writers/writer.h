@@ -27,25 +27,25 @@ struct sp_writer_ops {
     const char *name;                             /* as messages call it */
     const char *suffixes[SP_WRITER_SUFFIXES + 1]; /* with their dots; the first is that of names that we make; NULL ends */
     const char *head;                             /* what every file of ours begins with, SP_WRITER_HEAD_BYTES at most */
-    /* [any] Writes the whole file. 0, or the first error. */
+    /* [hook] Writes the whole file. 0, or the first error. */
     int (*write)(const struct sp_profile *p, struct sp_out *out);
 };
 
 extern const struct sp_writer_ops sp_writer_speedscope, sp_writer_collapsed;
 
-/* [any] The profile of a region as far as the region itself tells: up to its last sample, not complete. */
+/* [hook] The profile of a region as far as the region itself tells: up to its last sample, not complete. */
 struct sp_profile sp_writer_profile(const struct sp_region *r);
 
-/* [any] The format for a file name: that with the longest suffix that fits; the default's for unknown ones. */
+/* [hook] The format for a file name: that with the longest suffix that fits; the default's for unknown ones. */
 const struct sp_writer_ops *sp_writer_for(const char *file_name);
 
-/* [any] The format of names that we make. */
+/* [hook] The format of names that we make. */
 const struct sp_writer_ops *sp_writer_default(void);
 
-/* [any] Whether a file that begins with these bytes was written by one of the formats. */
+/* [hook] Whether a file that begins with these bytes was written by one of the formats. */
 bool sp_writer_is_ours(const char *head, size_t bytes);
 
-/* [any] Bytes of the suffix that stays together when something is put before it: one of a format's, else one that is
+/* [hook] Bytes of the suffix that stays together when something is put before it: one of a format's, else one that is
  * made of two (".tar.gz"), else the plain extension; 0: there is none. */
 size_t sp_writer_suffix_bytes(const char *file_name);
 

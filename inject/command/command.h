@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The command spprof: one function a subcommand. Each returns the exit status; main.c lists them. */
-#ifndef SP_INJECT_CLI_H
-#define SP_INJECT_CLI_H
+#ifndef SP_INJECT_COMMAND_COMMAND_H
+#define SP_INJECT_COMMAND_COMMAND_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
+/* The subcommands: argv[0] is the name. */
 int sp_cli_report(int argc, char **argv);
 int sp_cli_check(int argc, char **argv);
 int sp_cli_recover(int argc, char **argv);

@@ -51,8 +51,8 @@ static void frame_of_key(const char *key, char *out, size_t cap)
         enum sp_loss loss;
         enum sp_pseudo frame;
     } frames[] = {{SP_LOSS_OVERFLOW, SP_PSEUDO_OVERFLOW}, {SP_LOSS_TRUNCATED, SP_PSEUDO_TRUNCATED}};
-    for (uint32_t c = 0; c < SP_CPU_N; c++)
-        if (strcmp(key, sp_store_cpu_name((enum sp_cpu)c)) == 0) {
+    for (uint32_t c = 0; c < SP_CATEGORY_N; c++)
+        if (strcmp(key, sp_store_category_name((enum sp_category)c)) == 0) {
             snprintf(out, cap, "%s", sp_store_pseudo_name(c));
             return;
         }
@@ -253,7 +253,7 @@ static double amount_of(const struct sp_report_amounts *a, const char *key)
 static void print_hints(const struct sp_report_head *h)
 {
     double prompt = h->sampled_ns > 0 ? h->prompt_ns / h->sampled_ns : 1;
-    double ended = amount_of(&h->elsewhere, sp_store_pseudo_name(SP_CPU_THREAD_END));
+    double ended = amount_of(&h->elsewhere, sp_store_pseudo_name(SP_CATEGORY_THREAD_END));
     double full = amount_of(&h->losses, sp_store_pseudo_name(SP_PSEUDO_OVERFLOW)) + amount_of(&h->losses, "no slot");
     if (full > 0 && full > 0.01 * h->samples)
         puts("Hint:      the profile's memory was full: (overflow), or threads without a place in it (no slot); give it\n"

@@ -10,6 +10,11 @@
 #include "sampler/log.h"
 #include "sampler/threads.h"
 
+/* bytes_at() refuses what does not lie so */
+_Static_assert(sizeof(struct sp_code) % 8 == 0 && sizeof(struct sp_frame) % 8 == 0 && sizeof(struct sp_node) % 8 == 0 &&
+                   sizeof(struct sp_total) % 8 == 0,
+               "entries of pools lie at multiples of 8");
+
 #define STRING_BYTES_MAX (64u << 10)
 #define TEXT_TIMES 16u           /* a path of 4 KB may belong to every function */
 #define REST_NS_MAX (1ull << 52) /* 52 days: more is damage */
@@ -183,18 +188,18 @@ static uint32_t node_here(struct salvage *s, uint32_t node, uint64_t cpu_ns)
     return s->into->pseudo_node[SP_PSEUDO_OVERFLOW];
 }
 
-static enum sp_cpu category_of(const struct salvage *s, uint32_t node)
+static enum sp_category category_of(const struct salvage *s, uint32_t node)
 {
-    for (uint32_t c = 0; c < SP_CPU_N; c++)
+    for (uint32_t c = 0; c < SP_CATEGORY_N; c++)
         if (s->into->pseudo_node[c] == node)
-            return (enum sp_cpu)c;
-    return SP_CPU_PYTHON;
+            return (enum sp_category)c;
+    return SP_CATEGORY_PYTHON;
 }
 
 static void copy_record(struct salvage *s, struct sp_thread *t, struct sp_record rec, uint64_t since)
 {
     uint32_t node = node_here(s, rec.node, rec.cpu_ns);
-    enum sp_cpu category = category_of(s, node);
+    enum sp_category category = category_of(s, node);
     if (t)
         sp_log_book(s->into, t, node, category, rec.cpu_ns, since);
     else if (sp_intern_total(s->into, 0, node, rec.cpu_ns, 0))
@@ -243,17 +248,16 @@ static void copy_thread(struct salvage *s, uint32_t number, const struct sp_thre
     t->serial = from->serial;
     t->samples = from->samples;
     t->prompt_ns = from->prompt_ns;
-    t->overruns = from->overruns;
     copy_text(t->name, from->name, sizeof t->name);
     if (!t->name[0] && t->serial != 1 && from->state == SP_THREAD_LIVE && s->thread_name)
         s->thread_name(t->tid, t->name);
     copy_log(s, t, from);
 }
 
-static uint64_t sum_of(const uint64_t ns[SP_CPU_N])
+static uint64_t sum_of(const uint64_t ns[SP_CATEGORY_N])
 {
     uint64_t sum = 0;
-    for (int c = 0; c < SP_CPU_N; c++)
+    for (int c = 0; c < SP_CATEGORY_N; c++)
         sum += ns[c];
     return sum;
 }
@@ -267,7 +271,7 @@ static void copy_totals(struct salvage *s)
             continue;
         uint32_t number = from->thread < s->n_threads ? s->thread_of[from->thread] : 0;
         uint32_t node = node_here(s, from->node, from->cpu_ns);
-        enum sp_cpu category = category_of(s, node);
+        enum sp_category category = category_of(s, node);
         if (!sp_intern_total(s->into, number, node, from->cpu_ns, from->samples))
             continue;
         if (number)
@@ -292,8 +296,8 @@ static const struct sp_thread *thread_there(const struct salvage *s, uint32_t nu
 static void copy_rest(struct salvage *s)
 {
     bool full = s->log_head.loss[SP_LOSS_OVERFLOW] || s->log_head.time_order_until_ns;
-    enum sp_cpu category = full ? SP_CPU_PYTHON : SP_CPU_NOT_SAMPLED;
-    uint32_t node = s->into->pseudo_node[full ? SP_PSEUDO_OVERFLOW : SP_CPU_NOT_SAMPLED];
+    enum sp_category category = full ? SP_CATEGORY_PYTHON : SP_CATEGORY_NOT_SAMPLED;
+    uint32_t node = s->into->pseudo_node[full ? SP_PSEUDO_OVERFLOW : SP_CATEGORY_NOT_SAMPLED];
     for (uint32_t i = 1; i < s->n_threads; i++) {
         const struct sp_thread *from = s->thread_of[i] ? thread_there(s, i) : NULL;
         if (!from)
@@ -307,7 +311,7 @@ static void copy_rest(struct salvage *s)
     }
     uint64_t there = sum_of(s->log_head.folded_cpu_ns), here = sum_of(s->into->folded_cpu_ns);
     if (there > here) /* the view shows it as (overflow) */
-        s->into->folded_cpu_ns[SP_CPU_PYTHON] += sp_min_u64(there - here, REST_NS_MAX);
+        s->into->folded_cpu_ns[SP_CATEGORY_PYTHON] += sp_min_u64(there - here, REST_NS_MAX);
 }
 
 static bool copy_threads(struct salvage *s)

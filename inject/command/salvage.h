@@ -2,8 +2,8 @@
  * A sound region from bytes that nobody vouches for: a spool file after a kill, another process's memory while it
  * runs, a file that was damaged. Nothing is taken over that was not checked; what does not make sense is left out and
  * counted. For the command, not for the library: it allocates. */
-#ifndef SP_SAMPLER_SALVAGE_H
-#define SP_SAMPLER_SALVAGE_H
+#ifndef SP_INJECT_COMMAND_SALVAGE_H
+#define SP_INJECT_COMMAND_SALVAGE_H
 
 #include "sampler/store.h"
 

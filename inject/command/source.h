@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Where the bytes of a region come from: a spool file, or a running process, in whatever namespaces it is. */
-#ifndef SP_INJECT_SOURCE_H
-#define SP_INJECT_SOURCE_H
+#ifndef SP_INJECT_COMMAND_SOURCE_H
+#define SP_INJECT_COMMAND_SOURCE_H
 
 #include <stdbool.h>
 #include <sys/types.h>

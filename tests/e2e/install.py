@@ -12,13 +12,13 @@ with tempfile.TemporaryDirectory() as d:
     found = sorted(os.path.relpath(os.path.join(p, f), d) for p, _, fs in os.walk(d) for f in fs)
     print("\n".join(found))
     names = [os.path.basename(f) for f in found]
-    assert sorted(names) == ["libspprof.so", "spprof", "spprof.1", "spprof.h"], names
+    assert sorted(names) == ["libspprof.so", "spprof", "spprof.1", "spprof_region.h"], names
     for f in found:
         assert f.split("/")[0] in ("bin", "lib", "lib64", "include", "share"), f
-    header = next(f for f in found if f.endswith("spprof.h"))
+    header = next(f for f in found if f.endswith("spprof_region.h"))
     c = os.path.join(d, "t.c")
     with open(c, "w") as f:
-        f.write('#include "spprof.h"\nint main(void) { return sizeof(struct sp_region) && SP_REGION_LAYOUT == 3 && SPPROF_VERSION[0] == 48 ? 0 : 1; }\n')
+        f.write('#include "spprof_region.h"\nint main(void) { return sizeof(struct sp_region) && SP_REGION_LAYOUT == 4 && SPPROF_VERSION[0] == 48 ? 0 : 1; }\n')
     exe = os.path.join(d, "t")
     subprocess.run([cc, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I", os.path.dirname(os.path.join(d, header)), c, "-o", exe], check=True)
     subprocess.run([exe], check=True)

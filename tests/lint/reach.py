@@ -13,7 +13,7 @@ import sys
 # Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer.
 ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", "late_slot", "see_to_ended",
          "standin", "foreign", "relay",
-         "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_and_exit", "write_file", "entry_bytes", "profile_bytes",
+         "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_before_exit", "write_file", "entry_bytes", "profile_bytes",
          "count_entry",
          "emit_line", "emit_stack", "emit_weight", "emit_sum", "keep", "measure_soon", "join", "call_booked", "sink_fd", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
          "_exit", "sigaction", "signal",
@@ -25,7 +25,7 @@ PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "s
 # function -> why it may call through a pointer, or what is behind it
 INDIRECT = {
     "sp_handler": "see sigsafe.py", "sp_walk_python": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
-    "adopt": "engine", "sp_adopt_scan": "engine", "look_at_adopted": "engine", "unknown_cpu": "engine",
+    "adopt": "engine", "sp_adopt_scan": "engine", "look_at_unhooked": "engine", "unknown_cpu": "engine",
     "list_is_due": "engine", "start_child": "engine", "sp_self_run_in": "engine",
     "late_slot": "engine", "sp_handler_thaw": "see_to_ended", "sample": "late_slot",
     "child_ticks": "engine", "after_fork_in_child": "engine", "pause_timer": "engine", "tick": "see sigsafe.py",

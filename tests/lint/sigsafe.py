@@ -32,7 +32,7 @@ INDIRECT = {
     "sp_walk_python": "walkers, held by SP_SIGSAFE_TABLE",
     "adopt": "engine, held by SP_SIGSAFE_TABLE",
     "sp_adopt_scan": "engine, held by SP_SIGSAFE_TABLE",
-    "look_at_adopted": "engine, held by SP_SIGSAFE_TABLE",
+    "look_at_unhooked": "engine, held by SP_SIGSAFE_TABLE",
     "unknown_cpu": "engine, held by SP_SIGSAFE_TABLE",
     "list_is_due": "engine, held by SP_SIGSAFE_TABLE",
     "sp_adopt_scan.part.0": "engine, held by SP_SIGSAFE_TABLE",

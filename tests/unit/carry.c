@@ -18,7 +18,7 @@ static struct sp_thread *begin(uint64_t target)
     return t;
 }
 
-static void sample(struct sp_thread *t, uint32_t node, enum sp_cpu category, uint64_t now)
+static void sample(struct sp_thread *t, uint32_t node, enum sp_category category, uint64_t now)
 {
     sp_carry_sample(r, t, node, category, now - t->last_cpu_ns, 1);
     t->last_cpu_ns = now;
@@ -38,19 +38,19 @@ static void what_no_sample_saw(void)
     uint32_t code = region_code(r, "f", "f.py", 1), node = region_node(r, 0, code, 0);
     struct sp_thread *first = begin(7), *seen = begin(7), *after = begin(7), *other = begin(8), *fresh = begin(9);
     end(first, 3000000); /* no sample has seen that target yet */
-    CHECK_EQ(first->cpu_ns[SP_CPU_THREAD_END], 3000000);
-    sample(seen, node, SP_CPU_PYTHON, 1000000);
+    CHECK_EQ(first->cpu_ns[SP_CATEGORY_THREAD_END], 3000000);
+    sample(seen, node, SP_CATEGORY_PYTHON, 1000000);
     end(seen, 3000000); /* the rest is its sample's, which is owed 10 ms: 7 are missing */
-    CHECK_EQ(seen->cpu_ns[SP_CPU_PYTHON], 3000000);
+    CHECK_EQ(seen->cpu_ns[SP_CATEGORY_PYTHON], 3000000);
     end(after, 9000000); /* pays them; and 2 ms more, as there is no other stack to give them to */
-    CHECK_EQ(after->cpu_ns[SP_CPU_PYTHON], 9000000);
+    CHECK_EQ(after->cpu_ns[SP_CATEGORY_PYTHON], 9000000);
     CHECK_EQ(after->samples, 0);
     end(other, 3000000);
-    CHECK_EQ(other->cpu_ns[SP_CPU_THREAD_END], 3000000);
+    CHECK_EQ(other->cpu_ns[SP_CATEGORY_THREAD_END], 3000000);
 
     fresh->target_code = code; /* at least its function is known */
     end(fresh, 2000000);
-    CHECK_EQ(fresh->cpu_ns[SP_CPU_THREAD_END], 2000000);
+    CHECK_EQ(fresh->cpu_ns[SP_CATEGORY_THREAD_END], 2000000);
     const struct sp_chunk *c = sp_at64(r, fresh->first_chunk);
     const struct sp_node *below = sp_node_at(r, c->records[0].node);
     CHECK_EQ(below->depth, 2);
@@ -65,14 +65,14 @@ static void long_threads_stay_apart(void)
     uint32_t f = region_node(r, 0, region_code(r, "f", "f.py", 1), 0), g = region_node(r, 0, region_code(r, "g", "g.py", 1), 0);
     struct sp_thread *first = begin(7), *second = begin(7);
     for (uint64_t ms = 12; ms <= 120; ms += 12) {
-        sample(first, f, SP_CPU_PYTHON, ms * 1000000);
-        sample(second, g, SP_CPU_UNWALKABLE, ms * 1000000);
+        sample(first, f, SP_CATEGORY_PYTHON, ms * 1000000);
+        sample(second, g, SP_CATEGORY_UNWALKABLE, ms * 1000000);
     }
     end(first, 129000000);
     end(second, 129000000);
-    CHECK_EQ(first->cpu_ns[SP_CPU_UNWALKABLE], 0);
-    CHECK_EQ(second->cpu_ns[SP_CPU_PYTHON], 0);
-    CHECK(first->cpu_ns[SP_CPU_PYTHON] >= 120000000 && second->cpu_ns[SP_CPU_UNWALKABLE] >= 120000000);
+    CHECK_EQ(first->cpu_ns[SP_CATEGORY_UNWALKABLE], 0);
+    CHECK_EQ(second->cpu_ns[SP_CATEGORY_PYTHON], 0);
+    CHECK(first->cpu_ns[SP_CATEGORY_PYTHON] >= 120000000 && second->cpu_ns[SP_CATEGORY_UNWALKABLE] >= 120000000);
 }
 
 static void more_targets_than_places(void)
@@ -81,10 +81,10 @@ static void more_targets_than_places(void)
     uint32_t node = region_node(r, 0, region_code(r, "f", "f.py", 1), 0);
     for (uint64_t target = 1; target < 4 * SP_TARGETS; target++) {
         struct sp_thread *t = begin(target), *same = begin(target);
-        sample(t, node, SP_CPU_PYTHON, 1000000);
+        sample(t, node, SP_CATEGORY_PYTHON, 1000000);
         end(t, 2000000);
         end(same, 2000000);
-        CHECK_EQ(same->cpu_ns[SP_CPU_PYTHON], 2000000);
+        CHECK_EQ(same->cpu_ns[SP_CATEGORY_PYTHON], 2000000);
         sp_thread_gone(r, t);
         sp_thread_gone(r, same);
     }
@@ -108,8 +108,8 @@ static uint64_t live(struct sp_thread *t, uint64_t life, uint64_t phase, uint64_
         if (!counts)
             continue;
         bool early = now < life / 4;
-        sample(t, r->pseudo_node[early ? SP_CPU_NATIVE_THREAD : SP_CPU_STARTUP], early ? SP_CPU_NATIVE_THREAD : SP_CPU_PYTHON,
-               now);
+        sample(t, r->pseudo_node[early ? SP_CATEGORY_NATIVE_THREAD : SP_CATEGORY_STARTUP],
+               early ? SP_CATEGORY_NATIVE_THREAD : SP_CATEGORY_PYTHON, now);
         n++;
     }
     end(t, life);
@@ -126,11 +126,11 @@ static void share_is_a_quarter(uint64_t life, uint64_t interval, uint64_t *rando
         struct sp_thread *t = begin(1);
         samples += live(t, life, (*random >> 33) % TICK + 1, *random ^ i << 50);
         uint64_t all = 0;
-        for (int c = 0; c < SP_CPU_N; c++)
+        for (int c = 0; c < SP_CATEGORY_N; c++)
             all += t->cpu_ns[c];
         CHECK_EQ(all, life); /* each thread's own sum stays exact */
-        early += t->cpu_ns[SP_CPU_NATIVE_THREAD];
-        unknown += t->cpu_ns[SP_CPU_THREAD_END];
+        early += t->cpu_ns[SP_CATEGORY_NATIVE_THREAD];
+        unknown += t->cpu_ns[SP_CATEGORY_THREAD_END];
         sp_thread_gone(r, t);
     }
     double used = (double)(life * n), off = (double)early / used - 0.25, expected = used / (double)sp_step_ns(r);

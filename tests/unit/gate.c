@@ -100,13 +100,13 @@ static void add(void *arg, uint32_t n, uint64_t cpu_ns, uint64_t time_ns)
 static void check_sums(void)
 {
     uint64_t ns = 0, booked = 0, starting = 0, living = 0;
-    for (int c = 0; c < SP_CPU_N; c++)
+    for (int c = 0; c < SP_CATEGORY_N; c++)
         ns += r->folded_cpu_ns[c];
     for (uint32_t i = 1; i <= r->n_threads; i++) {
         const struct sp_thread *t = sp_thread_at(r, i);
         starting += t->state == SP_THREAD_STARTING;
         living += t->state == SP_THREAD_LIVE;
-        for (int c = 0; c < SP_CPU_N; c++)
+        for (int c = 0; c < SP_CATEGORY_N; c++)
             ns += t->cpu_ns[c];
         if (t->state == SP_THREAD_ENDED)
             sp_each_booked(r, t, add, &booked);

@@ -46,7 +46,7 @@ static struct sp_region *profile(void)
     uint32_t at_m = region_node(r, 0, m, 0), mf = region_node(r, at_m, f, 4);
     uint32_t in_sub = region_node(r, sub, m, 0), in_task = region_node(r, task, m, 4);
     uint32_t cut = region_node(r, named(r, task, SP_FRAME_PSEUDO, SP_PSEUDO_TRUNCATED), f, 2);
-    sp_log_book(r, main, r->pseudo_node[SP_CPU_STARTUP], SP_CPU_STARTUP, 12000000, 0);
+    sp_log_book(r, main, r->pseudo_node[SP_CATEGORY_STARTUP], SP_CATEGORY_STARTUP, 12000000, 0);
     main->last_cpu_ns += 12000000;
     for (uint32_t i = 0; i < 500; i++) /* several chunks */
         region_sample(r, main, i & 1 ? mf : in_task, 10000000 + i, (300 + 10ull * i) * 1000000);
@@ -54,11 +54,11 @@ static struct sp_region *profile(void)
     region_sample(r, worker, in_sub, 70000000, 350000000);
     sp_intern_total(r, worker->number, sub, 0, 1);
     sp_intern_total(r, main->number, mf, 3000000, 1);
-    main->cpu_ns[SP_CPU_PYTHON] += 3000000;
+    main->cpu_ns[SP_CATEGORY_PYTHON] += 3000000;
     gone = region_thread(r, 4713, "gone");
     region_sample(r, gone, mf, 5000000, 1000000);
     sp_intern_total(r, gone->number, mf, 6000000, 1);
-    gone->cpu_ns[SP_CPU_PYTHON] += 6000000;
+    gone->cpu_ns[SP_CATEGORY_PYTHON] += 6000000;
     gone->end_cpu_ns = gone->last_cpu_ns += 6000000;
     r->max_ended = 0;
     sp_slot_retire(r, gone);
@@ -124,7 +124,7 @@ static void going_round(void)
     for (uint32_t i = 0; i < c->n; i++)
         most = c->records[i].cpu_ns > most ? c->records[i].cpu_ns : most;
     for (uint32_t i = 1; i <= again->n_threads; i++)
-        ns += sp_thread_at(again, i)->cpu_ns[SP_CPU_PYTHON];
+        ns += sp_thread_at(again, i)->cpu_ns[SP_CATEGORY_PYTHON];
     CHECK(!done.error && ns <= BYTES / sizeof(struct sp_record) * most);
 }
 

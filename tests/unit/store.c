@@ -118,7 +118,7 @@ static void full_log_goes_to_totals(void)
     for (uint32_t id = 1; id < sp_pool_end(r, &r->totals); id++)
         sum += ((struct sp_total *)sp_pool_entry(r, &r->totals, id))->cpu_ns;
     CHECK_EQ(sum, 7ull * N);
-    CHECK_EQ(t->cpu_ns[SP_CPU_PYTHON], 7ull * N);
+    CHECK_EQ(t->cpu_ns[SP_CATEGORY_PYTHON], 7ull * N);
 }
 
 static void full_tree(void)
@@ -152,13 +152,13 @@ static void threads_are_folded(void)
     CHECK_EQ(r->n_serial, N);
     CHECK(r->n_threads <= r->max_ended + 2);
     CHECK_EQ(r->n_folded + r->n_ended, N);
-    uint64_t sum = r->folded_cpu_ns[SP_CPU_PYTHON], rest = r->folded_cpu_ns[SP_CPU_THREAD_END], heaviest = 0;
+    uint64_t sum = r->folded_cpu_ns[SP_CATEGORY_PYTHON], rest = r->folded_cpu_ns[SP_CATEGORY_THREAD_END], heaviest = 0;
     for (uint32_t i = 1; i <= r->n_threads; i++) {
         const struct sp_thread *t = sp_thread_at(r, i);
         if (t->state != SP_THREAD_ENDED)
             continue;
-        sum += t->cpu_ns[SP_CPU_PYTHON];
-        rest += t->cpu_ns[SP_CPU_THREAD_END];
+        sum += t->cpu_ns[SP_CATEGORY_PYTHON];
+        rest += t->cpu_ns[SP_CATEGORY_THREAD_END];
         if (t->end_cpu_ns > heaviest)
             heaviest = t->end_cpu_ns;
     }
@@ -211,11 +211,11 @@ static void threads_end_at_once(void)
     CHECK_EQ(r->loss[SP_LOSS_NO_SLOT], 0);
     CHECK_EQ(r->n_folded + r->n_ended, CHURNERS * LIVES);
     uint64_t ns = 0, booked = 0, expected = 0;
-    for (int c = 0; c < SP_CPU_N; c++)
+    for (int c = 0; c < SP_CATEGORY_N; c++)
         ns += r->folded_cpu_ns[c];
     for (uint32_t i = 1; i <= r->n_threads; i++) {
         const struct sp_thread *slot = sp_thread_at(r, i);
-        for (int c = 0; c < SP_CPU_N; c++)
+        for (int c = 0; c < SP_CATEGORY_N; c++)
             ns += slot->cpu_ns[c];
         if (slot->state == SP_THREAD_ENDED)
             sp_each_booked(r, slot, add, &booked);
@@ -270,21 +270,23 @@ static void rest_is_classified(void)
 {
     r = region_new(4 << 20, 64);
     struct sp_thread *t = region_thread(r, 1, "a");
-    uint64_t rest[SP_CPU_N];
+    uint64_t rest[SP_CATEGORY_N];
     t->last_cpu_ns = 1000000000;
     sp_thread_rest(r, t, 1005000000, false, rest);
-    CHECK(rest[SP_CPU_THREAD_END] == 5000000 && rest[SP_CPU_NOT_SAMPLED] == 0);
+    CHECK(rest[SP_CATEGORY_THREAD_END] == 5000000 && rest[SP_CATEGORY_NOT_SAMPLED] == 0);
     sp_thread_rest(r, t, 1100000000, false, rest); /* a period is 12 ms here, and a tick 4 */
-    CHECK(rest[SP_CPU_THREAD_END] == 16000000 && rest[SP_CPU_NOT_SAMPLED] == 84000000);
+    CHECK(rest[SP_CATEGORY_THREAD_END] == 16000000 && rest[SP_CATEGORY_NOT_SAMPLED] == 84000000);
     sp_thread_rest(r, t, 1100000000, true, rest);
-    CHECK(rest[SP_CPU_BLOCKED] == 88000000 && rest[SP_CPU_THREAD_END] == 12000000 && rest[SP_CPU_NOT_SAMPLED] == 0);
+    CHECK(rest[SP_CATEGORY_BLOCKED] == 88000000 && rest[SP_CATEGORY_THREAD_END] == 12000000 &&
+          rest[SP_CATEGORY_NOT_SAMPLED] == 0);
     sp_thread_rest(r, t, 1020000000, true, rest);
-    CHECK(rest[SP_CPU_BLOCKED] == 0 && rest[SP_CPU_THREAD_END] == 16000000 && rest[SP_CPU_NOT_SAMPLED] == 4000000);
+    CHECK(rest[SP_CATEGORY_BLOCKED] == 0 && rest[SP_CATEGORY_THREAD_END] == 16000000 &&
+          rest[SP_CATEGORY_NOT_SAMPLED] == 4000000);
     t->timer = -1;
     sp_thread_rest(r, t, 1005000000, false, rest);
-    CHECK(rest[SP_CPU_NOT_SAMPLED] == 5000000);
+    CHECK(rest[SP_CATEGORY_NOT_SAMPLED] == 5000000);
     sp_thread_rest(r, t, 900000000, false, rest);
-    CHECK(rest[SP_CPU_NOT_SAMPLED] == 0);
+    CHECK(rest[SP_CATEGORY_NOT_SAMPLED] == 0);
 }
 
 const struct unit_case unit_cases[] = {

@@ -86,17 +86,17 @@ static struct sp_region *small(void)
     uint32_t at_m = region_node(r, 0, m, 0), at_m2 = region_node(r, 0, m, 8);
     uint32_t mf = region_node(r, at_m, f, 4), mf2 = region_node(r, at_m2, f, 8);
     uint32_t mfg = region_node(r, mf, g, 0), ff = region_node(r, mf, f, 4);
-    region_sample(r, main, r->pseudo_node[SP_CPU_STARTUP], 12000000, 0);
+    region_sample(r, main, r->pseudo_node[SP_CATEGORY_STARTUP], 12000000, 0);
     region_sample(r, main, mf, 10000000, 300000000);
     region_sample(r, main, mf2, 10000000, 310000000); /* same functions: one entry */
     region_sample(r, main, mfg, 20000000, 320000000);
     region_sample(r, main, ff, 5000000, 330000000);
     region_sample(r, main, mf, 1, 340000000);
     region_sample(r, worker, mfg, 70000000, 350000000);
-    region_sample(r, worker, r->pseudo_node[SP_CPU_UNWALKABLE], 3, 360000000);
+    region_sample(r, worker, r->pseudo_node[SP_CATEGORY_UNWALKABLE], 3, 360000000);
     sp_count_loss(r, SP_LOSS_BAD_FRAME);
     main->end_cpu_ns += 21;
-    main->rest_ns[SP_CPU_THREAD_END] = 21;
+    main->rest_ns[SP_CATEGORY_THREAD_END] = 21;
     worker->prompt_ns = 0;
     return r;
 }
@@ -336,7 +336,7 @@ static void collapsed_holds_the_same(void)
     for (int i = 0; i < 300; i++) {
         struct sp_thread *t = region_thread(r, 100 + i, i % 3 ? "" : "pool;1");
         region_sample(r, t, node, 1000000 + (uint64_t)i, 5);
-        region_sample(r, t, r->pseudo_node[SP_CPU_UNWALKABLE], 7, 6);
+        region_sample(r, t, r->pseudo_node[SP_CATEGORY_UNWALKABLE], 7, 6);
         region_sample(r, t, node, 1, 7);
     }
     CHECK_EQ(write_as(&sp_writer_collapsed, r, "threads", UINT64_MAX), 0);
