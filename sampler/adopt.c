@@ -77,7 +77,7 @@ SP_SIGSAFE static void look_at_unhooked(struct sp_region *r, struct sp_thread *t
         t->end_cpu_ns = t->last_cpu_ns; /* what came after is in (thread start/end) */
     } else {
         enum sp_category why = t->timer == SP_OS_NO_TIMER ? SP_CATEGORY_NOT_SAMPLED : SP_CATEGORY_BLOCKED;
-        sp_log_book(r, t, r->pseudo_node[why], why, cpu - t->last_cpu_ns, sp_os_mono_ns() - r->started_mono_ns);
+        sp_log_book_pseudo(r, t, why, cpu - t->last_cpu_ns, sp_os_mono_ns() - r->started_mono_ns);
         t->last_cpu_ns = cpu;
     }
     sp_store_release(&t->in_handler, 0);
@@ -107,7 +107,7 @@ SP_SIGSAFE static void adopt(void *arg, int tid)
     t->is_unhooked = 1;
     t->in_handler = 1; /* no tick of its own before the slot is complete */
     sp_thread_begin(r, t, tid, 0, 0);
-    sp_log_book(r, t, r->pseudo_node[SP_CATEGORY_NOT_SAMPLED], SP_CATEGORY_NOT_SAMPLED, cpu, 0);
+    sp_log_book_pseudo(r, t, SP_CATEGORY_NOT_SAMPLED, cpu, 0);
     t->last_cpu_ns = cpu;
     sp_engine->thread_start(r, t);
     sp_store_release(&t->in_handler, 0);

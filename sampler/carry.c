@@ -11,21 +11,27 @@
 
 SP_SIGSAFE static uint64_t pay_last(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns)
 {
-    uint64_t paid = sp_min_u64(cpu_ns, t->owed_ns);
-    t->owed_ns -= paid;
-    if (paid)
-        sp_log_book(r, t, t->last_node, (enum sp_category)t->last_category, paid, since_ns);
-    return paid;
+    struct sp_sample s = {
+        .node = t->last_node,
+        .category = (enum sp_category)t->last_category,
+        .cpu_ns = sp_min_u64(cpu_ns, t->owed_ns),
+        .since_ns = since_ns,
+    };
+    t->owed_ns -= s.cpu_ns;
+    if (s.cpu_ns)
+        sp_log_book(r, t, &s);
+    return s.cpu_ns;
 }
 
-void sp_carry_sample(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_category category, uint64_t cpu_ns,
-                     uint64_t since_ns)
+void sp_carry_sample(struct sp_region *r, struct sp_thread *t, const struct sp_sample *s)
 {
-    uint64_t own = cpu_ns - pay_last(r, t, cpu_ns, since_ns), step = sp_step_ns(r);
-    sp_log_book(r, t, node, category, own, since_ns);
-    t->last_node = node;
-    t->last_category = category;
-    t->owed_ns = own < step ? step - own : 0;
+    struct sp_sample own = *s;
+    uint64_t step = sp_step_ns(r);
+    own.cpu_ns -= pay_last(r, t, s->cpu_ns, s->since_ns);
+    sp_log_book(r, t, &own);
+    t->last_node = own.node;
+    t->last_category = own.category;
+    t->owed_ns = own.cpu_ns < step ? step - own.cpu_ns : 0;
 }
 
 /* The list for `key`; NULL: none can be had. With more targets than places the last one takes the place. */
@@ -85,7 +91,8 @@ static uint64_t pay_others(struct sp_region *r, struct sp_thread *t, struct sp_t
         const struct sp_owed *o = next_owed(c, &part);
         if (!o)
             break;
-        sp_log_book(r, t, o->node, (enum sp_category)o->category, part, since_ns);
+        struct sp_sample s = {.node = o->node, .category = (enum sp_category)o->category, .cpu_ns = part, .since_ns = since_ns};
+        sp_log_book(r, t, &s);
         paid += part;
     }
     return paid;
@@ -94,13 +101,15 @@ static uint64_t pay_others(struct sp_region *r, struct sp_thread *t, struct sp_t
 /* (thread end), below the function that the thread was to run if that is known. */
 static void book_unknown(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns)
 {
+    struct sp_sample s = {.category = SP_CATEGORY_THREAD_END, .cpu_ns = cpu_ns, .since_ns = since_ns};
     uint32_t node = r->pseudo_node[SP_CATEGORY_THREAD_END], below = 0;
     if (t->target_code) {
         uint32_t frame = sp_intern_frame(r, SP_FRAME_PYTHON, t->target_code, -1);
         uint32_t function = frame ? sp_intern_node(r, 0, frame) : 0;
         below = function ? sp_intern_node(r, function, sp_node_at(r, node)->frame) : 0;
     }
-    sp_log_book(r, t, below ? below : node, SP_CATEGORY_THREAD_END, cpu_ns, since_ns);
+    s.node = below ? below : node;
+    sp_log_book(r, t, &s);
 }
 
 void sp_carry_rest(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns)

@@ -19,9 +19,8 @@ SP_INLINE uint64_t sp_step_ns(const struct sp_region *r)
     return sp_max_u64(r->interval_ns, r->tick_ns);
 }
 
-/* [handler] Books a sample of `cpu_ns`: what the thread's last sample is still owed to that one's stack, the rest to `node`. */
-SP_SIGSAFE void sp_carry_sample(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_category category,
-                                uint64_t cpu_ns, uint64_t since_ns);
+/* [handler] Books a sample: what the thread's last sample is still owed to that one's stack, the rest to its own. */
+SP_SIGSAFE void sp_carry_sample(struct sp_region *r, struct sp_thread *t, const struct sp_sample *s);
 
 /* [any] A thread ends and has used `cpu_ns` since its last sample: books it. */
 void sp_carry_rest(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns);

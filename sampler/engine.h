@@ -16,11 +16,17 @@ struct sp_engine_ops {
     /* [handler] Stops the ticks for a while, and goes on. */
     void (*thread_pause)(struct sp_thread *t);
     void (*thread_resume)(struct sp_region *r, struct sp_thread *t);
+    /* [handler] A tick of the thread came late: whether it waited while the thread had it blocked. context: of the handler
+     * that it came to; NULL: it came to none. */
+    bool (*was_held_back)(const struct sp_thread *t, const void *context);
     /* [handler] Ends it; safe for a thread that has no timer. */
     void (*thread_stop)(struct sp_thread *t);
 };
 
 extern const struct sp_engine_ops sp_engine_cpu;
+
+/* The engine that sampling runs on; NULL until it starts. */
+extern const struct sp_engine_ops *sp_engine;
 
 /* [handler] When a thread that begins is due for its first tick, on its own clock: as if it had run for ever, so that
  * all its moments are as likely to be seen, those before its first tick too. Negative: before it began; whether the

@@ -79,6 +79,11 @@ SP_SIGSAFE static void thread_resume(struct sp_region *r, struct sp_thread *t)
         arm(r, t);
 }
 
+SP_SIGSAFE static bool was_held_back(const struct sp_thread *t, const void *context)
+{
+    return !context || t->pause || sp_os_ends_mask_call(context);
+}
+
 SP_SIGSAFE static void thread_stop(struct sp_thread *t)
 {
     int timer = t->timer;
@@ -92,5 +97,6 @@ SP_SIGSAFE_TABLE const struct sp_engine_ops sp_engine_cpu = {
     .first_tick = first_tick,
     .thread_pause = thread_pause,
     .thread_resume = thread_resume,
+    .was_held_back = was_held_back,
     .thread_stop = thread_stop,
 };

@@ -5,13 +5,10 @@
 #include "compat/cpu.h"
 #include "compat/os.h"
 #include "sampler/adopt.h"
-#include "sampler/carry.h"
 #include "sampler/gate.h"
 #include "sampler/intern.h"
-#include "sampler/log.h"
 #include "sampler/slots.h"
 #include "sampler/threads.h"
-#include "sampler/walk_python.h"
 
 #define FOLD_AT_TICK 4u /* records and sums of ended threads: more than a tick makes */
 
@@ -27,32 +24,22 @@ bool sp_handler_is_tick(const siginfo_t *info)
     return info->si_code == SI_TIMER && (uint64_t)(uintptr_t)info->si_value.sival_ptr >> 32 == sp_tick_cookie;
 }
 
-SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, const void *context, uintptr_t sp)
+/* After a sample: what is to be done now and then, by whoever has a tick. */
+SP_SIGSAFE static void do_chores(struct sp_region *r, uint64_t mono_ns)
 {
-    uint64_t now = sp_os_thread_cpu_ns(), mono = sp_os_mono_ns();
-    uint64_t since = mono - r->started_mono_ns, delta = now - t->last_cpu_ns;
-    if (now < t->last_cpu_ns || (SP_UNLIKELY(t->first_due_ns < 0) && !sp_engine->first_tick(r, t, now)))
-        return;
-    t->last_cpu_ns = now;
-    if (delta <= 2 * t->period_ns)
-        t->prompt_ns += delta;
-    /* Late without that: one long system call, which is the stack's. */
-    else if (!context || t->pause || sp_os_ends_mask_call(context)) {
-        uint64_t blocked = sp_thread_held_back_ns(t, delta);
-        delta -= blocked;
-        sp_log_book(r, t, r->pseudo_node[SP_CATEGORY_BLOCKED], SP_CATEGORY_BLOCKED, blocked, since);
-    }
-    t->pause = SP_PAUSE_NONE;
-    struct sp_sampled s = sp_walk_python(r, t, sp);
-    if (s.loss)
-        sp_count_loss(r, s.loss);
-    sp_carry_sample(r, t, s.node, s.category, delta, since);
-    t->samples++;
-    sp_store_relaxed(&r->last_ns, since);
     if (SP_UNLIKELY((uint32_t)sp_load_relaxed(&r->folding)))
         sp_slot_fold(r, FOLD_AT_TICK);
-    if (mono >= sp_load_relaxed(&r->next_scan_ns))
-        sp_adopt_scan(r, mono);
+    if (mono_ns >= sp_load_relaxed(&r->next_scan_ns))
+        sp_adopt_scan(r, mono_ns);
+}
+
+SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_thread *t, const void *context, uintptr_t sp)
+{
+    struct sp_instant now = {sp, context, sp_os_thread_cpu_ns(), sp_os_mono_ns()};
+    if (now.cpu_ns < t->last_cpu_ns || (SP_UNLIKELY(t->first_due_ns < 0) && !sp_engine->first_tick(r, t, now.cpu_ns)))
+        return;
+    sp_sample_take(r, t, &now);
+    do_chores(r, now.mono_ns);
 }
 
 /* The tick stood for a signal of the program's as well. */

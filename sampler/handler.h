@@ -12,8 +12,6 @@
 
 /* The region of this process; NULL until sampling starts. Set once. */
 extern struct sp_region *sp_region;
-/* The engine that sampling runs on. */
-extern const struct sp_engine_ops *sp_engine;
 
 /* [handler] SIGPROF. A tick of ours becomes a finished sample; any other goes to sp_handler_foreign. */
 SP_SIGSAFE void sp_handler(int sig, siginfo_t *info, void *context);

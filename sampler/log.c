@@ -69,20 +69,25 @@ SP_SIGSAFE static bool append(struct sp_region *r, struct sp_thread *t, uint32_t
     return true;
 }
 
-void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_category category, uint64_t cpu_ns,
-                 uint64_t since_ns)
+void sp_log_book(struct sp_region *r, struct sp_thread *t, const struct sp_sample *s)
 {
-    t->cpu_ns[category] += cpu_ns;
-    while (cpu_ns) {
-        uint32_t part = (uint32_t)sp_min_u64(cpu_ns, UINT32_MAX);
-        if (!append(r, t, node, part, since_ns)) {
+    t->cpu_ns[s->category] += s->cpu_ns;
+    for (uint64_t left = s->cpu_ns; left;) {
+        uint32_t part = (uint32_t)sp_min_u64(left, UINT32_MAX);
+        if (!append(r, t, s->node, part, s->since_ns)) {
             uint64_t never = 0;
-            sp_cas(&r->time_order_until_ns, &never, since_ns ? since_ns : 1);
+            sp_cas(&r->time_order_until_ns, &never, s->since_ns ? s->since_ns : 1);
             /* No room for a total either: the writer shows what the sums have and the log lacks. */
-            sp_intern_total(r, t->number, node, part, 1);
+            sp_intern_total(r, t->number, s->node, part, 1);
         }
-        cpu_ns -= part;
+        left -= part;
     }
+}
+
+void sp_log_book_pseudo(struct sp_region *r, struct sp_thread *t, enum sp_category category, uint64_t cpu_ns, uint64_t since_ns)
+{
+    struct sp_sample s = {.node = r->pseudo_node[category], .category = category, .cpu_ns = cpu_ns, .since_ns = since_ns};
+    sp_log_book(r, t, &s);
 }
 
 /* To the sum of thread 0. Where there is no room for it the writer shows what the sums have and the totals lack. */

@@ -6,10 +6,13 @@
 
 #include "sampler/store.h"
 
-/* [handler] Books `cpu_ns` of the thread to a call path; time in `category` of its sums. `since_ns` is the
- * time since the start of the profile. When the logs are full the sample goes to a total. */
-SP_SIGSAFE void sp_log_book(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_category category, uint64_t cpu_ns,
-                            uint64_t since_ns);
+/* [handler] Books a sample: its CPU to its call path, and to its category of the thread's sums. When the logs are full it goes to
+ * a total. */
+SP_SIGSAFE void sp_log_book(struct sp_region *r, struct sp_thread *t, const struct sp_sample *s);
+
+/* [handler] Books CPU that belongs to no stack. */
+SP_SIGSAFE void sp_log_book_pseudo(struct sp_region *r, struct sp_thread *t, enum sp_category category, uint64_t cpu_ns,
+                                   uint64_t since_ns);
 
 /* [handler] Moves at most *budget records and sums of an ended thread to thread 0's sums; *budget is what is left of it.
  * True: that was all. Its chunks stay with the slot. */

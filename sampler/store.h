@@ -5,6 +5,7 @@
 
 #include "compat/base.h"
 #include "sampler/region.h"
+#include "sampler/sample.h"
 
 #define SP_REGION_MIN (1ull << 20)
 #define SP_REGION_MAX (4ull << 30)
@@ -105,14 +106,15 @@ SP_INLINE struct sp_thread *sp_thread_at(const struct sp_region *r, uint32_t num
     return at ? sp_at64(r, at) : NULL;
 }
 
-typedef void sp_booked_fn(void *arg, uint32_t node, uint64_t cpu_ns, uint64_t time_ns);
+/* Of the sample, node, cpu_ns and since_ns are told. */
+typedef void sp_booked_fn(void *arg, const struct sp_sample *s);
 
 /* Calls call() for each sum of the list that begins with the one of this id, all with the same time. */
-SP_INLINE void sp_each_sum(const struct sp_region *r, uint32_t first, uint64_t time_ns, sp_booked_fn *call, void *arg)
+SP_INLINE void sp_each_sum(const struct sp_region *r, uint32_t first, uint64_t since_ns, sp_booked_fn *call, void *arg)
 {
     for (uint32_t id = first; id;) {
         const struct sp_total *total = sp_pool_entry(r, &r->totals, id);
-        call(arg, total->node, total->cpu_ns, time_ns);
+        call(arg, &(struct sp_sample){.node = total->node, .cpu_ns = total->cpu_ns, .since_ns = since_ns});
         id = total->next;
     }
 }
@@ -121,32 +123,34 @@ SP_INLINE void sp_each_sum(const struct sp_region *r, uint32_t first, uint64_t t
  * last record, which is theirs too. The store is frozen. */
 SP_INLINE uint64_t sp_each_booked(const struct sp_region *r, const struct sp_thread *t, sp_booked_fn *call, void *arg)
 {
-    uint64_t time_ns = 0;
+    struct sp_sample s = {.since_ns = 0};
     uint32_t i = t->fold_record;
     for (uint32_t at = !t->chunk ? 0 : t->fold_chunk ? t->fold_chunk : t->first_chunk; at; i = 0) {
         const struct sp_chunk *c = sp_at64(r, at);
         for (; i < c->n; i++) {
             const struct sp_record *rec = &c->records[i];
-            time_ns = c->base_ns + ((uint64_t)(rec->state_and_time & SP_RECORD_TIME_MAX) << SP_RECORD_TIME_SHIFT);
-            call(arg, rec->node, rec->cpu_ns, time_ns);
+            s.node = rec->node;
+            s.cpu_ns = rec->cpu_ns;
+            s.since_ns = c->base_ns + ((uint64_t)(rec->state_and_time & SP_RECORD_TIME_MAX) << SP_RECORD_TIME_SHIFT);
+            call(arg, &s);
         }
         at = at == t->chunk ? 0 : c->next;
     }
-    sp_each_sum(r, t->first_total, time_ns, call, arg);
-    return time_ns;
+    sp_each_sum(r, t->first_total, s.since_ns, call, arg);
+    return s.since_ns;
 }
 
 /* [any] As sp_each_booked, for what folded threads did. */
 SP_INLINE uint64_t sp_each_booked_by_folded(const struct sp_region *r, sp_booked_fn *call, void *arg)
 {
-    uint64_t time_ns = 0;
+    uint64_t since_ns = 0;
     for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
         const struct sp_thread *t = sp_thread_at(r, i);
         if (t && t->state == SP_THREAD_FOLDING)
-            time_ns = sp_max_u64(time_ns, sp_each_booked(r, t, call, arg));
+            since_ns = sp_max_u64(since_ns, sp_each_booked(r, t, call, arg));
     }
-    sp_each_sum(r, r->first_total, time_ns, call, arg);
-    return time_ns;
+    sp_each_sum(r, r->first_total, since_ns, call, arg);
+    return since_ns;
 }
 
 SP_INLINE void sp_count_loss(struct sp_region *r, enum sp_loss why)

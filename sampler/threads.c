@@ -79,7 +79,7 @@ static void end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint6
     sp_thread_rest(r, t, cpu_ns, is_held_back, rest);
     for (int c = 0; c < SP_CATEGORY_N; c++)
         if (rest[c] && c != SP_CATEGORY_THREAD_END)
-            sp_log_book(r, t, r->pseudo_node[c], (enum sp_category)c, rest[c], since_ns);
+            sp_log_book_pseudo(r, t, (enum sp_category)c, rest[c], since_ns);
     sp_carry_rest(r, t, rest[SP_CATEGORY_THREAD_END], since_ns);
     t->last_cpu_ns = cpu_ns;
     sp_thread_gone(r, t);

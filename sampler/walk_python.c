@@ -7,20 +7,25 @@
 #include "compat/py.h"
 #include "sampler/adopt.h"
 #include "sampler/intern.h"
+#include "sampler/stack.h"
 
 _Static_assert((int)SP_PY_NO_FRAME == (int)SP_LOSS_NO_FRAME && (int)SP_PY_BAD_BOTTOM == (int)SP_LOSS_BAD_BOTTOM &&
                    (int)SP_PY_REJECT_N == (int)SP_LOSS_WALK_N,
                "reject reasons are loss reasons");
 _Static_assert((int)SP_PY_LINES_LOCATIONS_311 == (int)SP_LINES_LOCATIONS_311, "line formats agree");
-_Static_assert(SP_PY_PAGES == SP_PAGES_KNOWN, "page caches agree");
 
-SP_SIGSAFE static struct sp_sampled pseudo(struct sp_region *r, enum sp_category category, enum sp_loss loss)
+SP_SIGSAFE static struct sp_sample pseudo(struct sp_region *r, enum sp_category category, enum sp_loss loss)
 {
-    return (struct sp_sampled){r->pseudo_node[category], category, loss};
+    return (struct sp_sample){.node = r->pseudo_node[category], .category = category, .loss = loss};
+}
+
+SP_SIGSAFE static struct sp_sample python(uint32_t node, enum sp_loss loss)
+{
+    return (struct sp_sample){.node = node, .category = SP_CATEGORY_PYTHON, .loss = loss};
 }
 
 /* No frames: the main thread has not begun, or the thread runs no Python. */
-SP_SIGSAFE static struct sp_sampled frameless(struct sp_region *r, struct sp_thread *t, bool has_tstate)
+SP_SIGSAFE static struct sp_sample frameless(struct sp_region *r, struct sp_thread *t, bool has_tstate)
 {
     if (t->serial == 1 && !t->saw_python)
         return pseudo(r, SP_CATEGORY_STARTUP, SP_LOSS_NONE);
@@ -30,32 +35,9 @@ SP_SIGSAFE static struct sp_sampled frameless(struct sp_region *r, struct sp_thr
 }
 
 /* The interpreter ends, or has ended but for this thread's state; no Python runs, or its frames are not to be read. */
-SP_SIGSAFE static struct sp_sampled shutdown(struct sp_region *r)
+SP_SIGSAFE static struct sp_sample shutdown(struct sp_region *r)
 {
-    return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_SHUTDOWN], SP_CATEGORY_PYTHON, SP_LOSS_NONE};
-}
-
-SP_SIGSAFE static struct sp_py_frame *stack_of(const struct sp_region *r, const struct sp_thread *t, uint32_t which)
-{
-    return (struct sp_py_frame *)sp_at64(r, t->stacks) + (uint64_t)which * t->stack_depth;
-}
-
-/* A code object that we know has died: what is cached by address is worth nothing now. */
-SP_SIGSAFE static void check_epoch(struct sp_region *r, struct sp_thread *t)
-{
-    uint32_t epoch = sp_load_acquire(&r->epoch); /* pairs with sp_intern_forget_code */
-    if (epoch == t->epoch)
-        return;
-    t->epoch = epoch;
-    t->previous_n = 0;
-    memset(t->pages, 0, sizeof t->pages);
-}
-
-SP_SIGSAFE static uint32_t intern_one(struct sp_region *r, struct sp_thread *t, const struct sp_py_frame *f, uint32_t parent)
-{
-    uint32_t code = sp_intern_code(r, f->code, t->text);
-    uint32_t frame = code ? sp_intern_frame(r, SP_FRAME_PYTHON, code, f->offset) : 0;
-    return frame ? sp_intern_node(r, parent, frame) : 0;
+    return python(r->pseudo_node[SP_PSEUDO_SHUTDOWN], SP_LOSS_NONE);
 }
 
 #define TASK_PREFIX "task "
@@ -98,29 +80,6 @@ SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uin
     return !w->truncated || add_pseudo(r, SP_PSEUDO_TRUNCATED, root);
 }
 
-/* Gives every frame of the new stack its node, root first; 0: the region is full. */
-SP_SIGSAFE static uint32_t intern_stack(struct sp_region *r, struct sp_thread *t, struct sp_py_walk *w, uint32_t root)
-{
-    const struct sp_py_frame *old = stack_of(r, t, t->current);
-    uint32_t old_n = root == t->previous_root ? t->previous_n : 0;
-    uint32_t parent = root, i = w->n, j = old_n;
-    while (i && j && w->frames[i - 1].code == old[j - 1].code && w->frames[i - 1].offset == old[j - 1].offset) {
-        i--, j--;
-        w->frames[i].node = parent = old[j].node;
-    }
-    while (i) {
-        i--;
-        parent = intern_one(r, t, &w->frames[i], parent);
-        if (!parent)
-            return 0;
-        w->frames[i].node = parent;
-    }
-    t->current ^= 1;
-    t->previous_n = w->n;
-    t->previous_root = root;
-    return parent;
-}
-
 /* ---- a thread that is given another name */
 SP_SIGSAFE static bool string_ends(const struct sp_region *r, uint32_t ref, const char *end, uint32_t n)
 {
@@ -158,10 +117,10 @@ SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_thread *t, uin
     t->name[n] = '\0';
 }
 
-struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintptr_t sp)
+struct sp_sample sp_walk_python(struct sp_region *r, struct sp_thread *t, uintptr_t sp)
 {
     if (!sp_py.layout)
-        return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_UNKNOWN_PYTHON], SP_CATEGORY_PYTHON, SP_LOSS_NONE};
+        return python(r->pseudo_node[SP_PSEUDO_UNKNOWN_PYTHON], SP_LOSS_NONE);
     if (SP_UNLIKELY(t->is_unhooked) && (sp_py_needs_touch() || !sp_adopt_has_own_tls(r, t)))
         return pseudo(r, SP_CATEGORY_NATIVE_THREAD, SP_LOSS_NONE);
     uintptr_t tstate;
@@ -174,9 +133,8 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
     if (!tstate)
         return frameless(r, t, false);
 
-    check_epoch(r, t);
     struct sp_py_walk w = {
-        .frames = stack_of(r, t, t->current ^ 1),
+        .frames = sp_stack_begin(r, t),
         .cap = t->stack_depth,
         .sp = sp,
         .stack_top = t->stack_top,
@@ -186,19 +144,18 @@ struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintp
     if (why == SP_PY_NO_FRAME)
         return finalizing ? shutdown(r) : frameless(r, t, true);
     if (why) {
-        memset(t->pages, 0, sizeof t->pages); /* may name pages that only the rejected stack vouched for */
+        sp_stack_distrust_pages(t); /* they may be what only the rejected stack vouched for */
         return pseudo(r, SP_CATEGORY_UNWALKABLE, (enum sp_loss)why);
     }
     t->saw_python = 1;
     uint32_t root;
-    uint32_t node = intern_root(r, t, tstate, &w, finalizing, &root) ? intern_stack(r, t, &w, root) : 0;
+    uint32_t node = intern_root(r, t, tstate, &w, finalizing, &root) ? sp_stack_intern(r, t, &w, root) : 0;
     if (!node) {
-        t->previous_n = 0;
-        memset(t->pages, 0, sizeof t->pages);
-        return (struct sp_sampled){r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_CATEGORY_PYTHON, SP_LOSS_OVERFLOW};
+        sp_stack_forget(t);
+        return python(r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_LOSS_OVERFLOW);
     }
     follow_name(r, t, tstate, &w);
     if (w.headless)
-        return (struct sp_sampled){node, SP_CATEGORY_UNWALKABLE, SP_LOSS_BAD_BOTTOM};
-    return (struct sp_sampled){node, SP_CATEGORY_PYTHON, w.truncated ? SP_LOSS_TRUNCATED : SP_LOSS_NONE};
+        return (struct sp_sample){.node = node, .category = SP_CATEGORY_UNWALKABLE, .loss = SP_LOSS_BAD_BOTTOM};
+    return python(node, w.truncated ? SP_LOSS_TRUNCATED : SP_LOSS_NONE);
 }

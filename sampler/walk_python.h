@@ -5,14 +5,8 @@
 
 #include "sampler/store.h"
 
-struct sp_sampled {
-    uint32_t node;
-    enum sp_category category;
-    enum sp_loss loss;
-};
-
-/* [handler] Walks and interns the calling thread's Python stack. `sp` is the interrupted stack pointer. Only
- * the part that differs from the thread's previous stack is interned. */
-SP_SIGSAFE struct sp_sampled sp_walk_python(struct sp_region *r, struct sp_thread *t, uintptr_t sp);
+/* [handler] Walks and interns the calling thread's Python stack: node, category and loss of a sample. `sp` is the interrupted
+ * stack pointer. */
+SP_SIGSAFE struct sp_sample sp_walk_python(struct sp_region *r, struct sp_thread *t, uintptr_t sp);
 
 #endif

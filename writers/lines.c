@@ -67,10 +67,9 @@ static void number_lines(struct lines *l)
             l->line_of_frame[f] = line_index(l, l->v->function_of_frame[f], sp_store_frame_line(r, f));
 }
 
-static void weigh(void *arg, uint32_t node, uint64_t cpu_ns, uint64_t time_ns)
+static void weigh(void *arg, const struct sp_sample *s)
 {
-    (void)time_ns;
-    ((struct lines *)arg)->weight[node] += cpu_ns;
+    ((struct lines *)arg)->weight[s->node] += s->cpu_ns;
 }
 
 static void weigh_nodes(struct lines *l)
@@ -81,7 +80,7 @@ static void weigh_nodes(struct lines *l)
         if (!t || (t->state != SP_THREAD_LIVE && t->state != SP_THREAD_ENDED))
             continue;
         sp_each_booked(r, t, weigh, l);
-        weigh(l, t->last_node, sp_view_owed(r, t), 0);
+        l->weight[t->last_node] += sp_view_owed(r, t);
     }
     sp_each_booked_by_folded(r, weigh, l);
 }

@@ -224,22 +224,21 @@ struct recorded {
     bool main_python; /* some of it is Python in the main interpreter */
 };
 
-static void add_recorded(void *arg, uint32_t node, uint64_t ns, uint64_t time_ns)
+static void add_recorded(void *arg, const struct sp_sample *s)
 {
-    (void)time_ns;
     struct recorded *all = arg;
     struct sp_view *v = all->view;
-    all->ns += ns;
-    if (!v->part || !ns)
+    all->ns += s->cpu_ns;
+    if (!v->part || !s->cpu_ns)
         return;
-    uint32_t part = v->part[node];
+    uint32_t part = v->part[s->node];
     if (!part) {
-        all->main_python |= sp_frame_at(v->region, sp_node_at(v->region, node)->frame)->kind != SP_FRAME_PSEUDO;
+        all->main_python |= sp_frame_at(v->region, sp_node_at(v->region, s->node)->frame)->kind != SP_FRAME_PSEUDO;
         return;
     }
     if (!v->sum[part])
         v->touched[all->n_parts++] = part;
-    v->sum[part] += ns;
+    v->sum[part] += s->cpu_ns;
 }
 
 static uint64_t samples_in(const struct sp_view *v, uint32_t number, uint32_t part)
@@ -326,11 +325,9 @@ static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
     list_thread(v, p, &recorded, most_listed);
 }
 
-static void add_ns(void *arg, uint32_t node, uint64_t ns, uint64_t time_ns)
+static void add_ns(void *arg, const struct sp_sample *s)
 {
-    (void)node;
-    (void)time_ns;
-    *(uint64_t *)arg += ns;
+    *(uint64_t *)arg += s->cpu_ns;
 }
 
 /* The lightest threads beyond the limit, and those folded while the program ran, become one profile. */

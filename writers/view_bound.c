@@ -38,29 +38,29 @@ static void flush_run(struct joiner *j)
     j->weight = 0;
 }
 
-static void join(void *arg, uint32_t raw, uint64_t weight, uint64_t time_ns)
+static void join(void *arg, const struct sp_sample *s)
 {
     struct joiner *j = arg;
-    uint32_t node = j->v->canon[raw];
+    uint32_t node = j->v->canon[s->node];
     if (j->v->shown_as)
         node = j->v->shown_as[node];
-    if (weight == 0)
+    if (s->cpu_ns == 0)
         return;
     if (j->window_ns == 0) {
         if (node != j->last)
             flush_run(j);
         j->last = node;
-        j->weight += weight;
+        j->weight += s->cpu_ns;
         return;
     }
-    uint64_t window = j->window_ns == WHOLE_RUN ? 0 : time_ns / j->window_ns;
+    uint64_t window = j->window_ns == WHOLE_RUN ? 0 : s->since_ns / j->window_ns;
     if (window != j->window) {
         flush_window(j);
         j->window = window;
     }
     if (j->v->sum[node] == 0)
         j->v->touched[j->n++] = node;
-    j->v->sum[node] += weight;
+    j->v->sum[node] += s->cpu_ns;
 }
 
 /* What a part of a thread did, or all of it. */
@@ -71,11 +71,11 @@ struct booked {
     uint32_t part;
 };
 
-static void call_booked(void *arg, uint32_t node, uint64_t weight, uint64_t time_ns)
+static void call_booked(void *arg, const struct sp_sample *s)
 {
     struct booked *b = arg;
-    if (b->part_of[node] == b->part)
-        b->call(b->arg, node, weight, time_ns);
+    if (b->part_of[s->node] == b->part)
+        b->call(b->arg, s);
 }
 
 static void each_of_thread(struct sp_view *v, const struct sp_view_profile *p, sp_booked_fn *call, void *arg)
@@ -85,16 +85,21 @@ static void each_of_thread(struct sp_view *v, const struct sp_view_profile *p, s
     struct booked b = {.call = call, .arg = arg, .part_of = p->split ? v->part : NULL, .part = p->part};
     sp_booked_fn *first = b.part_of ? call_booked : call;
     void *first_arg = b.part_of ? &b : arg;
-    uint64_t time_ns = t ? sp_each_booked(r, t, first, first_arg) : sp_each_booked_by_folded(r, first, first_arg);
+    struct sp_sample s = {.node = r->pseudo_node[SP_PSEUDO_OVERFLOW], .cpu_ns = p->overflow_ns};
+    s.since_ns = t ? sp_each_booked(r, t, first, first_arg) : sp_each_booked_by_folded(r, first, first_arg);
     if (p->part)
         return;
-    call(arg, r->pseudo_node[SP_PSEUDO_OVERFLOW], p->overflow_ns, time_ns);
+    call(arg, &s);
     if (!t || t->state != SP_THREAD_LIVE)
         return;
-    uint64_t owed = sp_view_owed(r, t);
-    call(arg, t->last_node, owed, time_ns);
-    for (int c = 0; c < SP_CATEGORY_N; c++)
-        call(arg, r->pseudo_node[c], t->rest_ns[c] - (c == SP_CATEGORY_THREAD_END ? owed : 0), time_ns);
+    uint64_t owed = s.cpu_ns = sp_view_owed(r, t);
+    s.node = t->last_node;
+    call(arg, &s);
+    for (int c = 0; c < SP_CATEGORY_N; c++) {
+        s.node = r->pseudo_node[c];
+        s.cpu_ns = t->rest_ns[c] - (c == SP_CATEGORY_THREAD_END ? owed : 0);
+        call(arg, &s);
+    }
 }
 
 /* All that makes up a profile, in order of time. */
@@ -104,8 +109,10 @@ static void each_of_profile(struct sp_view *v, const struct sp_view_profile *p, 
     if (p->thread == 0)
         for (uint32_t i = v->n_own; i < v->n_listed; i++)
             each_of_thread(v, &v->threads[i], call, arg);
+    struct sp_sample unseen = {.node = v->region->pseudo_node[v->unseen], .since_ns = UINT64_MAX - 1};
+    unseen.cpu_ns = v->used_ns > p->cpu_ns ? v->used_ns - p->cpu_ns : 0;
     if (sp_view_n_profiles(v) == 1)
-        call(arg, v->region->pseudo_node[v->unseen], v->used_ns > p->cpu_ns ? v->used_ns - p->cpu_ns : 0, UINT64_MAX - 1);
+        call(arg, &unseen);
 }
 
 void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg)
@@ -195,17 +202,17 @@ static void measure_one(struct measure *m, uint32_t node, uint64_t weight, uint3
     m->last = node;
 }
 
-static void measure_soon(void *arg, uint32_t raw, uint64_t weight, uint64_t time_ns)
+static void measure_soon(void *arg, const struct sp_sample *s)
 {
     struct measure *m = arg;
-    if (weight == 0)
+    if (s->cpu_ns == 0)
         return;
     uint64_t at = m->n_seen++ % AHEAD;
     if (m->n_seen > AHEAD)
         measure_one(m, m->ring[at].node, m->ring[at].weight, m->ring[at].second);
-    m->ring[at].node = m->v->canon[raw];
-    m->ring[at].weight = weight;
-    m->ring[at].second = (uint32_t)(time_ns / SP_NS_PER_S) + 1;
+    m->ring[at].node = m->v->canon[s->node];
+    m->ring[at].weight = s->cpu_ns;
+    m->ring[at].second = (uint32_t)(s->since_ns / SP_NS_PER_S) + 1;
     __builtin_prefetch(&m->v->self[m->ring[at].node], 1);
     __builtin_prefetch(&m->v->sum[m->ring[at].node], 1);
 }

@@ -198,12 +198,12 @@ static enum sp_category category_of(const struct salvage *s, uint32_t node)
 
 static void copy_record(struct salvage *s, struct sp_thread *t, struct sp_record rec, uint64_t since)
 {
-    uint32_t node = node_here(s, rec.node, rec.cpu_ns);
-    enum sp_category category = category_of(s, node);
+    struct sp_sample one = {.node = node_here(s, rec.node, rec.cpu_ns), .cpu_ns = rec.cpu_ns, .since_ns = since};
+    one.category = category_of(s, one.node);
     if (t)
-        sp_log_book(s->into, t, node, category, rec.cpu_ns, since);
-    else if (sp_intern_total(s->into, 0, node, rec.cpu_ns, 0))
-        s->into->folded_cpu_ns[category] += rec.cpu_ns;
+        sp_log_book(s->into, t, &one);
+    else if (sp_intern_total(s->into, 0, one.node, one.cpu_ns, 0))
+        s->into->folded_cpu_ns[one.category] += one.cpu_ns;
 }
 
 /* To the thread's log; t NULL: to thread 0's sums. */
@@ -296,16 +296,19 @@ static const struct sp_thread *thread_there(const struct salvage *s, uint32_t nu
 static void copy_rest(struct salvage *s)
 {
     bool full = s->log_head.loss[SP_LOSS_OVERFLOW] || s->log_head.time_order_until_ns;
-    enum sp_category category = full ? SP_CATEGORY_PYTHON : SP_CATEGORY_NOT_SAMPLED;
-    uint32_t node = s->into->pseudo_node[full ? SP_PSEUDO_OVERFLOW : SP_CATEGORY_NOT_SAMPLED];
+    struct sp_sample rest = {
+        .node = s->into->pseudo_node[full ? SP_PSEUDO_OVERFLOW : SP_CATEGORY_NOT_SAMPLED],
+        .category = full ? SP_CATEGORY_PYTHON : SP_CATEGORY_NOT_SAMPLED,
+        .since_ns = s->into->last_ns,
+    };
     for (uint32_t i = 1; i < s->n_threads; i++) {
         const struct sp_thread *from = s->thread_of[i] ? thread_there(s, i) : NULL;
         if (!from)
             continue;
         struct sp_thread *t = sp_thread_at(s->into, s->thread_of[i]);
         uint64_t there = sum_of(from->cpu_ns), here = sum_of(t->cpu_ns);
-        if (there > here)
-            sp_log_book(s->into, t, node, category, sp_min_u64(there - here, REST_NS_MAX), s->into->last_ns);
+        rest.cpu_ns = there > here ? sp_min_u64(there - here, REST_NS_MAX) : 0;
+        sp_log_book(s->into, t, &rest);
         t->last_cpu_ns = t->end_cpu_ns = sum_of(t->cpu_ns);
         t->state = SP_THREAD_ENDED;
     }

@@ -24,7 +24,7 @@ PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "s
          "__stack_chk_fail"}
 # function -> why it may call through a pointer, or what is behind it
 INDIRECT = {
-    "sp_handler": "see sigsafe.py", "sp_walk_python": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
+    "sp_handler": "see sigsafe.py", "sp_walk_python": "see sigsafe.py", "sp_sample_take": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
     "adopt": "engine", "sp_adopt_scan": "engine", "look_at_unhooked": "engine", "unknown_cpu": "engine",
     "list_is_due": "engine", "start_child": "engine", "sp_self_run_in": "engine",
     "late_slot": "engine", "sp_handler_thaw": "see_to_ended", "sample": "late_slot",

@@ -29,6 +29,7 @@ INDIRECT = {
     "sample": "sp_handler_late: the same",
     "sp_self_run_in": "engine, held by SP_SIGSAFE_TABLE",
     "late_slot": "engine, held by SP_SIGSAFE_TABLE (sp_self_run_in inlined)",
+    "sp_sample_take": "engine, held by SP_SIGSAFE_TABLE",
     "sp_walk_python": "walkers, held by SP_SIGSAFE_TABLE",
     "adopt": "engine, held by SP_SIGSAFE_TABLE",
     "sp_adopt_scan": "engine, held by SP_SIGSAFE_TABLE",

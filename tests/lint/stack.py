@@ -13,12 +13,12 @@ import subprocess
 import sys
 
 LIBC = 400  # most that a function of libc or the vDSO takes among those that are called: measured with gdb
-ENGINE = ["thread_start", "first_tick", "thread_pause", "thread_resume", "thread_stop"]
+ENGINE = ["thread_start", "first_tick", "was_held_back", "thread_pause", "thread_resume", "thread_stop"]
 EMIT = ["emit_stack", "emit_weight", "emit_sum", "put_line", "count_entry", "add_weight", "keep"]
 BYTES = ["entry_bytes", "profile_bytes"]
 # function -> what it calls through a pointer; a function that is not listed: EMIT
 THROUGH_POINTERS = {
-    "sp_handler": ["foreign", "child_ticks", "late_slot", "first_tick"], "tick": ["child_ticks", "late_slot", "first_tick"], "sample": ["late_slot", "first_tick"], "take_sample": ["first_tick"],
+    "sp_handler": ["foreign", "child_ticks", "late_slot", "first_tick"], "tick": ["child_ticks", "late_slot", "first_tick"], "sample": ["late_slot", "first_tick"], "take_sample": ["first_tick"], "sp_sample_take": ["was_held_back"],
     "sp_handler_thaw": ["see_to_ended"], **dict.fromkeys(["sp_self_run_in", "late_slot"], ENGINE),
     **dict.fromkeys(["measure_one", "measure_soon", "measure_profile", "measure_all", "fits_folded", "sp_view_bound"], BYTES),
     "count_entry": ["entry_bytes"], **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),

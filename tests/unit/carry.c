@@ -20,7 +20,8 @@ static struct sp_thread *begin(uint64_t target)
 
 static void sample(struct sp_thread *t, uint32_t node, enum sp_category category, uint64_t now)
 {
-    sp_carry_sample(r, t, node, category, now - t->last_cpu_ns, 1);
+    struct sp_sample s = {.node = node, .category = category, .cpu_ns = now - t->last_cpu_ns, .since_ns = 1};
+    sp_carry_sample(r, t, &s);
     t->last_cpu_ns = now;
     t->samples++;
 }

@@ -90,11 +90,9 @@ static uint64_t checksum(void)
     return sum;
 }
 
-static void add(void *arg, uint32_t n, uint64_t cpu_ns, uint64_t time_ns)
+static void add(void *arg, const struct sp_sample *s)
 {
-    (void)n;
-    (void)time_ns;
-    *(uint64_t *)arg += cpu_ns;
+    *(uint64_t *)arg += s->cpu_ns;
 }
 
 static void check_sums(void)

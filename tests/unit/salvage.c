@@ -46,7 +46,7 @@ static struct sp_region *profile(void)
     uint32_t at_m = region_node(r, 0, m, 0), mf = region_node(r, at_m, f, 4);
     uint32_t in_sub = region_node(r, sub, m, 0), in_task = region_node(r, task, m, 4);
     uint32_t cut = region_node(r, named(r, task, SP_FRAME_PSEUDO, SP_PSEUDO_TRUNCATED), f, 2);
-    sp_log_book(r, main, r->pseudo_node[SP_CATEGORY_STARTUP], SP_CATEGORY_STARTUP, 12000000, 0);
+    sp_log_book_pseudo(r, main, SP_CATEGORY_STARTUP, 12000000, 0);
     main->last_cpu_ns += 12000000;
     for (uint32_t i = 0; i < 500; i++) /* several chunks */
         region_sample(r, main, i & 1 ? mf : in_task, 10000000 + i, (300 + 10ull * i) * 1000000);

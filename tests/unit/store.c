@@ -190,11 +190,9 @@ static void *churn(void *arg)
     return NULL;
 }
 
-static void add(void *arg, uint32_t node, uint64_t cpu_ns, uint64_t time_ns)
+static void add(void *arg, const struct sp_sample *s)
 {
-    (void)node;
-    (void)time_ns;
-    *(uint64_t *)arg += cpu_ns;
+    *(uint64_t *)arg += s->cpu_ns;
 }
 
 static void threads_end_at_once(void)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * See sample.h. Knows no signal: whoever can read a thread's stack takes samples of it. */
+#include "sampler/sample.h"
+
+#include "sampler/carry.h"
+#include "sampler/engine.h"
+#include "sampler/log.h"
+#include "sampler/threads.h"
+#include "sampler/walk_python.h"
+
+/* What the thread used since its last sample and its stack of now stands for. Late for no reason that the engine knows: one
+ * long system call, which is the stack's. */
+SP_SIGSAFE static uint64_t weigh(struct sp_region *r, struct sp_thread *t, const struct sp_instant *at, uint64_t since_ns)
+{
+    uint64_t delta = at->cpu_ns - t->last_cpu_ns;
+    t->last_cpu_ns = at->cpu_ns;
+    if (delta <= 2 * t->period_ns) {
+        t->prompt_ns += delta;
+    } else if (sp_engine->was_held_back(t, at->context)) {
+        uint64_t blocked = sp_thread_held_back_ns(t, delta);
+        sp_log_book_pseudo(r, t, SP_CATEGORY_BLOCKED, blocked, since_ns);
+        delta -= blocked;
+    }
+    t->pause = SP_PAUSE_NONE;
+    return delta;
+}
+
+void sp_sample_take(struct sp_region *r, struct sp_thread *t, const struct sp_instant *at)
+{
+    uint64_t since_ns = at->mono_ns - r->started_mono_ns, cpu_ns = weigh(r, t, at, since_ns);
+    struct sp_sample s = sp_walk_python(r, t, at->sp);
+    s.cpu_ns = cpu_ns;
+    s.since_ns = since_ns;
+    if (s.loss)
+        sp_count_loss(r, s.loss);
+    sp_carry_sample(r, t, &s);
+    t->samples++;
+    sp_store_relaxed(&r->last_ns, since_ns);
+}
