@@ -34,8 +34,6 @@ SP_SIGSAFE int sp_os_kill(int pid, int sig);
 SP_SIGSAFE int sp_os_timer_create(int tid, uint64_t value, int *timer);
 /* ... unless it and all else that counts against the user's RLIMIT_SIGPENDING were more than a quarter of it: -EAGAIN. */
 SP_SIGSAFE int sp_os_timer_create_sparing(int tid, uint64_t value, int *timer);
-/* Before a fork or an exec: waits while another thread's limit is another, which the new process would inherit. */
-SP_SIGSAFE void sp_os_timer_settle(bool forks);
 SP_SIGSAFE int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns); /* 0, 0 disarms */
 SP_SIGSAFE void sp_os_timer_delete(int timer);
 SP_SIGSAFE bool sp_os_timer_exists(int timer); /* in the calling process */
@@ -91,6 +89,10 @@ SP_SIGSAFE int sp_os_give_back(void *p, size_t bytes);
 /* Finite limits in bytes; UINT64_MAX: none. Of memory: the lower of RLIMIT_AS and RLIMIT_DATA. */
 SP_SIGSAFE uint64_t sp_os_limit_memory(void);
 SP_SIGSAFE uint64_t sp_os_limit_file_size(void);
+/* Before an exec: waits, some milliseconds at most, while one of ours stands in the place of a limit, which the new program
+ * would inherit. In a fork child: puts the limit back. */
+SP_SIGSAFE void sp_os_limit_settle(void);
+void sp_os_limit_forked(void);
 
 /* --- [handler] files --- */
 enum sp_os_kind { SP_OS_ABSENT, SP_OS_REGULAR, SP_OS_DIRECTORY, SP_OS_SYMLINK, SP_OS_OTHER };

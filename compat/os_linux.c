@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Linux by raw system calls (see os.h): processes, timers, signals, memory; files are in os_linux_files.c. Numbers and
- * structures: the kernel's own uapi headers. */
+ * Linux by raw system calls (see os.h): processes, timers, signals, memory; files are in os_linux_files.c, limits in
+ * os_linux_limit.c. Numbers and structures: the kernel's own uapi headers. */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -121,53 +120,6 @@ int sp_os_timer_create(int tid, uint64_t value, int *timer)
     int rc = (int)SYS(SYS_timer_create, thread_clock(tid), &ev, &id, 0);
     *timer = rc == 0 ? id : SP_OS_NO_TIMER;
     return rc;
-}
-
-/* RLIMIT_SIGPENDING counts the timers and queued signals of all processes of a user, and nothing tells how many there are:
- * the kernel answers with EAGAIN where they are more than the process's limit, so that is a lower one while we ask. Of each
- * answer with room to spare UNASKED timers more are made. */
-#define UNASKED 256
-
-static int32_t unasked;
-static uint32_t n_asking; /* threads that have the lower limit */
-
-SP_SIGSAFE static int ask(int tid, uint64_t value, int *timer, const uint64_t limit[2], uint64_t most)
-{
-    uint64_t lower[2] = {most, limit[1]};
-    if (SYS(SYS_prlimit64, 0, RLIMIT_SIGPENDING, lower, 0) != 0)
-        return -EAGAIN;
-    int rc = sp_os_timer_create(tid, value, timer);
-    sp_syscall6(SYS_prlimit64, 0, RLIMIT_SIGPENDING, (long)limit, 0, 0, 0);
-    return rc;
-}
-
-int sp_os_timer_create_sparing(int tid, uint64_t value, int *timer)
-{
-    uint64_t limit[2];
-    *timer = SP_OS_NO_TIMER;
-    if (__atomic_fetch_sub(&unasked, 1, __ATOMIC_RELAXED) > 0)
-        return sp_os_timer_create(tid, value, timer);
-    sp_store_relaxed(&unasked, 0);
-    if (SYS(SYS_prlimit64, 0, RLIMIT_SIGPENDING, 0, limit) != 0 || limit[0] == UINT64_MAX)
-        return sp_os_timer_create(tid, value, timer);
-    uint64_t quarter = limit[0] / 4, mask = sp_os_mask_block(~0ull);
-    __atomic_fetch_add(&n_asking, 1, __ATOMIC_SEQ_CST);
-    int rc = -EAGAIN;
-    if (quarter > UNASKED && (rc = ask(tid, value, timer, limit, quarter - UNASKED)) == 0)
-        sp_store_relaxed(&unasked, UNASKED);
-    if (rc == -EAGAIN && quarter)
-        rc = ask(tid, value, timer, limit, quarter);
-    __atomic_fetch_sub(&n_asking, 1, __ATOMIC_SEQ_CST);
-    sp_os_mask_set(mask);
-    return rc;
-}
-
-void sp_os_timer_settle(bool forks)
-{
-    for (int i = 0; i < 50 && __atomic_load_n(&n_asking, __ATOMIC_SEQ_CST); i++)
-        sp_os_sleep_ns(20000);
-    if (forks) /* the child makes one */
-        __atomic_fetch_sub(&unasked, 1, __ATOMIC_RELAXED);
 }
 
 int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns)
@@ -462,24 +414,4 @@ void sp_os_forbid(void *p, size_t bytes)
 bool sp_os_forget(void *p, size_t bytes)
 {
     return sp_syscall6(SYS_madvise, (long)p, (long)bytes, MADV_DONTNEED, 0, 0, 0) == 0;
-}
-
-SP_SIGSAFE static uint64_t limit(int resource)
-{
-    struct {
-        uint64_t cur, max;
-    } r;
-    if (SYS(SYS_prlimit64, 0, resource, 0, &r) != 0)
-        return UINT64_MAX;
-    return r.cur;
-}
-
-uint64_t sp_os_limit_memory(void)
-{
-    return sp_min_u64(limit(RLIMIT_AS), limit(RLIMIT_DATA));
-}
-
-uint64_t sp_os_limit_file_size(void)
-{
-    return limit(RLIMIT_FSIZE);
 }

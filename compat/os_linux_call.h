@@ -16,6 +16,9 @@ SP_SIGSAFE long sp_os_linux_call(long nr, long a, long b, long c, long d, long e
 #define SYS6(nr, a, b, c, d, e, f) sp_os_linux_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define SYS(nr, a, b, c, d) SYS6(nr, a, b, c, d, 0, 0)
 
+/* [handler] openat(), also where the program's limit on descriptors is used up. */
+SP_SIGSAFE int sp_os_linux_open(const char *path, int flags, int mode);
+
 struct linux_dirent64 { /* fs/readdir.c; libc has no getdents64 before glibc 2.30 */
     uint64_t ino;
     int64_t off;

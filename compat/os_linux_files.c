@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -14,8 +13,6 @@
 
 #include "compat/buf.h"
 #include "compat/os_linux_call.h"
-
-#define MORE_FILES 8
 
 /* The kernel's struct stat is glibc's and musl's on x86-64 and aarch64. */
 SP_SIGSAFE static int fill_stat(struct sp_os_stat *st, const struct stat *s, long rc)
@@ -65,33 +62,15 @@ uint32_t sp_os_pid_namespace(void)
     return sp_os_stat("/proc/self/ns/pid", true, &st) == 0 ? (uint32_t)st.inode : 0;
 }
 
-/* Where the program's limit on descriptors is used up, as far as the system lets it be raised, for this moment. */
-SP_SIGSAFE static int open_file(const char *path, int flags, int mode)
-{
-    struct {
-        uint64_t cur, max;
-    } limit, raised;
-    int fd = (int)SYS(SYS_openat, AT_FDCWD, path, flags, mode);
-    if (fd != -EMFILE || SYS(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, &limit) != 0 || limit.cur >= limit.max)
-        return fd;
-    raised = limit;
-    raised.cur = sp_min_u64(limit.cur + MORE_FILES, limit.max);
-    if (SYS(SYS_prlimit64, 0, RLIMIT_NOFILE, &raised, 0) != 0)
-        return fd;
-    fd = (int)SYS(SYS_openat, AT_FDCWD, path, flags, mode);
-    sp_syscall6(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&limit, 0, 0, 0);
-    return fd;
-}
-
 int sp_os_create(const char *path, bool owner_only)
 {
     int mode = owner_only ? 0600 : 0666;
-    return open_file(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    return sp_os_linux_open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 }
 
 int sp_os_create_spool(const char *path)
 {
-    return open_file(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return sp_os_linux_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 int sp_os_set_size(int fd, uint64_t bytes, bool blocks)
@@ -123,23 +102,23 @@ int sp_os_map_file(int fd, void *p, size_t bytes)
 
 int sp_os_open_read(const char *path)
 {
-    return open_file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+    return sp_os_linux_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 }
 
 int sp_os_open_in_place(const char *path)
 {
-    return open_file(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+    return sp_os_linux_open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 }
 
 int sp_os_open_append(const char *path, bool owner_only)
 {
     int mode = owner_only ? 0600 : 0666;
-    return open_file(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
+    return sp_os_linux_open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
 }
 
 int sp_os_each_entry(const char *directory, bool (*found)(void *arg, const char *name), void *arg)
 {
-    int fd = open_file(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = sp_os_linux_open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd;
     _Alignas(8) char chunk[2048];

@@ -34,7 +34,7 @@ static struct sp_handover before(bool will_happen)
 {
     if (will_happen)
         sp_lifecycle_finish(SP_FINISH_EXEC);
-    sp_os_timer_settle(false);
+    sp_os_limit_settle();
     return sp_hook_signal_hand_over();
 }
 

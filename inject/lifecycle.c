@@ -143,7 +143,6 @@ static __thread uint32_t unblock_after_fork;
 
 static void before_fork(void)
 {
-    sp_os_timer_settle(true);
     uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF)); /* a tick in a long clone() would restart it */
     unblock_after_fork = unblock_after_fork << 1 | !(mask & SP_OS_MASK(SIGPROF));
 }
@@ -167,6 +166,7 @@ static void after_fork_in_child(void)
     sp_session.pid = sp_os_getpid();
     sp_session.timer = pending_timer = SP_OS_NO_TIMER;
     is_child = true;
+    sp_os_limit_forked();
     sp_self_forked();
     sp_gate_forked();
     sp_thread_forget_left();

@@ -113,6 +113,30 @@ for t in threads: t.join()
 
 
 @case
+def limits_of_threads(b):
+    """Threads that begin at the same moment, and forks between them: the limits are what the program set."""
+    source = """
+import ctypes, resource
+def now(): return [resource.getrlimit(what) for what in (resource.RLIMIT_SIGPENDING, resource.RLIMIT_NOFILE)]
+lib = ctypes.CDLL(sys.argv[1])
+before, other, made = now(), 0, 0
+for _ in range(3):
+    lib.churn_start(8)
+    for _ in range(2):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(now() != before)
+        other += os.waitpid(pid, 0)[1]
+        busy(0.03)
+    made += lib.churn_end()
+    other += now() != before
+print(other, now() == before, made > 1000)
+"""
+    r = same(b, source, os.path.join(b.build, "tests/libchurn.so"), check_files=False)
+    assert r.out == "0 True True\n", r.out
+
+
+@case
 def memory_of_the_program(b):
     """RLIMIT_DATA, and memory that is committed: what we reserve counts for neither, whenever the limit is set."""
     take = "def take(mb):\n    try: return len(bytearray(mb << 20))\n    except MemoryError: return 'refused'\n"
