@@ -6,7 +6,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import CASES, WORK, case, complaints, main, spent  # noqa: E402,F401
+from sp import CASES, WORK, Profile, case, complaints, main, spent  # noqa: E402,F401
 
 # Room for a title as setproctitle and PostgreSQL count it: from argv[0] on, as long as the next string begins where the last
 # one ended. All that the kernel laid there should be in it.

@@ -257,7 +257,7 @@ def planted_link(b):
     link = os.path.join(d, "p.json")
     os.symlink(target, link)
     os.lchown(link, 65534, 65534)
-    r = same(b, "print('ok')", files=1, lines=1, cwd=d, SPPROF_OUT=link, check_files=False)
+    same(b, "print('ok')", files=1, lines=1, cwd=d, SPPROF_OUT=link, check_files=False)
     assert open(target).read() == "precious" and os.path.islink(link)
     assert len([f for f in os.listdir(d) if f.startswith("spprof-")]) == 1, os.listdir(d)
 

@@ -56,7 +56,7 @@ def unshared_pids(b):
     """Children in a new namespace are numbered from 1: one of them has its parent's number, and is not its parent."""
     spool = b.fresh()
     for env in ({}, {"SPPROF_SPOOL": spool}):
-        for r in namespaced(b, UNSHARE + f"""
+        for r in namespaced(b, UNSHARE + """
 unshare(NEWPID)
 first = subprocess.Popen(["/bin/sleep", "60"]) # lives on, and the namespace with it
 for i in range(4): subprocess.run(["/bin/echo", "x"], stdout=subprocess.DEVNULL, close_fds=bool(i % 2))
