@@ -12,21 +12,29 @@
 
 #define PAGE 4096
 
-/* glibc 2.35's struct dl_find_object (dlfcn.h), with room for what later ones add, and the public part of its struct link_map
- * (link.h). That function takes no lock. */
-struct library {
-    uintptr_t bias;
-    const char *path;
-    const Elf64_Dyn *dynamic;
-};
+/* glibc 2.35's struct dl_find_object (dlfcn.h), with the room that it keeps for what later ones add. That function takes no
+ * lock. */
 struct found_object {
     unsigned long long flags;
-    void *start, *end;
-    const struct library *library;
-    uint64_t more[16];
+    struct sp_elf_object object;
+    uint64_t more[8];
 };
 extern int _dl_find_object(void *address, struct found_object *result);
 SP_REAL_SLOT(_dl_find_object);
+
+bool sp_elf_loader_tells(void)
+{
+    return SP_REAL_IF_FOUND(_dl_find_object) != NULL;
+}
+
+bool sp_elf_loader_finds(struct sp_elf_object *o, uintptr_t address)
+{
+    struct found_object found;
+    if (SP_REAL_IF_FOUND(_dl_find_object)((void *)address, &found) != 0)
+        return false;
+    *o = found.object;
+    return true;
+}
 
 /* ---- finding it */
 struct search {
@@ -115,9 +123,9 @@ static bool open_at(struct sp_elf *e, uintptr_t header)
 
 bool sp_elf_at(struct sp_elf *e, uintptr_t address)
 {
-    struct found_object o;
+    struct sp_elf_object o;
     struct search s = {.address = address};
-    if (SP_REAL_IF_FOUND(_dl_find_object) && SP_REAL_IF_FOUND(_dl_find_object)((void *)address, &o) == 0) {
+    if (sp_elf_loader_tells() && sp_elf_loader_finds(&o, address)) {
         *e = (struct sp_elf){.bias = o.library->bias, .start = (uintptr_t)o.start, .end = (uintptr_t)o.end};
         return read_dynamic(e, o.library->dynamic);
     }

@@ -4,7 +4,25 @@
 #ifndef SP_COMPAT_ELF_H
 #define SP_COMPAT_ELF_H
 
+#include <elf.h>
+
 #include "compat/base.h"
+
+/* What glibc 2.35 and later say of an address: a part of its struct dl_find_object (dlfcn.h), and the public part of its struct
+ * link_map (link.h). */
+struct sp_elf_library {
+    uintptr_t bias;
+    const char *path; /* "": the program itself */
+    const Elf64_Dyn *dynamic;
+};
+struct sp_elf_object {
+    void *start, *end; /* all its segments lie between */
+    const struct sp_elf_library *library;
+    void *unwind; /* its .eh_frame_hdr; NULL: it has none */
+};
+/* [handler] Whether there is such a loader, and then what it says; false: no library has the address. Takes no lock. */
+SP_SIGSAFE bool sp_elf_loader_tells(void);
+SP_SIGSAFE bool sp_elf_loader_finds(struct sp_elf_object *o, uintptr_t address);
 
 struct sp_elf {
     uintptr_t bias;                                       /* what was added to the addresses in the file */

@@ -156,6 +156,9 @@ struct sp_os_mapping {
 /* Calls found(arg, mapping) for each, in ascending order, until that returns true. False: it never did. By system calls
  * alone. */
 bool sp_os_each_mapping(bool (*found)(void *arg, const struct sp_os_mapping *m), void *arg);
+/* [handler] The same, by a buffer of the caller's. */
+SP_SIGSAFE bool sp_os_each_mapping_by(char *chunk, size_t cap, bool (*found)(void *arg, const struct sp_os_mapping *m),
+                                      void *arg);
 
 #ifdef SP_FAULT
 /* Test builds: the n-th system call from now on fails with `error` (n = 0: none). */

@@ -46,16 +46,15 @@ SP_SIGSAFE static void take(struct line *l, char c)
     }
 }
 
-bool sp_os_each_mapping(bool (*found)(void *arg, const struct sp_os_mapping *m), void *arg)
+bool sp_os_each_mapping_by(char *chunk, size_t cap, bool (*found)(void *arg, const struct sp_os_mapping *m), void *arg)
 {
     int fd = sp_os_open_read("/proc/self/maps");
     if (fd < 0)
         return false;
-    char chunk[1024]; /* small: the caller's stack may be */
     struct line l = {.field = START};
     bool done = false;
     long n;
-    while (!done && (n = sp_os_read(fd, chunk, sizeof chunk)) > 0)
+    while (!done && (n = sp_os_read(fd, chunk, cap)) > 0)
         for (long i = 0; i < n && !done; i++) {
             if (chunk[i] != '\n') {
                 take(&l, chunk[i]);
@@ -68,4 +67,10 @@ bool sp_os_each_mapping(bool (*found)(void *arg, const struct sp_os_mapping *m),
         }
     sp_os_close(fd);
     return done;
+}
+
+bool sp_os_each_mapping(bool (*found)(void *arg, const struct sp_os_mapping *m), void *arg)
+{
+    char chunk[1024]; /* small: the caller's stack may be */
+    return sp_os_each_mapping_by(chunk, sizeof chunk, found, arg);
 }

@@ -42,6 +42,10 @@ INDIRECT = {
     "sp_os_each_thread": "callback: adopt only, which is marked",
     "sp_py_own_tstate": "pthread_getspecific where it is a plain load (musl); from 3.15 on CPython's own load from TLS",
     "kept_tstate": "the same, when it is not inlined",
+    "sp_elf_loader_finds": "_dl_find_object, which takes no lock (glibc, elf/dl-find_object.c)",
+    "sp_module_at": "the same, inlined",
+    "sp_os_each_mapping_by": "callback: note_mapping in the handler, which is marked",
+    "fill": "the same, inlined",
 }
 
 

@@ -15,6 +15,7 @@ import sys
 LIBC = 400  # most that a function of libc or the vDSO takes among those that are called: measured with gdb
 ENGINE = ["thread_start", "first_tick", "was_held_back", "thread_pause", "thread_resume", "thread_stop"]
 EMIT = ["emit_stack", "emit_weight", "emit_sum", "put_line", "count_entry", "add_weight", "keep"]
+UNWIND = 1000  # most that a walk of native frames takes beside
 BYTES = ["entry_bytes", "profile_bytes"]
 # function -> what it calls through a pointer; a function that is not listed: EMIT
 THROUGH_POINTERS = {
@@ -24,7 +25,8 @@ THROUGH_POINTERS = {
     "count_entry": ["entry_bytes"], **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),
     **dict.fromkeys(["each_of_thread", "each_of_profile"], ["measure_soon", "join", "call_booked"]),
     "call_booked": ["measure_soon", "join"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"],
-    "sp_os_each_entry": ["count_entry_of", "count_name", "weigh"], "sp_os_each_mapping": ["is_named", "reaches"], "die": ["sp_lifecycle_finish"],
+    "sp_os_each_entry": ["count_entry_of", "count_name", "weigh"], "sp_os_each_mapping": ["is_named", "reaches"], "sp_os_each_mapping_by": ["note_mapping"],
+    "sp_elf_loader_finds": ["dlsym@plt"], "die": ["sp_lifecycle_finish"],
     "write_on_own_stack": [], "sp_lifecycle_finish": [],  # write_here: on a stack of its own
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
@@ -114,7 +116,7 @@ def main(library, build, source):
     room = constant(source, "sampler/handler.h", "SP_HANDLER_BYTES")
     writer = constant(source, "inject/lifecycle.c", "WRITER_STACK_BYTES")
     failed = 0
-    for root, most in (("sp_handler", room), ("standin", room), ("relay", room), ("write_here", writer // 2)):
+    for root, most in (("sp_handler", room), ("standin", room), ("relay", room), ("write_here", writer // 2), ("sp_unwind", UNWIND)):
         used, way = depths.deepest(root)
         print(f"{root}: {used} of {most} bytes: {' > '.join(way)}")
         failed += used > most

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ * Which loaded library an instruction belongs to, asked in the signal handler: without the loader's lock. */
+#ifndef SP_COMPAT_MODULES_H
+#define SP_COMPAT_MODULES_H
+
+#include "compat/base.h"
+
+struct sp_module {
+    uintptr_t start, end; /* all its segments lie between; there may be holes */
+    uintptr_t unwind;     /* its .eh_frame_hdr; 0: it has none */
+};
+
+/* [handler] The library, program or vDSO that contains `address`. False: none has it, as far as is known: where the loader
+ * does not tell (before glibc 2.35, musl) the mappings are read anew at most once a second. */
+SP_SIGSAFE bool sp_module_at(struct sp_module *m, uintptr_t address);
+
+/* [handler] What a library unloaded: the mappings are read anew at the next question. */
+SP_SIGSAFE void sp_modules_forget(void);
+
+/* [any] From now on by the mappings alone, whatever the loader tells. For tests. */
+void sp_modules_use_mappings(void);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ * The native stack of an interrupted thread, by the unwind tables of the loaded libraries. Nothing is built ahead: tables are read as
+ * they are mapped, and what was found for an instruction is kept in a table of fixed size, without locks. A walk takes no lock,
+ * allocates nothing, faults never: what is not known to be readable is asked of the kernel first (os.h, sp_os_readable). */
+#ifndef SP_COMPAT_UNWIND_H
+#define SP_COMPAT_UNWIND_H
+
+#include "compat/cfi.h"
+
+struct sp_unwind_frame {
+    uintptr_t pc;  /* of the leaf, and below a signal handler, the instruction itself; else where a call returns to */
+    uintptr_t cfa; /* where its frame ends: the stack pointer in its caller; 0: not known, it is the last */
+};
+
+enum sp_unwind_end {
+    SP_UNWIND_BOTTOM,     /* the outermost frame, as its table says */
+    SP_UNWIND_FULL,       /* no room for more */
+    SP_UNWIND_NO_MODULE,  /* code of no library: a JIT compiler made it */
+    SP_UNWIND_NO_RULE,    /* no table has it, and no frame pointer leads on */
+    SP_UNWIND_BAD_STACK,  /* the frame that a rule leads to cannot be */
+    SP_UNWIND_BAD_RETURN, /* the return address that a rule leads to follows no call */
+    SP_UNWIND_STRANGE,    /* a table is broken, or has a rule that is not known here */
+    SP_UNWIND_CLOSING,    /* another thread unloads a library */
+    SP_UNWIND_ENDS
+};
+
+/* About 700 bytes: not for the stack of a handler. */
+struct sp_unwind {
+    struct sp_unwind_frame *frames; /* the caller's, leaf first */
+    uint32_t cap, n;
+    uintptr_t stack_top; /* where the thread's own stack ends; 0: not known */
+    enum sp_unwind_end end;
+
+    /* the walk's own */
+    bool exact;     /* the instruction itself, not where a call returns to */
+    bool keeps;     /* rules may be used and kept */
+    bool used_kept; /* one was */
+    uintptr_t cfa;  /* where the frame just left ends */
+    struct sp_unwind_registers registers;
+    struct sp_unwind_stack stack;
+    struct sp_cfi cfi;
+};
+
+/* [handler] Walks the stack of the calling thread, interrupted in `context` (a ucontext_t). The caller sets frames, cap, stack_top. */
+SP_SIGSAFE void sp_unwind(struct sp_unwind *u, const void *context);
+
+/* [handler] Where the function that contains `pc` begins, by the tables; 0: they do not have it. Of a return address, ask for the byte
+ * before it. */
+SP_SIGSAFE uintptr_t sp_unwind_function(uintptr_t pc);
+
+/* [hook] Around whatever may unload a library: rules are kept by address, and another library may come to lie there. Other threads'
+ * walks end with SP_UNWIND_CLOSING meanwhile; the first waits for those that are under way, 50 ms at most. */
+void sp_unwind_closing(void);
+void sp_unwind_closed(void);
+/* [fork-child] The walks of the parent's other threads do not end here. */
+void sp_unwind_forked(void);
+
+/* What walks cost: counted since the start, by all threads. */
+struct sp_unwind_counts {
+    uint64_t misses; /* frames for which the tables were read */
+    uint64_t by_frame_pointer;
+};
+extern struct sp_unwind_counts sp_unwind_counts;
+
+#endif

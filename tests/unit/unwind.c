@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT
+ * Walks of real stacks: of this program, its handlers, its threads, fibres, and code that no table has. */
+#include "compat/unwind.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "compat/cpu.h"
+#include "compat/modules.h"
+#include "compat/os.h"
+#include "compat/pages.h"
+#include "compat/real.h"
+#include "compat/unwind_cpu.h"
+#include "tests/support/unit.h"
+
+#define CAP 256
+
+static struct sp_unwind_frame frames[CAP];
+static struct sp_unwind u;
+static volatile int walked;
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+    int kept = errno;
+    (void)sig, (void)info;
+    u.frames = frames;
+    u.cap = CAP;
+    sp_unwind(&u, context);
+    walked++;
+    CHECK_EQ(errno, kept);
+}
+
+static uintptr_t top_of_stack(void)
+{
+    pthread_attr_t a;
+    void *p;
+    size_t n;
+    CHECK(pthread_getattr_np(pthread_self(), &a) == 0 && pthread_attr_getstack(&a, &p, &n) == 0);
+    pthread_attr_destroy(&a);
+    return (uintptr_t)p + n;
+}
+
+static void prepare(void)
+{
+    struct sigaction act = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigfillset(&act.sa_mask);
+    CHECK(sp_os_probe_init());
+    sp_real_find_all();
+    CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
+    u.stack_top = top_of_stack();
+}
+
+/* Which of the frames a function has; -1: none. */
+static int at(const void *function)
+{
+    for (uint32_t i = 0; i < u.n; i++)
+        if (sp_unwind_function(frames[i].pc - (i ? 1 : 0)) == (uintptr_t)function)
+            return (int)i;
+    return -1;
+}
+
+static void frames_ascend(void)
+{
+    for (uint32_t i = 1; i + 1 < u.n; i++)
+        CHECK(frames[i].cfa > frames[i - 1].cfa);
+}
+
+#define FRAME __attribute__((noinline, noclone))
+static volatile int keep; /* no call is a jump */
+
+FRAME static int leaf(void)
+{
+    raise(SIGUSR1);
+    return ++keep;
+}
+FRAME static int middle(int n)
+{
+    return (n ? middle(n - 1) : leaf()) + keep;
+}
+FRAME static int outer(int n)
+{
+    return middle(n) + keep;
+}
+
+static void check_outer(int n, bool to_the_bottom)
+{
+    int first = at(leaf);
+    CHECK(first > 0);
+    for (int i = 0; i <= n; i++)
+        CHECK(sp_unwind_function(frames[first + 1 + i].pc - 1) == (uintptr_t)middle);
+    CHECK_EQ(at(outer), first + n + 2);
+    CHECK(!to_the_bottom || u.end == SP_UNWIND_BOTTOM);
+    frames_ascend();
+}
+
+static void the_whole_stack(void)
+{
+    prepare();
+    for (int i = 0; i < 3; i++) {
+        uint64_t misses = sp_unwind_counts.misses;
+        outer(5);
+        CHECK(i == 0 || sp_unwind_counts.misses <= misses + 1); /* rules are kept: all but the trampoline's, if there is one */
+        check_outer(5, true);
+    }
+}
+
+static void by_the_mappings(void)
+{
+    prepare();
+    sp_modules_use_mappings();
+    outer(5);
+    check_outer(5, true);
+    struct sp_module m;
+    CHECK(sp_module_at(&m, (uintptr_t)&clock_gettime) && m.unwind);
+    CHECK(!sp_module_at(&m, (uintptr_t)frames) || m.start < (uintptr_t)frames);
+    CHECK(!sp_module_at(&m, 0) && !sp_module_at(&m, UINTPTR_MAX));
+}
+
+/* ---- modules, both ways */
+static void modules_agree(void)
+{
+    static uintptr_t address[] = {(uintptr_t)&printf, (uintptr_t)&modules_agree, (uintptr_t)&dlopen, (uintptr_t)&pthread_create,
+                                  0};
+    static struct sp_module by_loader[SP_ARRAY_LEN(address)], m;
+    prepare();
+    address[SP_ARRAY_LEN(address) - 1] = (uintptr_t)sp_real_find_in_process("_dl_mcount"); /* the loader's own */
+    for (size_t i = 0; i < SP_ARRAY_LEN(address); i++)
+        CHECK(sp_module_at(&by_loader[i], address[i]) || !address[i]);
+    sp_modules_use_mappings();
+    for (size_t i = 0; i < SP_ARRAY_LEN(address) && address[i]; i++) {
+        CHECK(sp_module_at(&m, address[i]));
+        CHECK(m.start == by_loader[i].start && m.unwind == by_loader[i].unwind);
+    }
+}
+
+/* ---- signals */
+static void nested(int sig)
+{
+    keep = outer(1) + sig;
+}
+
+static void handlers_are_walked_through(void)
+{
+    static uint8_t alternate[65536];
+    stack_t s = {.ss_sp = alternate, .ss_size = sizeof alternate};
+    prepare();
+    CHECK(sigaltstack(&s, NULL) == 0);
+    for (int on_stack = 0; on_stack < 2; on_stack++) {
+        struct sigaction act = {.sa_handler = nested, .sa_flags = on_stack ? SA_ONSTACK : 0};
+        CHECK(sigaction(SIGUSR2, &act, NULL) == 0);
+        raise(SIGUSR2);
+        check_outer(1, true);
+        CHECK(at(nested) > 0 && at(handlers_are_walked_through) > at(nested));
+    }
+}
+
+/* ---- stacks that are not the thread's own */
+static ucontext_t here, fibre;
+static void in_fibre(void)
+{
+    keep = outer(3);
+}
+
+static void fibres(void)
+{
+    size_t n = 65536;
+    prepare();
+    uint8_t *stack = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    getcontext(&fibre);
+    fibre.uc_stack.ss_sp = stack;
+    fibre.uc_stack.ss_size = n;
+    fibre.uc_link = &here;
+    makecontext(&fibre, in_fibre, 0);
+    swapcontext(&here, &fibre);
+    check_outer(3, false);
+    CHECK(at(in_fibre) > 0 && at(fibres) < 0); /* nothing of another stack */
+}
+
+static void *in_thread(void *arg)
+{
+    u.stack_top = arg ? 0 : top_of_stack();
+    keep = outer(2);
+    return NULL;
+}
+
+static void threads(void)
+{
+    pthread_t t;
+    prepare();
+    for (uintptr_t unknown = 0; unknown < 2; unknown++) {
+        pthread_create(&t, NULL, in_thread, (void *)unknown);
+        pthread_join(t, NULL);
+        check_outer(2, true);
+        CHECK(at(in_thread) > 0);
+    }
+}
+
+/* ---- code that no table has */
+static uintptr_t jit_page(void)
+{
+    uint8_t *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? 0 : (uintptr_t)p;
+}
+
+static void code_of_a_compiler_ends_the_walk(void)
+{
+    prepare();
+    uint8_t *p = (uint8_t *)jit_page();
+#ifdef __x86_64__
+    static const uint8_t code[] = {0x48, 0x83, 0xec, 0x08, 0xff, 0xd7, 0x48, 0x83, 0xc4, 0x08, 0xc3}; /* calls its argument */
+#else
+    static const uint32_t code[] = {0xa9bf7bfd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0};
+#endif
+    if (!p)
+        return;
+    memcpy(p, code, sizeof code);
+    __builtin___clear_cache((char *)p, (char *)p + sizeof code);
+    ((void (*)(int (*)(void)))p)(leaf);
+    CHECK_EQ(u.end, SP_UNWIND_NO_MODULE);
+    CHECK(at(leaf) > 0 && frames[u.n - 1].pc > (uintptr_t)p && frames[u.n - 1].pc < (uintptr_t)p + sizeof code);
+}
+
+static void a_bad_return_is_no_frame(void)
+{
+    ucontext_t c;
+    uintptr_t stack[64];
+    prepare();
+    getcontext(&c);
+    for (size_t i = 0; i < SP_ARRAY_LEN(stack); i++)
+        stack[i] = (uintptr_t)&memcpy + 3;
+    for (uint32_t i = 0; i < SP_UNWIND_REGISTERS; i++)
+        *(uintptr_t *)((uint8_t *)&c + sp_unwind_in_context(i)) = (uintptr_t)(stack + 2);
+    if (!SP_UNWIND_RETURN_ON_STACK)
+        *(uintptr_t *)((uint8_t *)&c + sp_unwind_in_context(SP_UNWIND_RETURN)) = stack[0];
+    *(uintptr_t *)((uint8_t *)&c + sp_unwind_in_context(SP_UNWIND_PC)) = (uintptr_t)leaf;
+    u.frames = frames;
+    u.cap = CAP;
+    u.stack_top = (uintptr_t)(stack + SP_ARRAY_LEN(stack));
+    sp_unwind(&u, &c);
+    CHECK_EQ(u.end, SP_UNWIND_BAD_RETURN);
+    CHECK_EQ(u.n, 1);
+}
+
+/* Whatever the registers are: no fault. */
+static void any_registers(void)
+{
+    static uint8_t context[sizeof(ucontext_t) + 512];
+    uint64_t x = 88172645463325252ull;
+    static const uint64_t somewhere[] = {0, 8, 4095, 1ul << 46, ~0ul, ~7ul, 0xdead000000000000ul};
+    prepare();
+    for (int i = 0; i < 200000; i++) {
+        for (uint32_t k = 0; k < SP_UNWIND_REGISTERS; k++) {
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            uintptr_t v = x % 5 == 0   ? somewhere[x / 5 % SP_ARRAY_LEN(somewhere)]
+                          : x % 5 == 1 ? (uintptr_t)&x + (x >> 40) % 4096
+                          : x % 5 == 2 ? ((uintptr_t)&x & ~7ul) + 8 * ((x >> 40) % 4096)
+                          : x % 5 == 3 ? (uintptr_t)&printf + (x >> 40) % 100000
+                                       : (uintptr_t)&any_registers + (x >> 40) % 4096;
+            *(uintptr_t *)(context + sp_unwind_in_context(k)) = v;
+        }
+        u.frames = frames;
+        u.cap = CAP;
+        sp_unwind(&u, context);
+        CHECK(u.n <= CAP && u.end < SP_UNWIND_ENDS);
+    }
+}
+
+static void room_ends(void)
+{
+    prepare();
+    outer(5);
+    uint32_t whole = u.n;
+    ucontext_t c;
+    getcontext(&c);
+    for (uint32_t cap = 1; cap < 4; cap++) {
+        u.cap = cap;
+        sp_unwind(&u, &c);
+        CHECK(u.n == cap && u.end == SP_UNWIND_FULL);
+    }
+    CHECK(whole > 8);
+}
+
+/* ---- libraries that go */
+static void *closes(void *arg)
+{
+    sp_unwind_closing();
+    sp_store_release((int *)arg, 1);
+    while (sp_load_acquire((int *)arg) == 1)
+        sp_os_sleep_ns(100000);
+    sp_unwind_closed();
+    return NULL;
+}
+
+static void while_a_library_goes(void)
+{
+    static int state;
+    pthread_t t;
+    prepare();
+    sp_unwind_closing(); /* this thread: it is walked, and nothing is kept */
+    uint64_t misses = sp_unwind_counts.misses;
+    outer(2);
+    check_outer(2, true);
+    CHECK(sp_unwind_counts.misses >= misses + u.n);
+    outer(2);
+    CHECK(sp_unwind_counts.misses >= misses + 2 * u.n);
+    sp_unwind_closed();
+    outer(2);
+    pthread_create(&t, NULL, closes, &state);
+    while (sp_load_acquire(&state) != 1)
+        sp_os_sleep_ns(100000);
+    outer(2);
+    CHECK(u.n == 0 && u.end == SP_UNWIND_CLOSING);
+    pid_t child = fork(); /* there that thread is not */
+    if (child == 0) {
+        sp_unwind_forked();
+        outer(2);
+        check_outer(2, true);
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    CHECK_EQ(status, 0);
+    sp_store_release(&state, 2);
+    pthread_join(t, NULL);
+    outer(2);
+    check_outer(2, true);
+}
+
+const struct unit_case unit_cases[] = {
+    {"the_whole_stack", the_whole_stack},
+    {"by_the_mappings", by_the_mappings},
+    {"modules_agree", modules_agree},
+    {"handlers_are_walked_through", handlers_are_walked_through},
+    {"fibres", fibres},
+    {"threads", threads},
+    {"code_of_a_compiler_ends_the_walk", code_of_a_compiler_ends_the_walk},
+    {"a_bad_return_is_no_frame", a_bad_return_is_no_frame},
+    {"any_registers", any_registers},
+    {"room_ends", room_ends},
+    {"while_a_library_goes", while_a_library_goes},
+    {NULL, NULL},
+};
