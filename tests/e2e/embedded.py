@@ -66,7 +66,7 @@ def embedded_main(b):
         assert spent(b, p) >= 0.12e9, p.block
 
 
-@case
+@case(where="all")
 def init_fini_init(b):
     for linked in (False, True):
         r = embed(b, "twice", WORK, linked=linked)
@@ -90,7 +90,7 @@ work()
         complete(b, r, 0.24e9, 2)
 
 
-@case
+@case(where="few")
 def hidden_namespaces(b):
     """RTLD_DEEPBIND and dlmopen hide an interpreter from a preloaded library: not a harm, and no lie."""
     for how in ("deep", "space"):
@@ -101,7 +101,7 @@ def hidden_namespaces(b):
             assert spent(b, p) >= 0.12e9, (how, p.stacks())
 
 
-@case
+@case(where="few")
 def virtual_environment(b):
     """Its python is a link or a copy; the modules, a console script and `-m` are profiled like any other."""
     d = b.fresh()
@@ -123,7 +123,7 @@ def virtual_environment(b):
             complete(b, b.run(None, command=command))
 
 
-@case
+@case(where="few")
 def zipped(b):
     """A zipapp, run by name: the frames' files lie inside the archive."""
     d = b.fresh()
@@ -137,7 +137,7 @@ def zipped(b):
         assert [f for f in p.frames if f["name"] == "work"][0]["file"] == archive + "/__main__.py", p.frames
 
 
-@case
+@case(where="few")
 def shim(b):
     """A shell script that finds the interpreter and execs it: nothing of the shell is in the way."""
     d = b.fresh()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""How processes end, have children, and where their files go."""
+"""How processes end (see ends.py too), have children, and where their files go."""
 import json
 import os
 import re
@@ -25,38 +25,7 @@ def both(b, tail, head=WORK, **kw):
     return ours
 
 
-ENDS = {
-    "returns": "print('bye')",
-    "sys_exit": "sys.exit(3)",
-    "exception": "1/0",
-    "os_exit": "print('x', flush=True); os._exit(7)",
-    "daemon_threads": "import threading, time\nfor i in range(3): threading.Thread(target=busy, args=(60,), daemon=True).start()\ntime.sleep(.1)",
-    "abort": "os.abort()",
-    "ctrl_c": "os.kill(os.getpid(), signal.SIGINT); time.sleep(5)",
-    "ctrl_c_default": "signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGINT); time.sleep(5)",
-    "segfault": "import ctypes; ctypes.string_at(0)",
-    "segfault_faulthandler": "import faulthandler, ctypes; faulthandler.enable(); ctypes.string_at(0)",
-    "exec_program": "os.execv('/bin/echo', ['echo', 'hello'])",
-    "exec_path": "os.execvp('echo', ['echo', 'hello'])",
-    "handled_sigterm": "signal.signal(signal.SIGTERM, lambda *a: sys.exit(5)); os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)",
-    "signal_in_thread": "import threading\nt = threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGTERM)); t.start(); t.join(); time.sleep(5)",
-}
-for number in ("SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGXCPU", "SIGVTALRM", "SIGRTMIN", "SIGIO", "SIGPROF"):
-    ENDS["dies_of_" + number.lower()] = f"os.kill(os.getpid(), signal.{number}); time.sleep(5)"
-
-
-@case
-def ends(b):
-    bad = []
-    for name, tail in ENDS.items():
-        try:
-            complete(b, both(b, tail, SPPROF_TEST_WORK=0.06, SPPROF_INTERVAL="4ms"), 0.06e9)
-        except AssertionError as e:
-            bad.append((name, str(e)[:600]))
-    assert not bad, "\n".join(map(str, bad))
-
-
-@case
+@case(where="few")
 def core_dump(b):
     """A fatal signal still leaves its core, with the signal that it was."""
     import resource
@@ -74,7 +43,7 @@ def core_dump(b):
     assert result == plain, (result, plain)
 
 
-@case
+@case(where="few")
 def failed_exec(b):
     r = both(b, """
 for i in range(3):
@@ -88,7 +57,7 @@ work()
     complete(b, r, 0.24e9)
 
 
-@case
+@case(where="all")
 def exec_python(b):
     second = b.write(WORK + "print('two')", "second.py")
     r = both(b, f"print('one', flush=True); os.execv(sys.executable, [sys.executable, {second!r}])", SPPROF_OUT="p.json")
@@ -122,7 +91,7 @@ def exec_of_no_path(b):
     assert b.run(program, preload=False).out == b.run(program).out
 
 
-@case
+@case(where="all")
 def fork_children(b):
     r = b.run(BUSY + """
 import os, sys, time
@@ -167,7 +136,7 @@ if __name__ == '__main__':
         assert total >= 0.9e9, (method, total, [p.path for p in ps])
 
 
-@case
+@case(where="all")
 def subprocess_children(b):
     r = b.run(WORK + """
 import subprocess
@@ -186,7 +155,7 @@ print('end')
     assert sorted(spent(b, p) >= 0.12e9 for p in ps)[-2:] == [True, True], [p.total_ns() for p in ps]
 
 
-@case
+@case(where="few")
 def no_children(b):
     r = b.run(WORK + """
 import subprocess
@@ -198,13 +167,13 @@ subprocess.run([sys.executable, '-c', 'import time; t=time.process_time()+.1\\nw
     complete(b, r)
 
 
-@case
+@case(where="few")
 def not_python(b):
     r = b.run(None, command=["/bin/sh", "-c", "true; /bin/true; echo x | cat; exit 3"], check=False)
     assert (r.code, r.out, r.err, r.files()) == (3, "x\n", "", []), vars(r)
 
 
-@case
+@case(where="few")
 def pid_1(b):
     """As PID 1: a default SIGTERM does nothing but write a snapshot; the program runs on."""
     if os.geteuid() != 0:
@@ -225,7 +194,7 @@ def listing(r):
     return sorted(os.path.basename(f) for f in r.files())
 
 
-@case
+@case(where="few")
 def file_default(b):
     r = b.run(WORK)
     assert re.fullmatch(r"spprof-\d+\.speedscope\.json", listing(r)[0]), listing(r)
@@ -237,7 +206,7 @@ def file_default(b):
     assert listing(r) == ["here.json"]
 
 
-@case
+@case(where="few")
 def file_replaced_only_if_older_and_ours(b):
     d = b.fresh()
     b.run(WORK, cwd=d, SPPROF_OUT="p.json")
@@ -258,7 +227,7 @@ def file_replaced_only_if_older_and_ours(b):
     assert listing(r) == ["p.json"] and os.path.getsize(d + "/p.json") > 0, "an empty one is filled"
 
 
-@case
+@case(where="few")
 def file_shell_steps(b):
     """Three Pythons of one script, one literal name: three files."""
     source = b.write(WORK)
@@ -267,7 +236,7 @@ def file_shell_steps(b):
     assert len(listing(r)) == 3 and "p.json" in listing(r), listing(r)
 
 
-@case
+@case(where="few")
 def file_reused_pid(b):
     """Two children of one run with the same pid: two files."""
     if os.geteuid() != 0:
@@ -291,7 +260,7 @@ print(child() == first)
     assert len(names) == 3 and len([n for n in names if re.fullmatch(r"p\.\d+-2\.json", n)]) == 1, names
 
 
-@case
+@case(where="few")
 def file_patterns(b):
     r = b.run(WORK, SPPROF_OUT="%e-%p-%t-%h-%{FOO}%%.speedscope.json", FOO="a/b")
     assert re.fullmatch(r"app\d+-\d+-\d{8}T\d{6}Z-.+-a_b%\.speedscope\.json", listing(r)[0]), listing(r)
@@ -306,7 +275,7 @@ def file_patterns(b):
     assert all(re.fullmatch(r"x\d+\.json", n) for n in listing(r)) and len(listing(r)) == 2
 
 
-@case
+@case(where="few")
 def file_not_regular(b):
     d = b.fresh()
     os.mkfifo(d + "/fifo.json")
@@ -319,7 +288,7 @@ def file_not_regular(b):
     assert "is not written to" in r.err and len(r.files()) == 1, r.err
 
 
-@case
+@case(where="few")
 def file_directory_missing(b):
     tmp = b.fresh()
     r = b.run(WORK, SPPROF_OUT="/nonexistent/p.json", TMPDIR=tmp)
@@ -335,7 +304,7 @@ def made(d, sub):
     return d
 
 
-@case
+@case(where="few")
 def file_two_runs_at_once(b):
     d = b.fresh()
     source = b.write(WORK)
@@ -351,7 +320,7 @@ def file_two_runs_at_once(b):
         assert {p.pid for p in ps} <= pids, (files, pids)
 
 
-@case
+@case(where="few")
 def file_bind_mount(b):
     if os.geteuid() != 0:
         raise Skip("needs root")
@@ -366,7 +335,7 @@ def file_bind_mount(b):
     assert Profile(d + "/real.json").total() > 0.1e9, (r.err, os.listdir(d))
 
 
-@case
+@case(where="few")
 def file_size_limit(b):
     import resource
     r = b.run("""
@@ -383,14 +352,14 @@ while time.process_time() < end:
     assert os.path.getsize(p.path) <= 100_000
 
 
-@case
+@case(where="few")
 def no_samples(b):
     r = b.run("pass", SPPROF_INTERVAL="10s")
     p = r.profile()
     assert p.block["samples"] <= 1 and len(p.profiles) >= 1
 
 
-@case
+@case(where="few")
 def verbose(b):
     r = b.run(WORK, SPPROF_VERBOSE="1")
     assert re.search(r"spprof: \d+ samples; the profile is in /.*json\n", r.err), r.err
@@ -398,13 +367,13 @@ def verbose(b):
     assert "samples" not in r.err
 
 
-@case
+@case(where="few")
 def off(b):
     r = b.run(WORK + "print(os.environ.get('SPPROF_RUN'))", SPPROF="off")
     assert r.files() == [] and r.out == "None\n" and r.err == ""
 
 
-@case
+@case(where="few")
 def options(b):
     r = b.run(WORK, SPPROF_INTERVAL="fast", SPPROF_DEPTH="7", SPPROF_INTERVALL="1ms", SPPROF_LINES="maybe")
     err = re.sub(r"spprof: CPython .*\n", "", r.err)

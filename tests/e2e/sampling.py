@@ -14,7 +14,7 @@ def all_seen(p, more_than=0):
     return all(t["samples"] > more_than for t in p.block["threads"] if t["tid"] != p.block["pid"])
 
 
-@case
+@case(where="all")
 def basic(b):
     program = BUSY + "import sys\ndef f(): busy(0.4 * int(sys.argv[1]))\nf()\nprint('x')\n"
     p, scale = telling(lambda scale: b.run(program, scale).profile(), lambda p: p.block["samples"] >= 20)
@@ -25,7 +25,7 @@ def basic(b):
     assert p.stacks()[name] + p.doubt_ns() >= 0.4e9 * scale, (p.stacks(), p.block)
 
 
-@case
+@case(where="few")
 def hooks_before_constructor(b):
     """A library whose constructor runs before ours uses everything that we stand before."""
     r = b.run(BUSY + "busy(0.1)\nprint('fine')\n", preload=os.path.join(b.build, "tests/libearly.so"))
@@ -120,7 +120,7 @@ print('end')
     assert r.out == "end\n", r.out
 
 
-@case
+@case(where="few")
 def many_threads(b):
     p = b.run(BUSY + """
 import threading
@@ -139,7 +139,7 @@ import time, os, resource
     assert seen["thread_start_end"] < 0.1 * seen["used"], seen
 
 
-@case
+@case(where="few")
 def thread_churn(b):
     """Thousands one after another: slots, timers and mappings are reused."""
     r = b.run("""
@@ -164,7 +164,7 @@ print(maps() - before, open('/proc/self/timers').read().count('ClockID:'), len(o
     assert p.block["losses"]["no_slot"] == 0 and p.block["losses"]["timer_refused"] == 0
 
 
-@case
+@case(where="all")
 def c_threads(b):
     """Threads that C code makes: raw, detached, cancelled, pthread_exit, C11, tiny stack, all signals blocked."""
     program = """
@@ -181,7 +181,7 @@ for kind in range(8):
     assert p.block["cpu"]["thread_start_end"] < 0.1 * p.block["cpu"]["used"], p.block["cpu"]
 
 
-@case
+@case(where="few")
 def threads_that_linger(b):
     """A thread that has given up its slot and is still listed is not taken for a new one: its time would count twice."""
     r = b.run(BUSY + """
@@ -197,7 +197,7 @@ print(int(time.process_time() * 1e9))
     assert p.block["cpu"]["not_sampled"] < 0.25e9 and p.total() < used + 0.25e9, (p.block["cpu"], used)
 
 
-@case
+@case(where="few")
 def main_thread_leaves(b):
     """pthread_exit in the main thread: the kernel lists it until the process ends."""
     r = b.run(BUSY + """
@@ -212,7 +212,7 @@ lib.leave_main_thread()
     assert p.block["cpu"]["not_sampled"] < 0.25e9, p.block["cpu"]
 
 
-@case
+@case(where="few")
 def sigev_thread(b):
     """Callbacks of SIGEV_THREAD timers: glibc starts their threads with every signal blocked."""
     r = b.run("""
@@ -226,7 +226,7 @@ while lib.spins_done() < 3: time.sleep(0.01)
     assert seen + p.doubt_ns(0) >= 0.45e9 and seen > 0, p.block
 
 
-@case
+@case(where="few")
 def raw_clone(b):
     """A thread that no hook can see is found by the look at the thread list, and its time is not lost."""
     r = b.run("""

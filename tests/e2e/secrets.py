@@ -85,7 +85,7 @@ if __name__ == '__main__':
     assert {"spawn", "forkserver"} <= names <= {"spawn", "forkserver", "resource_tracker", f"app{b.count}"}, names
 
 
-@case
+@case(where="few")
 def file_modes(b):
     """A file may be read as any other that the program makes, but not where everybody may put files."""
     def mode(d, **kw):

@@ -74,7 +74,7 @@ def start(b, source, **env):
     return child, directory
 
 
-@case
+@case(where="all")
 def killed(b):
     """At any instant: what the kernel counted up to the kill is in the profile, but for the last ticks."""
     for i in range(int(os.environ.get("SPPROF_TEST_KILLS", "5"))):
@@ -96,7 +96,7 @@ def killed(b):
             assert any("churn" in s for s in p.stacks()), p.stacks()
 
 
-@case
+@case(where="few")
 def fork_children_killed(b):
     source = BUSY + """
 import os, signal, time
@@ -161,7 +161,7 @@ print(unchanged)
     assert int(r.out) == 6, r.out
 
 
-@case
+@case(where="few")
 def clean_ends_leave_no_file(b):
     second = b.write(WORK, "second.py")
     for tail in ("", "os._exit(3)", "os.kill(os.getpid(), signal.SIGTERM)", "os.abort()", "1/0",
@@ -174,7 +174,7 @@ def clean_ends_leave_no_file(b):
         assert r.profiles() and all(p.block["complete"] for p in r.profiles()), (tail, r.err)
 
 
-@case
+@case(where="few")
 def failed_exec_and_kill(b):
     """A failed exec leaves and re-enters the spool; what came before and after is in it."""
     tail = """
@@ -198,7 +198,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert ns["before"] > 0.05e9 and ns["after"] > 0.05e9 and ns["work"] + p.doubt_ns() > 0.12e9, ns
 
 
-@case
+@case(where="few")
 def cannot_be_used(b):
     """One line, and the profile in memory as without."""
     plain = b.fresh()
@@ -213,7 +213,7 @@ def cannot_be_used(b):
         resource.RLIMIT_FSIZE, (16 << 20, 16 << 20))))
 
 
-@case
+@case(where="few")
 def full_disk(b):
     """On a file system that is full, or fills up while the program runs: a line, or nothing; never a SIGBUS."""
     if os.geteuid() != 0:
@@ -246,7 +246,7 @@ export SPPROF_OUT=$PWD/full.json
     assert filled.total() > 0.8e9 and (not b.known or filled.block["losses"]["overflow"] > filled.block["samples"] / 2), filled.block
 
 
-@case
+@case(where="few")
 def out_of_memory(b):
     """The OOM killer comes in a memory cgroup; on a memory file system too the file takes only what it needs."""
     eat = BUSY + "def eat():\n    kept = []\n    while True:\n        kept.append(b'x' * (1 << 20)); busy(0.005)\nprint('go', flush=True)\neat()\n"
@@ -267,7 +267,7 @@ def out_of_memory(b):
         shutil.rmtree(shm)
 
 
-@case
+@case(where="few")
 def not_written_is_kept(b):
     """The profile cannot be written anywhere: the spool file stays, and a line says so."""
     directory = b.fresh()
@@ -312,7 +312,7 @@ def snapshots(b):
         assert end.total() >= seen[2] and spent(b, end, "forever") + end.block["cpu"]["startup"] >= seen[2] - 0.05e9, end.block
 
 
-@case
+@case(where="few")
 def wrong_files(b):
     d = b.fresh()
     for name, data in (("empty.spool", b""), ("text.spool", b"x" * 100000), ("zero.spool", bytes(100000))):

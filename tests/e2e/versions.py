@@ -15,7 +15,7 @@ from sp import BUSY, CASES, Skip, case, main, need_frames, spent, telling  # noq
 UNKNOWN = "(python)"
 
 
-@case
+@case(where="all", only="unknown")
 def unknown_version(b):
     if b.known:
         raise Skip("a known version")
@@ -41,7 +41,7 @@ def layout_mismatch(b):
         assert p.total_ns()[UNKNOWN] + p.doubt_ns() >= 0.15e9, (version, p.block)
 
 
-@case
+@case(only="refused")
 def refused_build(b):
     """--with-trace-refs puts two pointers before every object's count, up to 3.12."""
     if "trace-refs" not in b.python:
@@ -196,7 +196,7 @@ def perf_trampoline(b):
     assert p.stacks()[("<module>", "outer", "inner", "busy")] + p.doubt_ns() >= 0.2e9, (p.stacks(), p.block)
 
 
-@case
+@case(only="free-threaded")
 def free_threaded(b):
     """Threads run in handlers at once; nothing of ours turns the GIL on or touches a count."""
     if not b.free_threaded:

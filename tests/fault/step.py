@@ -97,7 +97,7 @@ print(r.steps, r.accepted, r.no_tstate, r.jumps, list(r.rejected), r.deepest, r.
 '''
 
 
-@case
+@case(where="all")
 def singlestep(b):
     if not b.known:
         raise Skip("this version's frames are not known")

@@ -84,7 +84,7 @@ print(r.samples, r.accepted, r.nested, r.no_tstate, r.impossible, list(r.rejecte
 '''
 
 
-@case
+@case(where="all")
 def stress(b):
     if not b.known:
         raise Skip("this version's frames are not known")

@@ -299,15 +299,21 @@ def complete(b, r, least=0.12e9, spells=1):
 CASES = {}
 
 
-def case(function):
-    CASES[function.__name__] = function
-    return function
+def case(function=None, *, where="releases", only="", name=None):
+    """A test. `where` every run has it (tests/suites.py): few, what is the same under all versions; releases; all, also under
+    builds of which only a choice is run. `only`: the one kind of build that it is for."""
+    def add(f):
+        f.where, f.only = where, only
+        CASES[name or f.__name__] = f
+        return f
+    return add(function) if function else add
 
 
 def main(argv=None):
     argv = argv or sys.argv[1:]
     if argv[0] == "--list":
-        print("\n".join(CASES))
+        for name, f in CASES.items():
+            print(name, f.where, f.only or "-")
         return 0
     python, library, build, *names = argv
     failed = 0

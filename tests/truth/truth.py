@@ -49,7 +49,7 @@ for f, ns in spent.items(): print(f.__name__, ns)
 """
 
 
-@case
+@case(where="few")
 def shares(b):
     """60/25/10/4/1 %, in calls of 20 us, 1 ms and 50 ms, shuffled: within the statistical limit of the samples."""
     need_frames(b)
@@ -141,7 +141,7 @@ SHORT = {"__init__": "P.__init__", "p": "P.p", "__del__": "P.__del__", "Body": "
          "<listcomp>": "comp.<locals>.<listcomp>"}
 
 
-@case
+@case(where="all")
 def exact_stacks(b):
     """Every possible stack is known: none impossible, none without its caller."""
     need_frames(b)
@@ -197,7 +197,7 @@ def run_counted(b, *args, **kw):
 GRAIN_NS = 500000  # the process's CPU and its threads' are not read at one instant
 
 
-@case
+@case(where="few")
 def accounting(b):
     """CPU by thread and of the process: never less than the program's own reading, nor more than the kernel's."""
     for n, ms, interval in ((4, 100, "10ms"), (300, 6, "10ms"), (1000, 0.1, "10ms"), (4, 100, "100us"), (4, 100, "1s")):
@@ -226,7 +226,7 @@ print(time.process_time_ns())
 """
 
 
-@case
+@case(where="few")
 def interval_does_not_change_totals(b):
     for interval in ("100us", "1ms", "10ms", "50ms"):
         r, p, total = run_counted(b, STEADY, SPPROF_INTERVAL=interval)

@@ -1,0 +1,6 @@
+# The garbage collector.
+# expect: True
+import gc
+
+gc.collect()
+print(gc.isenabled())
