@@ -60,6 +60,13 @@ SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)
     return code[0] == 0x0f && code[1] == 0x05;
 }
 
+/* Whether what a return address points to stands behind a call: direct, by a register, by a pointer in memory. */
+SP_INLINE bool sp_cpu_is_behind_call(uintptr_t address)
+{
+    const uint8_t *code = (const uint8_t *)address;
+    return code[-5] == 0xe8 || (code[-2] == 0xff && (code[-1] & 0x38) == 0x10) || (code[-6] == 0xff && code[-5] == 0x15);
+}
+
 /* What became of the fault that a signal with a code of the kernel's speaks of. SP_CPU_REPEATS: the interrupted code raises
  * it again when it goes on; a breakpoint instruction and a system call that a filter refused are wound back for that (the
  * call's registers are those of before: seccomp(2)). SP_CPU_OVER: it was raised, and will not be again. SP_CPU_SENT: the
@@ -162,6 +169,12 @@ SP_INLINE struct sp_cpu_call sp_cpu_context_call(const void *uc)
 SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)
 {
     return *(const uint32_t *)instruction == 0xd4000001u; /* svc #0 */
+}
+
+SP_INLINE bool sp_cpu_is_behind_call(uintptr_t address)
+{
+    uint32_t code = (address & 3) ? 0 : ((const uint32_t *)address)[-1];
+    return code >> 26 == 0x25 /* bl */ || (code & 0xfffffc1f) == 0xd63f0000 /* blr */;
 }
 
 enum sp_cpu_fault { SP_CPU_REPEATS, SP_CPU_OVER, SP_CPU_SENT };

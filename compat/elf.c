@@ -192,8 +192,19 @@ static const Elf64_Sym *find_by_hash(const struct sp_elf *e, const char *symbol)
     return NULL;
 }
 
+static const Elf64_Sym *find(const struct sp_elf *e, const char *symbol)
+{
+    return e->gnu_hash ? find_by_gnu_hash(e, symbol) : find_by_hash(e, symbol);
+}
+
+uint64_t sp_elf_size(const struct sp_elf *e, const char *symbol)
+{
+    const Elf64_Sym *s = find(e, symbol);
+    return s ? s->st_size : 0;
+}
+
 void *sp_elf_find(const struct sp_elf *e, const char *symbol)
 {
-    const Elf64_Sym *s = e->gnu_hash ? find_by_gnu_hash(e, symbol) : find_by_hash(e, symbol);
+    const Elf64_Sym *s = find(e, symbol);
     return s ? (void *)(e->bias + s->st_value) : NULL;
 }

@@ -36,5 +36,7 @@ bool sp_elf_at(struct sp_elf *e, uintptr_t address);
 bool sp_elf_named(struct sp_elf *e, const char *prefix);
 /* [any] A function or object that it exports, in the default version. NULL: none. As long as the library stays loaded. */
 void *sp_elf_find(const struct sp_elf *e, const char *symbol);
+/* [any] ... and how long it is, as the library says; 0: there is none. */
+uint64_t sp_elf_size(const struct sp_elf *e, const char *symbol);
 
 #endif

@@ -88,6 +88,7 @@ struct sp_py_layout {
     /* _PyRuntimeState, PyInterpreterState */
     uint16_t rt_tstate_current, rt_interp_head, rt_interp_main, rt_finalizing, interp_next, interp_id;
     uint16_t interp_gil, gil_last_holder, gil_locked; /* from 3.12 on: PyInterpreterState, struct _gil_runtime_state */
+    uint16_t interp_ending;                           /* from 3.12 on: PyInterpreterState.finalizing */
     uint16_t interp_builtins;                         /* from 3.13 on the build says where it is: sp_py.interp_builtins */
     uint16_t rt_tss_key;                              /* 0: thread states are in thread-local storage */
     /* _PyThreadStateImpl, TaskObj of _asyncio; 0: the running task cannot be seen */
@@ -105,6 +106,7 @@ struct sp_py {
     void *(*this_tstate)(void);        /* PyGILState_GetThisThreadState: for versions without a key */
     uintptr_t entry;                   /* some address in it */
     uintptr_t start, end;              /* of its library or program; left to the caller of sp_py_probe(), as `build` is */
+    uintptr_t finalize, finalize_end;  /* ... and this: Py_FinalizeEx(); 0: not known */
     uint32_t interp_builtins;          /* offset in PyInterpreterState */
     uint32_t minor;
     char version[32]; /* "3.12.1" */
@@ -134,6 +136,8 @@ extern const uint32_t sp_py_n_layouts;
 bool sp_py_tss_init(void);
 /* [any] To be called after a pthread key was created: learns its sequence number. */
 void sp_py_tss_key_created(uint32_t key);
+/* [any] Whether `key` is where CPython keeps the key of its thread states. */
+bool sp_py_is_own_key(const void *key);
 /* [start] CPython made its key before we looked: learns that key's sequence number. */
 void sp_py_tss_learn_existing_key(void);
 /* [handler] This thread's PyThreadState in *tstate, 0 if it has none. SP_PY_OK, or why it cannot be used. SP_PY_FINALIZING:
@@ -147,12 +151,23 @@ SP_INLINE bool sp_py_needs_touch(void)
 {
     return sp_py.layout && !sp_py.layout->rt_tss_key;
 }
+/* [handler] This thread by CPython's name for it (PyThread_get_ident); as PyThreadState.thread_id. */
+SP_SIGSAFE uintptr_t sp_py_ident(void);
 /* [handler] Id of the interpreter that a thread state belongs to; 0: the main one. */
 SP_SIGSAFE uint32_t sp_py_interpreter_id(uintptr_t tstate);
 /* [handler] Name of the asyncio task that the thread runs, as sp_py_text writes it; 0: none, or not to be seen. */
 SP_SIGSAFE uint32_t sp_py_task_name(uintptr_t tstate, char *out, uint32_t cap);
 /* [any] Whether the interpreter is initialised far enough to have thread states. */
 bool sp_py_running(void);
+
+/* ---- the interpreter's end before it says so (py_end.c) */
+/* [handler] Whether this thread is in Py_FinalizeEx(), in the part before `_finalizing` is set: it waits for threads and calls
+ * what is registered with atexit. `is_other`: other frames lie below than at the thread's last sample. */
+SP_SIGSAFE bool sp_py_is_ending(uintptr_t stack_top, uintptr_t sp, bool is_other);
+/* [any] CPython made the key of its thread states: it is initialised, or was forked. */
+void sp_py_end_key_created(void);
+/* [fork-child] Before CPython's own handling of the fork. */
+void sp_py_end_forked(void);
 
 /* ---- a thread's name (py_thread_name.c) */
 /* [any] With the GIL: which of its attributes `name` is, the str that `thread`, a threading.Thread that is about to start, is

@@ -54,7 +54,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_frame_words = 76,
         .lines = SP_PY_LINES_LOCATIONS_311,
         .interp_gil = 384, .gil_last_holder = 8, .gil_locked = 16,
-        .rt_tss_key = 1544, .rt_interp_head = 40, .rt_interp_main = 48, .rt_finalizing = 24, .interp_next = 0, .interp_id = 8,
+        .rt_tss_key = 1544, .rt_interp_head = 40, .rt_interp_main = 48, .rt_finalizing = 24, .interp_next = 0, .interp_id = 8, .interp_ending = 44,
         .interp_builtins = 360,
     },
     {
@@ -68,7 +68,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .lines = SP_PY_LINES_LOCATIONS_311,
         .interp_gil = 16, .gil_last_holder = 8, .gil_locked = 16,
         .rt_tss_key = 2160, .rt_interp_head = 632, .rt_interp_main = 640, .rt_finalizing = 608,
-        .interp_next = 7264, .interp_id = 7272,
+        .interp_next = 7264, .interp_id = 7272, .interp_ending = 7320,
         .debug = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 22, .ts_frame = 23,
             .ts_thread_id = 24, .ts_chunk = 26, .fr_previous = 29, .fr_code = 30, .fr_instr = 31,
@@ -87,7 +87,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .lines = SP_PY_LINES_LOCATIONS_311,
         .interp_gil = 16, .gil_last_holder = 16, .gil_locked = 24,
         .rt_tss_key = 2160, .rt_interp_head = 632, .rt_interp_main = 640, .rt_finalizing = 608,
-        .interp_next = 7264, .interp_id = 7272,
+        .interp_next = 7264, .interp_id = 7272, .interp_ending = 7320,
         .debug = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 22, .ts_frame = 23,
             .ts_thread_id = 24, .ts_chunk = 26, .fr_previous = 29, .fr_code = 30, .fr_instr = 31,
@@ -106,7 +106,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .lines = SP_PY_LINES_LOCATIONS_311,
         .interp_gil = 16, .gil_last_holder = 8, .gil_locked = 16,
         .rt_tss_key = 2336, .rt_interp_head = 808, .rt_interp_main = 816, .rt_finalizing = 784,
-        .interp_next = 7272, .interp_id = 7280,
+        .interp_next = 7272, .interp_id = 7280, .interp_ending = 7320,
         .ts_task = 872, .task_bytes = 168, .task_name = 136,
         .debug = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
@@ -126,7 +126,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .lines = SP_PY_LINES_LOCATIONS_311,
         .interp_gil = 16, .gil_last_holder = 16, .gil_locked = 24,
         .rt_tss_key = 2336, .rt_interp_head = 808, .rt_interp_main = 816, .rt_finalizing = 784,
-        .interp_next = 7272, .interp_id = 7280,
+        .interp_next = 7272, .interp_id = 7280, .interp_ending = 7320,
         .debug = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
             .ts_thread_id = 27, .ts_chunk = 29, .fr_previous = 32, .fr_code = 33, .fr_instr = 34,
@@ -144,7 +144,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_frame_words = 76,
         .lines = SP_PY_LINES_LOCATIONS_311,
         .interp_gil = 16, .gil_last_holder = 8, .gil_locked = 16,
-        .rt_interp_head = 936, .rt_interp_main = 944, .rt_finalizing = 912, .interp_next = 7264, .interp_id = 7272,
+        .rt_interp_head = 936, .rt_interp_main = 944, .rt_finalizing = 912, .interp_next = 7264, .interp_id = 7272, .interp_ending = 7312,
         .ts_task = 1032, .task_bytes = 168, .task_name = 136,
         .debug = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
@@ -163,7 +163,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_frame_words = 92, .co_tlbc = 224,
         .lines = SP_PY_LINES_LOCATIONS_311,
         .interp_gil = 16, .gil_last_holder = 16, .gil_locked = 24,
-        .rt_interp_head = 936, .rt_interp_main = 944, .rt_finalizing = 912, .interp_next = 7264, .interp_id = 7272,
+        .rt_interp_head = 936, .rt_interp_main = 944, .rt_finalizing = 912, .interp_next = 7264, .interp_id = 7272, .interp_ending = 7312,
         .debug = {
             .finalizing = 4, .interp_head = 5, .interp_next = 8, .ts_interp = 25, .ts_frame = 26,
             .ts_thread_id = 30, .ts_chunk = 32, .fr_previous = 40, .fr_code = 41, .fr_instr = 42,

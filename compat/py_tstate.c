@@ -126,6 +126,12 @@ SP_SIGSAFE static bool read_key(uint32_t *key)
     return sp_peek_u32(tss) == 1;
 }
 
+bool sp_py_is_own_key(const void *key)
+{
+    const struct sp_py_layout *l = sp_py.layout;
+    return l && l->rt_tss_key && (uintptr_t)key == sp_py.runtime + l->rt_tss_key + 4;
+}
+
 void sp_py_tss_learn_existing_key(void)
 {
     uint32_t key;
@@ -156,11 +162,15 @@ SP_SIGSAFE static bool is_interpreter(uintptr_t interp)
     return false;
 }
 
+uintptr_t sp_py_ident(void)
+{
+    return sp_cpu_thread_pointer() + (uintptr_t)self_offset;
+}
+
 SP_SIGSAFE static bool is_own(uintptr_t ts)
 {
     const struct sp_py_layout *l = sp_py.layout;
-    uintptr_t self = sp_cpu_thread_pointer() + (uintptr_t)self_offset;
-    return sp_peek(ts + l->ts_thread_id) == self && is_interpreter(sp_peek(ts + l->ts_interp));
+    return sp_peek(ts + l->ts_thread_id) == sp_py_ident() && is_interpreter(sp_peek(ts + l->ts_interp));
 }
 
 /* 3.9 to 3.11: under a sub-interpreter the key still holds the main interpreter's state; the state that

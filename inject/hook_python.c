@@ -32,6 +32,8 @@ SP_EXPORT int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
     int rc = SP_REAL(pthread_key_create)(key, destructor), saved = errno;
     if (rc == 0) {
         sp_py_tss_key_created(*key);
+        if (sp_py_is_own_key(key))
+            sp_py_end_key_created();
         /* os.fork()'s child makes a new key for its thread states: from here on it runs Python */
         sp_lifecycle_child_runs_python();
     }

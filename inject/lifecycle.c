@@ -167,6 +167,7 @@ static void after_fork_in_child(void)
     sp_session.timer = pending_timer = SP_OS_NO_TIMER;
     is_child = true;
     sp_os_limit_forked();
+    sp_py_end_forked();
     sp_self_forked();
     sp_gate_forked();
     sp_thread_forget_left();

@@ -226,6 +226,7 @@ struct sp_thread {
     uint64_t thread_pointer;        /* of libc's descriptor of the thread; 0: not known yet */
     uint32_t pause;                 /* enum sp_pause */
     uint32_t sent;                  /* enum sp_sent */
+    uint32_t root_seen;             /* what the last sample's root frame and its code are at, hashed */
     /* the name's source: which attribute of a threading.Thread it is, 0: none that can be followed; node of the root frame
      * that holds the Thread */
     uint32_t name_place, name_node;

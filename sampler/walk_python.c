@@ -117,6 +117,18 @@ SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_thread *t, uin
     t->name[n] = '\0';
 }
 
+/* A root frame that stays is not the end's: that begins with a call of its own. Its place alone does not tell: from 3.11 on
+ * the first frame is always at the same. */
+SP_SIGSAFE static bool is_ending(struct sp_thread *t, const struct sp_py_walk *w, bool has_frames)
+{
+    uint32_t root = t->root_seen;
+    if (has_frames)
+        root = (uint32_t)((w->root ^ w->frames[w->n - 1].code * 0x9e3779b97f4a7c15u) >> 3);
+    bool is_other = root != t->root_seen;
+    t->root_seen = root;
+    return sp_py_is_ending(t->stack_top, w->sp, is_other);
+}
+
 struct sp_sample sp_walk_python(struct sp_region *r, struct sp_thread *t, uintptr_t sp)
 {
     if (!sp_py.layout)
@@ -141,6 +153,7 @@ struct sp_sample sp_walk_python(struct sp_region *r, struct sp_thread *t, uintpt
         .pages = t->pages,
     };
     why = sp_py.ops->walk(&sp_py, tstate, &w);
+    finalizing = finalizing || is_ending(t, &w, why == SP_PY_OK);
     if (why == SP_PY_NO_FRAME)
         return finalizing ? shutdown(r) : frameless(r, t, true);
     if (why) {

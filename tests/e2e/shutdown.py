@@ -5,6 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from embedding import embed  # noqa: E402
 from sp import CASES, case, main, need_frames  # noqa: E402,F401
 
 # names that the end takes away are kept as defaults
@@ -18,6 +19,7 @@ def busy(s, now=time.thread_time, range=range):
 # expect: every root of these is (shutdown), with the function that busy() is called from, and nothing is lost
 THE_END = HEAD + """
 def at_exit(): busy(.1)
+def at_shutdown(): busy(.1)
 class Module:
     def __del__(self, busy=busy): busy(.1)
 class Cycle:
@@ -27,6 +29,7 @@ class Late:
 class Ref: pass
 def on_death(_, busy=busy): busy(.1)
 atexit.register(at_exit)
+threading._register_atexit(at_shutdown)
 keep = Module()
 ring = Cycle(); ring.me = ring; del ring
 sys.late = Late()
@@ -34,11 +37,15 @@ watched = Ref(); sys.watch = weakref.ref(watched, on_death); watched.me = watche
 """
 
 
+# between (shutdown) and what threading's own end calls
+OF_THREADING = ["_shutdown", "_register_atexit.<locals>.<lambda>"]
+
+
 def ends(b, p, functions):
     """ns by function under (shutdown); none of them is anywhere else, and nothing is lost."""
     seen = {f: 0 for f in functions}
     for stack, ns in p.stacks().items():
-        names = [n.split(".")[-2] if n.endswith("__del__") and "." in n else n for n in stack]
+        names = [n.split(".")[-2] if n.endswith("__del__") and "." in n else n for n in stack if n not in OF_THREADING]
         for f in set(names) & set(functions):
             assert stack[0] == "(shutdown)" and names[1] == f, (stack, ns)
             seen[f] += ns
@@ -50,18 +57,96 @@ def ends(b, p, functions):
 
 @case
 def frames_of_the_end(b):
-    """__del__ and a weak reference's callback, each 100 ms, at every stage of the end; functions of atexit come before it. On a busy
-    machine a tick comes late by some of that."""
+    """Functions of atexit, __del__ and a weak reference's callback, each 100 ms, at every stage of the end. On a busy machine a tick
+    comes late by some of that."""
     need_frames(b)
     p = b.run(THE_END, SPPROF_INTERVAL="1ms").profile()
-    at_exit = {s: ns for s, ns in p.stacks().items() if "at_exit" in s}
-    assert sum(at_exit.values()) > 0.02e9 and all(s[0] == "at_exit" for s in at_exit), at_exit
+    early = ["at_exit", "at_shutdown"]
     if b.version >= (3, 11):
-        seen = ends(b, p, ["on_death", "Module", "Cycle", "Late"])
+        seen = ends(b, p, early + ["on_death", "Module", "Cycle", "Late"])
         assert all(ns > 0.02e9 for ns in seen.values()), (seen, p.stacks())
     else:
-        seen = ends(b, p, ["on_death", "__del__"])
-        assert seen["on_death"] > 0.02e9 and seen["__del__"] > 0.1e9, (seen, p.stacks())
+        seen = ends(b, p, early + ["on_death", "__del__"])
+        assert all(ns > 0.02e9 for ns in seen.values()) and seen["__del__"] > 0.1e9, (seen, p.stacks())
+
+
+def under(p, function):
+    """ns of a function below (shutdown), and elsewhere."""
+    sums = [0, 0]
+    for stack, ns in p.stacks().items():
+        if function in stack:
+            sums[stack[0] != "(shutdown)"] += ns
+    return sums
+
+
+@case
+def not_the_end(b):
+    """What the end calls too, called by a thread of C with nothing below it: a callback, and all functions of atexit."""
+    need_frames(b)
+    p = b.run(HEAD + """
+def called(*_): busy(.1)
+def registered(): busy(.1)
+def at_exit(): busy(.1)
+atexit.register(registered)
+c = ctypes.CDLL(None)
+for f in (ctypes.CFUNCTYPE(None)(called), ctypes.CFUNCTYPE(None)(atexit._run_exitfuncs)):
+    t = ctypes.c_ulong()
+    assert c.pthread_create(ctypes.byref(t), None, f, None) == 0
+    c.pthread_join(t, None)
+atexit.register(at_exit)
+""", SPPROF_INTERVAL="1ms").profile()
+    for f in ("called", "registered"):
+        assert under(p, f)[0] == 0 and under(p, f)[1] > 0.02e9, (f, p.stacks())
+    assert under(p, "at_exit")[1] == 0 and under(p, "at_exit")[0] > 0.02e9, p.stacks()
+
+
+@case
+def lives_of_an_embedded(b):
+    """A host runs code with nothing below it, ends its interpreter, and does so again: up to 3.11 the second end is known by what
+    it frees alone."""
+    need_frames(b)
+    p = embed(b, "twice", HEAD.replace(", ctypes", "") + "def work(): busy(.1)\ndef at_exit(): busy(.1)\nwork(); atexit.register(at_exit)\n",
+              SPPROF_INTERVAL="1ms").profile()
+    assert under(p, "work")[0] == 0 and under(p, "work")[1] > 0.1e9, p.stacks()
+    told, untold = under(p, "at_exit")
+    assert told > 0.02e9 and (untold > 0.02e9 if b.version < (3, 12) else untold == 0), p.stacks()
+
+
+FORKED = HEAD + """
+import os
+fork = os.fork
+if sys.version_info >= (3, 12):  # os.fork() refuses, C code may
+    def fork(c=ctypes.PyDLL(None)):
+        c.PyOS_BeforeFork()
+        pid = c.fork()
+        c.PyOS_AfterFork_Parent() if pid else c.PyOS_AfterFork_Child()
+        return pid
+def child(): busy(.15); os._exit(0)
+def make():
+    if fork() == 0: child()
+    os.wait()
+def make_in_thread():
+    while not threading._SHUTTING_DOWN: time.sleep(.005)
+    make()
+if sys.argv[1] == "thread": threading.Thread(target=make_in_thread).start()
+else: atexit.register(make)
+busy(.05)
+"""
+
+
+@case
+def forks_of_the_end(b):
+    """A child that the ending thread forks is in the same call; one that another thread forked meanwhile is not."""
+    need_frames(b)
+    for how in ("thread", "atexit"):
+        for p in b.run(FORKED, how, SPPROF_INTERVAL="1ms").profiles():
+            told, untold = under(p, "child")
+            assert (told if how == "thread" else untold) == 0, (how, p.stacks())
+            if told + untold:
+                assert told + untold > 0.05e9, p.stacks()
+                break
+        else:
+            raise AssertionError(f"{how}: no child seen")
 
 
 @case
@@ -103,7 +188,8 @@ def threads_that_go_on(b):
 
 @case
 def fibres(b):
-    """Native code, and Python that it calls, on a stack above the thread's own: the stack's place does not matter."""
+    """Native code, and Python that it calls, on a stack above the thread's own: the stack's place does not matter, at the end
+    neither."""
     need_frames(b)
     p = b.run(HEAD + """
 lib = ctypes.CDLL(sys.argv[1])
@@ -115,11 +201,15 @@ def resize():
 t = threading.Thread(target=resize)
 t.start(); t.join()
 resize()
+def at_exit(): busy(.1)
+last = ctypes.CFUNCTYPE(None)(at_exit)
+atexit.register(lib.call_on_fibre, last)
 """, os.path.join(b.build, "tests/libfibre.so"), SPPROF_INTERVAL="1ms").profile()
     for i in (p.thread("MainThread"), p.thread("Thread-1")):
         native = sum(ns for s, ns in p.stacks(i).items() if s[-1] == "resize")
         python = sum(ns for s, ns in p.stacks(i).items() if "called" in s and s[s.index("called") - 1] == "resize")
         assert native > 0.07e9 and python > 0.07e9, (i, p.stacks(i))
+    assert under(p, "resize")[0] == 0 and under(p, "at_exit")[1] == 0 and under(p, "at_exit")[0] > 0.02e9, p.stacks()
     assert sum(p.block["losses"]["unwalkable"].values()) <= 3, p.block["losses"]
 
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "compat/cpu.h"
+#include "compat/elf.h"
 #include "compat/os.h"
 #include "compat/py.h"
 
@@ -20,13 +21,15 @@
 struct result {
     uint64_t steps, accepted, no_tstate, jumps, rejected[SP_PY_REJECT_N];
     uint64_t deepest, tasks, wrong_tasks, ending;
-    char jump[512]; /* the first impossible step, in words */
+    uint64_t early, back; /* in Py_FinalizeEx() before it says so; no longer, though it says nothing yet */
+    char jump[512];       /* the first impossible step, in words */
 };
 
 int step_prepare(void);
 void step_start(uint64_t most);
 void step_stop(struct result *r);
 void step_to_the_end(uint64_t burst);
+void step_some(void);
 
 static struct result result;
 uint64_t step_count; /* result.steps, for the program that is stepped */
@@ -99,6 +102,9 @@ static void on_step(int sig, siginfo_t *info, void *context)
     uintptr_t tstate;
     enum sp_py_reject why = sp_py_own_tstate(&tstate);
     result.ending += why == SP_PY_FINALIZING && tstate;
+    bool early = why == SP_PY_OK && tstate && sp_py_is_ending(getauxval(AT_RANDOM), sp_cpu_context_sp(context), true);
+    result.early += early;
+    result.back += result.early && why == SP_PY_OK && tstate && !early;
     if ((why && why != SP_PY_FINALIZING) || !tstate) {
         result.no_tstate += !why;
         result.rejected[why] += why != SP_PY_OK;
@@ -132,6 +138,11 @@ int step_prepare(void)
     if (!sp_os_probe_init() || !sp_py_tss_init())
         return -2;
     sp_py_tss_learn_existing_key();
+    struct sp_elf image;
+    if (!sp_elf_at(&image, sp_py.entry))
+        return -3;
+    sp_py.finalize = (uintptr_t)sp_elf_find(&image, "Py_FinalizeEx");
+    sp_py.finalize_end = sp_py.finalize + sp_elf_size(&image, "Py_FinalizeEx");
     original = sp_py_hook_code_dealloc(code_dies);
     struct sigaction act = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigfillset(&act.sa_mask);
@@ -180,6 +191,13 @@ void step_to_the_end(uint64_t in_a_row)
     raise(SIGALRM); /* the first ones are this function's way back, so that some have a Python frame */
 }
 
+/* Steps some here, as after every 50 us. */
+void step_some(void)
+{
+    if (burst)
+        raise(SIGALRM);
+}
+
 __attribute__((destructor)) static void report(void)
 {
     struct result r;
@@ -188,8 +206,8 @@ __attribute__((destructor)) static void report(void)
     setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
     step_stop(&r);
     char text[768];
-    int n = snprintf(text, sizeof text, "%lu %lu %lu %lu %lu %s\n", r.steps, r.accepted, r.ending, r.jumps,
-                     r.rejected[SP_PY_BAD_TSTATE], r.jump);
+    int n = snprintf(text, sizeof text, "%lu %lu %lu %lu %lu %lu %lu %s\n", r.steps, r.accepted, r.ending, r.jumps,
+                     r.rejected[SP_PY_BAD_TSTATE], r.early, r.back, r.jump);
     if (write(1, text, (size_t)n) != n)
         _exit(9);
 }

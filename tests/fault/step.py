@@ -14,7 +14,8 @@ lib = ctypes.PyDLL(sys.argv[1]); steps = int(sys.argv[2])
 class Result(ctypes.Structure):
     _fields_ = [(n, ctypes.c_uint64) for n in ("steps", "accepted", "no_tstate", "jumps")] + [
         ("rejected", ctypes.c_uint64 * 9), ("deepest", ctypes.c_uint64), ("tasks", ctypes.c_uint64),
-        ("wrong_tasks", ctypes.c_uint64), ("ending", ctypes.c_uint64), ("jump", ctypes.c_char * 512)]
+        ("wrong_tasks", ctypes.c_uint64), ("ending", ctypes.c_uint64), ("early", ctypes.c_uint64), ("back", ctypes.c_uint64),
+        ("jump", ctypes.c_char * 512)]
 lib.step_start.argtypes = [ctypes.c_uint64]; lib.step_start.restype = None
 lib.step_stop.argtypes = [ctypes.POINTER(Result)]; lib.step_stop.restype = None
 def plain(n): return n if n < 2 else plain(n - 1) + 1
@@ -93,7 +94,7 @@ def peek(): return counter.value
 assert lib.step_prepare() == 0
 run()
 lib.step_stop(ctypes.byref(r))
-print(r.steps, r.accepted, r.no_tstate, r.jumps, list(r.rejected), r.deepest, r.tasks, r.wrong_tasks, r.jump)
+print(r.steps, r.accepted, r.no_tstate, r.jumps, list(r.rejected), r.deepest, r.tasks, r.wrong_tasks, r.early, r.jump)
 '''
 
 
@@ -111,7 +112,8 @@ def singlestep(b):
     assert jumps == 0, r.out
     assert deepest > 400 or b.debug or "-O0" in b.python, "the chunk's end was not crossed: " + r.out
     assert accepted > 0.99 * n, r.out
-    seen, wrong = map(int, r.out.split("]")[1].split()[1:3])
+    seen, wrong, early = map(int, r.out.split("]")[1].split()[1:4])
+    assert early == 0, "before the end: " + r.out
     assert wrong == 0 and (seen > 0) == (b.version >= (3, 14) and not b.free_threaded), r.out
 
 
@@ -128,7 +130,7 @@ class Base:
     def __del__(self, plain=plain, gen=gen, list=list):
         try: list(gen(3)); plain(4); raise KeyError
         except BaseException: plain(2)
-atexit.register(lambda: list(gen(4)))
+atexit.register(lambda: (lib.step_some(), list(gen(4))))
 ring, keep = Base(), Base(); del keep.me
 sys.late = Base()
 fun = {i: eval("lambda a: plain(a) + %d" % i) for i in range(20)}
@@ -155,9 +157,10 @@ def the_whole_end(b):
     r = b.run(None, command=[b.python, "-S", "-E", b.write(THE_END, "end.py"), os.path.join(b.build, "tests/fault/libstep.so"), burst],
               preload=False, timeout=3000, MALLOC_PERTURB_="85")
     print(r.out.strip(), r.err.strip())
-    steps, accepted, ending, jumps, bad_tstate = map(int, r.out.split()[:5])
+    steps, accepted, ending, jumps, bad_tstate, early, back = map(int, r.out.split()[:7])
     assert steps > 5000 and ending > 0.5 * steps and accepted > 0, r.out
     assert jumps == 0 and bad_tstate == 0, r.out
+    assert early > 0 and back == 0, r.out
 
 
 if __name__ == "__main__":

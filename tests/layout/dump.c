@@ -16,7 +16,7 @@ int main(void)
         ROW(cframe_frame), ROW(fr_previous), ROW(fr_code), ROW(fr_instr), ROW(fr_owner), ROW(fr_is_entry), ROW(fr_locals);
         ROW(fr_bytes), ROW(co_filename), ROW(co_name), ROW(co_first_line), ROW(co_flags), ROW(co_lines), ROW(co_code);
         ROW(co_locals), ROW(co_stack), ROW(co_frame_words), ROW(rt_tstate_current), ROW(rt_tss_key), ROW(rt_interp_head);
-        ROW(rt_interp_main), ROW(rt_finalizing), ROW(interp_next), ROW(interp_id), ROW(interp_builtins);
+        ROW(rt_interp_main), ROW(rt_finalizing), ROW(interp_next), ROW(interp_id), ROW(interp_ending), ROW(interp_builtins);
         ROW(uni_kind_bit), ROW(fr_tlbc), ROW(co_tlbc), ROW(ts_task), ROW(task_bytes), ROW(task_name);
         ROW(interp_gil), ROW(gil_last_holder), ROW(gil_locked);
         WORD(finalizing), WORD(interp_head), WORD(interp_next), WORD(ts_interp), WORD(ts_frame), WORD(ts_thread_id);

@@ -53,6 +53,7 @@ def expressions(minor, free_threaded):
         "rt_finalizing": "offsetof(_PyRuntimeState, _finalizing)",
         "interp_next": "offsetof(PyInterpreterState, next)",
         "interp_id": "offsetof(PyInterpreterState, id)",
+        "interp_ending": "offsetof(PyInterpreterState, finalizing)",
         "interp_builtins": "offsetof(PyInterpreterState, builtins)", "uni_kind_bit": "bit_of(kind)",
         "fr_tlbc": f"offsetof({frame}, tlbc_index)", "co_tlbc": "offsetof(PyCodeObject, co_tlbc)",
         "ts_task": "offsetof(_PyThreadStateImpl, asyncio_running_task)",
@@ -68,7 +69,7 @@ def expressions(minor, free_threaded):
     if minor != 11:
         absent |= {"fr_is_entry", "co_locals", "co_stack"}
     if minor < 12:
-        absent |= {"co_frame_words"} | GIL_FIELDS
+        absent |= {"co_frame_words", "interp_ending"} | GIL_FIELDS
     else:
         absent |= {"rt_tstate_current"}
     if minor >= 13:
@@ -108,6 +109,7 @@ def relations(minor, free_threaded, row):
                   "specials": ("FRAME_SPECIALS_SIZE * 8", row["fr_locals"]),
                   "frame_obj": ("offsetof(_PyInterpreterFrame, frame_obj)", row["fr_previous" if minor == 11 else "fr_instr"] - 8)})
     if minor >= 12:
+        r["main_thread"] = ("offsetof(_PyRuntimeState, main_thread)", row["rt_interp_main"] + 16)
         r["owner_shim"] = ("FRAME_OWNED_BY_CSTACK" if minor <= 13 else "FRAME_OWNED_BY_INTERPRETER", 3)
         r["int_tag"] = ("offsetof(PyLongObject, long_value.lv_tag)", row["ob_size"])
         r["int_digits"] = ("offsetof(PyLongObject, long_value.ob_digit)", row["ob_size"] + 8)
@@ -237,8 +239,8 @@ def compare_releases(dump, path):
         minor, free_threaded = int(names[0].split(".")[1]), "t" in names[0]
         assert all(re.fullmatch(rf"3\.{minor}\.\d+(rc\d+)?{'t' if free_threaded else ''}d?", name) for name in names), names
         bad += differences(names[0], rows[minor, free_threaded], fields, ())
-        # interp_builtins: where it is wrong, frames of the interpreter's end have no names, or are looked at a little longer
-        missing = set(expressions(minor, free_threaded)) - set(fields) - {"uni_kind_bit", "interp_builtins"} - GIL_FIELDS
+        # interp_ending: where it is wrong, the end's first part has no name; interp_builtins: where it is wrong, frames of the interpreter's end have no names, or are looked at a little longer
+        missing = set(expressions(minor, free_threaded)) - set(fields) - {"uni_kind_bit", "interp_builtins", "interp_ending"} - GIL_FIELDS
         if missing:
             print(f"FAIL {names[0]}: nothing is said of {sorted(missing)}")
             bad += 1
