@@ -32,6 +32,13 @@ SP_SIGSAFE static struct sp_thread *pop_slot(const struct sp_region *r, sp_list_
     return NULL;
 }
 
+/* Half of the region at most: threads that are many for a moment would leave no room for what runs later. */
+SP_SIGSAFE static bool is_affordable(const struct sp_region *r, uint64_t bytes)
+{
+    uint64_t slots = (uint64_t)sp_load_relaxed(&r->n_threads) * sizeof(struct sp_thread);
+    return slots + sp_load_relaxed(&r->stacks_bytes) + bytes <= r->bytes / 2;
+}
+
 /* ---- stacks */
 
 /* The more threads live at once, the less deep their stacks may be: full depth while an eighth of the region
@@ -57,7 +64,7 @@ SP_SIGSAFE static uint32_t pop_stacks(struct sp_region *r)
 SP_SIGSAFE static uint32_t new_stacks(struct sp_region *r)
 {
     uint32_t depth = affordable_depth(r);
-    uint64_t at = sp_store_alloc(r, STACK_BYTES(depth), 64);
+    uint64_t at = is_affordable(r, STACK_BYTES(depth)) ? sp_store_alloc(r, STACK_BYTES(depth), 64) : 0;
     if (!at)
         return 0;
     sp_add_relaxed(&r->stacks_bytes, STACK_BYTES(depth));
@@ -166,7 +173,7 @@ void sp_slot_free(struct sp_region *r, struct sp_thread *t)
 
 SP_SIGSAFE static struct sp_thread *new_slot(struct sp_region *r)
 {
-    if (sp_load_relaxed(&r->n_threads) >= r->max_threads)
+    if (sp_load_relaxed(&r->n_threads) >= r->max_threads || !is_affordable(r, sizeof(struct sp_thread)))
         return NULL;
     uint64_t at = sp_store_alloc(r, sizeof(struct sp_thread), 64);
     if (!at)

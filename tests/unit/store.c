@@ -264,6 +264,20 @@ static void many_live_threads(void)
     CHECK(r->loss[SP_LOSS_NO_SLOT] > 0);
 }
 
+/* However many live for a moment, what runs later has its names and stacks. */
+static void threads_leave_room(void)
+{
+    static const uint64_t sizes[] = {1 << 20, 32 << 20, 100 << 20};
+    for (int i = 0; i < 3; i++) {
+        r = region_new(sizes[i], 4096);
+        for (int n = 0; n < 20000; n++)
+            region_thread(r, n + 1, "w");
+        uint32_t room = (uint32_t)(sizes[i] / 8 / 64), node = 0;
+        for (uint32_t k = 1; k < room / 16; k++)
+            CHECK(node = sp_intern_node(r, node, sp_intern_frame(r, SP_FRAME_PYTHON, k, 2)));
+    }
+}
+
 static void rest_is_classified(void)
 {
     r = region_new(4 << 20, 64);
@@ -298,6 +312,7 @@ const struct unit_case unit_cases[] = {
     {"threads_end_at_once", threads_end_at_once},
     {"ended_slots_are_taken", ended_slots_are_taken},
     {"many_live_threads", many_live_threads},
+    {"threads_leave_room", threads_leave_room},
     {"rest_is_classified", rest_is_classified},
     {NULL, NULL},
 };
