@@ -159,6 +159,13 @@ static void foreign(int sig, siginfo_t *info, void *context)
         act.sa_handler(sig);
 }
 
+/* All of them: sigfillset() leaves out the two by which libc cancels a thread and changes its user, and a thread that was
+ * unwound out of our handler would never have left it. */
+static void fill(sigset_t *set)
+{
+    memset(set, 0xff, sizeof *set);
+}
+
 /* On the alternate stack: the code that a signal interrupts may have hardly any stack left (goroutines, fibres). */
 static int on_stack(void)
 {
@@ -173,7 +180,7 @@ static void install_sigprof(void)
     if (has_handler(&wanted[SIGPROF]))
         wish = wanted[SIGPROF].sa_flags & (SA_RESTART | SA_ONSTACK);
     struct sigaction ours = {.sa_sigaction = sp_handler, .sa_flags = SA_SIGINFO | wish};
-    sigfillset(&ours.sa_mask);
+    fill(&ours.sa_mask);
     if (sp_spool_path()[0])
         sigdelset(&ours.sa_mask, SIGBUS); /* see sp_spool_is_cut */
     real_sigaction_call(SIGPROF, &ours, NULL);
@@ -218,7 +225,7 @@ static void standin(int sig, siginfo_t *info, void *context)
 static int install_standin(int sig)
 {
     struct sigaction ours = {.sa_sigaction = standin, .sa_flags = SA_SIGINFO | SA_RESTART | on_stack()};
-    sigfillset(&ours.sa_mask);
+    fill(&ours.sa_mask);
     sigdelset(&ours.sa_mask, SIGSEGV); /* a fault in the writer must end the process, not hang it */
     sigdelset(&ours.sa_mask, SIGBUS);
     return real_sigaction_call(sig, &ours, NULL);

@@ -331,7 +331,7 @@ static uint64_t collapsed_sum(void)
 
 static void collapsed_holds_the_same(void)
 {
-    struct sp_region *r = region_new(8 << 20, 4096);
+    struct sp_region *r = region_new(16 << 20, 4096);
     uint32_t f = region_code(r, "f;g\n 12", "a.py", 1), node = region_node(r, 0, f, 0);
     for (int i = 0; i < 300; i++) {
         struct sp_thread *t = region_thread(r, 100 + i, i % 3 ? "" : "pool;1");
