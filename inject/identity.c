@@ -68,27 +68,6 @@ static void set_script(struct sp_identity *i, const char *path)
     set_name(i, base, n && base[0] != '.' ? n : 0);
 }
 
-/* Processes that multiprocessing and its like start by -c differ in the module that they begin with. Nothing else
- * of the code is shown. */
-static void set_code(struct sp_identity *i, const char *code, size_t n)
-{
-    static const char *const helpers[] = {"spawn", "forkserver", "resource_tracker", "semaphore_tracker"};
-    if (n > 12 && memcmp(code, "import sys; ", 12) == 0) /* 3.15's forkserver */
-        code += 12, n -= 12;
-    const char *module = code + 5, *end = module;
-    bool from = n > 5 && memcmp(code, "from ", 5) == 0;
-    for (; from && end < code + n && *end && !strchr(" ;(\n", *end); end++)
-        if (*end == '.')
-            module = end + 1;
-    for (size_t k = 0; from && k < SP_ARRAY_LEN(helpers); k++)
-        if (module > code + 5 && strlen(helpers[k]) == (size_t)(end - module) &&
-            memcmp(helpers[k], module, (size_t)(end - module)) == 0) {
-            set_name(i, module, (size_t)(end - module));
-            return;
-        }
-    set_name(i, "command", 7);
-}
-
 /* ---- the command line */
 /* A word of CPython's options (Python/getopt.c): the letter among c, m, X, W that takes what follows it as its
  * value, 0 if there is none. *at: where the value begins in the word; at its end: the next word is it. */
@@ -115,6 +94,30 @@ static void keep(struct cut *c, const char *word, size_t n)
 {
     sp_buf_mem(&c->b, word, n);
     sp_buf_char(&c->b, '\0');
+}
+
+/* Processes that multiprocessing and its like start by -c differ in the module that they begin with: it stands in
+ * brackets in the command's place. Nothing else of the code is shown. */
+static void set_code(struct cut *c, const char *code, size_t n)
+{
+    static const char *const helpers[] = {"spawn", "forkserver", "resource_tracker", "semaphore_tracker"};
+    if (n > 12 && memcmp(code, "import sys; ", 12) == 0) /* 3.15's forkserver */
+        code += 12, n -= 12;
+    const char *module = code + 5, *end = module;
+    bool from = n > 5 && memcmp(code, "from ", 5) == 0;
+    for (; from && end < code + n && *end && !strchr(" ;(\n", *end); end++)
+        if (*end == '.')
+            module = end + 1;
+    for (size_t k = 0; from && k < SP_ARRAY_LEN(helpers); k++)
+        if (module > code + 5 && strlen(helpers[k]) == (size_t)(end - module) &&
+            memcmp(helpers[k], module, (size_t)(end - module)) == 0) {
+            set_name(c->i, module, (size_t)(end - module));
+            sp_buf_char(&c->b, '(');
+            sp_buf_str(&c->b, helpers[k]);
+            keep(c, ")", 1);
+            return;
+        }
+    set_name(c->i, "command", 7);
 }
 
 /* Takes a word behind argv[0]. False: what follows is not the interpreter's. */
@@ -148,7 +151,7 @@ static bool take(struct cut *c, const char *word, size_t len)
     if (option == 'm')
         set_name(c->i, word + value, len - value);
     if (option == 'c')
-        set_code(c->i, word + value, len - value);
+        set_code(c, word + value, len - value);
     return option != 'm' && option != 'c';
 }
 
@@ -166,7 +169,7 @@ void sp_identity_cut_command(struct sp_identity *i, const char *line, size_t n)
             keep(&c, line, len);
             set_script(i, line);
         } else if (len == n - at) {
-            set_code(i, line + at, len);
+            set_code(&c, line + at, len);
         } else {
             more = take(&c, line + at, len);
         }

@@ -34,6 +34,11 @@ static const struct sp_writer_ops *by_suffix(const char *base, size_t *longest)
     return best;
 }
 
+const struct sp_writer_ops *sp_writer_at(size_t i)
+{
+    return i < SP_ARRAY_LEN(writers) ? writers[i] : NULL;
+}
+
 const struct sp_writer_ops *sp_writer_default(void)
 {
     return writers[0];

@@ -39,6 +39,9 @@ struct sp_profile sp_writer_profile(const struct sp_region *r);
 /* [hook] The format for a file name: that with the longest suffix that fits; the default's for unknown ones. */
 const struct sp_writer_ops *sp_writer_for(const char *file_name);
 
+/* [hook] The formats, from 0 on; the first is the default. NULL: there are no more. */
+const struct sp_writer_ops *sp_writer_at(size_t i);
+
 /* [hook] The format of names that we make. */
 const struct sp_writer_ops *sp_writer_default(void);
 

@@ -1,10 +1,31 @@
 /* SPDX-License-Identifier: MIT
- * The command spprof: one function a subcommand. Each returns the exit status; main.c lists them. */
+ * The command spprof: one function and one row of a table (main.c) a subcommand. Each returns the exit status. */
 #ifndef SP_INJECT_COMMAND_COMMAND_H
 #define SP_INJECT_COMMAND_COMMAND_H
 
 #include <stdbool.h>
 #include <stdio.h>
+
+struct sp_cli_pair {
+    const char *name, *meaning;
+    const char *more; /* NULL: nothing */
+};
+
+struct sp_cli_subcommand {
+    const char *name; /* NULL: the end of the table */
+    int (*run)(int argc, char **argv);
+    const char *arguments; /* in the way of a synopsis */
+    const char *does;      /* half a sentence */
+    const char *text;      /* more of it; NULL: nothing */
+    struct sp_cli_pair options[8];
+    const char *status; /* the exit status, beside 2 for a wrong usage */
+};
+
+extern const struct sp_cli_subcommand sp_cli_subcommands[]; /* main.c */
+extern const struct sp_cli_pair sp_cli_options[];           /* of the library; ends like the other */
+
+/* Prints the manual page. */
+void sp_cli_manual(FILE *out);
 
 /* The subcommands: argv[0] is the name. */
 int sp_cli_report(int argc, char **argv);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The command spprof. It runs beside the library, never inside a host: stdio and allocation are fine here. The
- * table of its subcommands feeds the dispatch, `spprof help` and the manual page. */
+ * table of its subcommands feeds the dispatch, `spprof help` and the manual page (manual.c). */
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,25 +10,10 @@
 #include "compat/version.h"
 #include "inject/command/command.h"
 
-struct pair {
-    const char *name, *meaning;
-    const char *more; /* NULL: nothing */
-};
-
-struct subcommand {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *arguments; /* in the way of a synopsis */
-    const char *does;      /* half a sentence */
-    const char *text;      /* more of it; NULL: nothing */
-    struct pair options[8];
-    const char *status; /* the exit status, beside 2 for a wrong usage */
-};
-
 static int help(int argc, char **argv);
 static int version(int argc, char **argv);
 
-static const struct subcommand subcommands[] = {
+const struct sp_cli_subcommand sp_cli_subcommands[] = {
     {
         .name = "report",
         .run = sp_cli_report,
@@ -86,31 +71,25 @@ static const struct subcommand subcommands[] = {
         .status = "0",
     },
     {.name = "version", .run = version, .arguments = "", .does = "prints the version", .status = "0"},
+    {.name = NULL},
 };
 
-static const struct pair options[] = {
-#define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning) \
-    {name, meaning, "(" values "; default: " fallback_text ")"},
-#include "inject/options.def"
-#undef SP_OPTION
-};
-
-static const struct subcommand *find(const char *name)
+static const struct sp_cli_subcommand *find(const char *name)
 {
-    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++)
-        if (strcmp(subcommands[i].name, name) == 0)
-            return &subcommands[i];
-    return NULL;
+    const struct sp_cli_subcommand *c = sp_cli_subcommands;
+    while (c->name && strcmp(c->name, name) != 0)
+        c++;
+    return c->name ? c : NULL;
 }
 
 void sp_cli_usage(FILE *out, const char *name)
 {
-    const struct subcommand *c = find(name);
+    const struct sp_cli_subcommand *c = find(name);
     if (!c)
         return;
     fprintf(out, "usage: spprof %s %s\n\n%s %s.\n%s%s", c->name, c->arguments, c->name, c->does, c->text ? c->text : "",
             c->text ? "\n" : "");
-    for (const struct pair *o = c->options; o->name; o++)
+    for (const struct sp_cli_pair *o = c->options; o->name; o++)
         fprintf(out, "%s  %-14s %s%s%s\n", o == c->options ? "\n" : "", o->name, o->meaning,
                 o->more ? "\n                 " : "", o->more ? o->more : "");
     fprintf(out, "\nExit status: %s; 2 for a wrong usage.\n", c->status);
@@ -120,81 +99,21 @@ static void overview(FILE *out)
 {
     fprintf(out, "spprof " SPPROF_VERSION " - profiles any Python program by being preloaded\n\n"
                  "    LD_PRELOAD=/path/to/libspprof.so SPPROF_OUT=profile.json python app.py\n\n");
-    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++)
-        fprintf(out, "%s spprof %-8s %-26s %s\n", i ? "      " : "usage:", subcommands[i].name, subcommands[i].arguments,
-                subcommands[i].does);
+    for (const struct sp_cli_subcommand *c = sp_cli_subcommands; c->name; c++)
+        fprintf(out, "%s spprof %-8s %-26s %s\n", c == sp_cli_subcommands ? "usage:" : "      ", c->name, c->arguments,
+                c->does);
     fprintf(out, "\nThe library reads these variables of the environment:\n\n");
-    for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
-        fprintf(out, "  %-16s %s\n%19s%s\n", options[i].name, options[i].meaning, "", options[i].more);
+    for (const struct sp_cli_pair *o = sp_cli_options; o->name; o++)
+        fprintf(out, "  %-16s %s\n%19s%s\n", o->name, o->meaning, "", o->more);
 }
 
-/* ---- the manual page */
-/* `exact`: what is to be typed as it stands; other hyphens may break a line. */
-static void roff(FILE *out, const char *text, bool exact)
-{
-    for (const char *s = text; *s; s++) {
-        if (s == text || s[-1] == '\n')
-            fprintf(out, *s == '.' || *s == '\'' ? "\\&" : "");
-        if (*s == '\\' || (exact && *s == '-'))
-            fputc('\\', out);
-        fputs(*s == '\\' ? "e" : (char[]){*s, '\0'}, out);
-    }
-}
-
-static void paragraph(FILE *out, const struct pair *p)
-{
-    fprintf(out, ".TP\n.B ");
-    roff(out, p->name, true);
-    fputc('\n', out);
-    roff(out, p->meaning, false);
-    fputc('\n', out);
-    if (p->more) {
-        roff(out, p->more, false);
-        fputc('\n', out);
-    }
-}
-
-static void manual(FILE *out)
-{
-    fprintf(out, ".TH SPPROF 1 \"\" \"spprof " SPPROF_VERSION "\"\n"
-                 ".SH NAME\nspprof \\- profile any Python program by preloading\n"
-                 ".SH SYNOPSIS\n.B LD_PRELOAD=libspprof.so\n.RI [ SPPROF_OPTION = value ...]\n.I program\n");
-    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++) {
-        fprintf(out, ".br\n.B spprof %s\n", subcommands[i].name);
-        roff(out, subcommands[i].arguments, true);
-        fprintf(out, *subcommands[i].arguments ? "\n" : "");
-    }
-    fprintf(out, ".SH DESCRIPTION\n"
-                 "The library samples every thread of every CPython process below by its CPU time and writes a Speedscope "
-                 "profile when the process ends; with SPPROF_SPOOL the profile lives in a file while the process runs.\n"
-                 ".SH COMMANDS\n");
-    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++) {
-        const struct subcommand *c = &subcommands[i];
-        paragraph(out, &(struct pair){c->name, c->does, NULL});
-        fprintf(out, ".RS\n");
-        if (c->text) {
-            roff(out, c->text, false);
-            fputc('\n', out);
-        }
-        for (const struct pair *o = c->options; o->name; o++)
-            paragraph(out, o);
-        fprintf(out, ".PP\nExit status: ");
-        roff(out, c->status, false);
-        fprintf(out, "; 2 for a wrong usage.\n.RE\n");
-    }
-    fprintf(out, ".SH ENVIRONMENT\n");
-    for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
-        paragraph(out, &options[i]);
-}
-
-/* ---- the rest of the commands */
 static int unknown(const char *name)
 {
     fprintf(stderr, "spprof: no command \"");
     sp_cli_print(stderr, name);
     fprintf(stderr, "\"; commands are");
-    for (size_t i = 0; i < SP_ARRAY_LEN(subcommands); i++)
-        fprintf(stderr, "%s %s", i ? "," : "", subcommands[i].name);
+    for (const struct sp_cli_subcommand *c = sp_cli_subcommands; c->name; c++)
+        fprintf(stderr, "%s %s", c == sp_cli_subcommands ? "" : ",", c->name);
     fputc('\n', stderr);
     return 2;
 }
@@ -203,7 +122,7 @@ static int help(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "--man") == 0) {
-        manual(stdout);
+        sp_cli_manual(stdout);
     } else if (find(what)) {
         sp_cli_usage(stdout, what);
     } else if (*what && *what != '-') {
@@ -225,7 +144,7 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
     name = strcmp(name, "--version") == 0 ? "version" : strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help" : name;
-    const struct subcommand *c = find(name);
+    const struct sp_cli_subcommand *c = find(name);
     opterr = 0; /* getopt() would print the option as it is */
     if (c)
         return c->run(argc - 1, argv + 1);

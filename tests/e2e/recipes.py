@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The recipes of README's "Hacking", followed on a copy of the tree: an option, a format, a CPython 3.16 that is 3.15 by another
-name. usage: recipes.py SOURCE CC NEWEST_PYTHON"""
+"""The recipes of README's "Hacking", followed on a copy of the tree: an option, a format, a subcommand, a CPython 3.16 that is 3.15
+by another name. usage: recipes.py SOURCE CC NEWEST_PYTHON"""
 import os
 import re
 import shutil
@@ -109,6 +109,20 @@ edit("format", "writers/CMakeLists.txt", "lines.c", "lines.c made.c")
 edit("format", "writers/writer.h", "sp_writer_collapsed;", "sp_writer_collapsed, sp_writer_made;")
 edit("format", "writers/writer.c", "&sp_writer_collapsed}", "&sp_writer_collapsed, &sp_writer_made}")
 
+edit("subcommand", "inject/command/made.c", "", """#include "inject/command/command.h"
+
+int sp_cli_made(int argc, char **argv)
+{
+    sp_cli_print(stdout, argc > 1 ? argv[1] : "made");
+    putchar('\\n');
+    return 0;
+}
+""")
+edit("subcommand", "inject/command/CMakeLists.txt", "main.c ", "made.c main.c ")
+edit("subcommand", "inject/command/command.h", "int sp_cli_report(", "int sp_cli_made(int argc, char **argv);\nint sp_cli_report(")
+edit("subcommand", "inject/command/main.c", '    {\n        .name = "check",',
+     '    {.name = "made", .run = sp_cli_made, .arguments = "[TEXT]", .does = "makes", .status = "0"},\n    {\n        .name = "check",')
+
 row = newest_row()
 edit("CPython version", "compat/py_layouts.c", row, row + row.replace(".minor = 15", ".minor = 16"))
 
@@ -122,6 +136,9 @@ for recipe, paths in touched.items():
     missing = [p for p in paths if p.replace("made", "NAME") not in text and not (p == "README.md" and "the table above" in text)]
     check(f"README's recipe for {recipe} names every file", not missing, missing)
 
+check("the subcommand runs, and is in help and manual page", run("build/spprof", "made", "a\x1bb") == "a\\x1bb\n" and
+      "makes" in run("build/spprof", "help") and "usage: spprof made [TEXT]" in run("build/spprof", "help", "made") and
+      "spprof made" in run("build/spprof", "help", "--man"))
 check("help knows the option", "SPPROF_MADE" in run("build/spprof", "help"))
 run(sys.executable, "tests/lint/readme.py", tree, "build/spprof")
 python316 = renamed(newest, "3.16")

@@ -81,6 +81,8 @@ if __name__ == '__main__':
         p = c.Process(target=f, args=(q,)); p.start(); q.get(); p.join()
 """, SPPROF_OUT="%e-%n.json")
     names = {os.path.basename(f).split("-")[0] for f in r.files()}
+    titles = {p.json["name"].split(" (pid")[0].split(" ", 1)[1] for p in r.profiles()}
+    assert {"-c (spawn)", "-c (forkserver)"} <= titles, titles
     # the tracker dies by a signal that cannot be seen coming, if the program does not wait for it
     assert {"spawn", "forkserver"} <= names <= {"spawn", "forkserver", "resource_tracker", f"app{b.count}"}, names
 

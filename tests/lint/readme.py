@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The README's option table is the one of options.def; its commands and files exist. usage: readme.py SOURCE_DIR SPPROF"""
+"""The README's option table is the one of options.def; its commands and files exist; the manual page describes what stands in a profile. usage: readme.py SOURCE_DIR SPPROF"""
+import json
 import os
 import re
 import subprocess
@@ -31,6 +32,22 @@ for path in re.findall(r"`((?:scripts|inject|sampler|writers|compat|tests)/[\w/.
 for frame in re.findall(r'"(\([a-zA-Z /]+\))"', open(os.path.join(root, "sampler/store.c")).read()):
     if f"`{frame}`" not in text and frame not in ("(no stack)", "(unknown)"):
         problems.append(f"README does not explain the frame {frame}")
+# the manual describes the block "spprof": its keys, those of the golden profile
+def keys(value):
+    for k, v in value.items() if isinstance(value, dict) else ():
+        yield k
+        yield from keys(v)
+    for v in value if isinstance(value, list) else ():
+        yield from keys(v)
+
+
+with open(os.path.join(root, "tests/golden/speedscope.json"), encoding="utf-8") as f:
+    block = json.load(f)["spprof"]
+losses = re.findall(r'\[SP_LOSS_\w+\] = "(\w+)"', open(os.path.join(root, "sampler/store.c")).read())
+described = manual.partition(".SH PROFILE")[2].replace("\\-", "-")
+for key in sorted(set(keys(block)) | set(losses) - {"none"}):
+    if not re.search(rf"\b{key}\b", described):
+        problems.append(f"the manual page does not describe {key}")
 for p in problems:
     print(p)
 print(f"{len(rows)} options, {len(problems)} problems")

@@ -143,11 +143,14 @@ static void secrets_are_cut_off(void)
 static void names_tell_processes_apart(void)
 {
     ENDS_AT("python3\0-c\0from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5)\0--multiprocessing-fork",
-            "python3 -c", "spawn");
-    ENDS_AT("python3\0-c\0from multiprocessing.resource_tracker import main;main(6)", "python3 -c", "resource_tracker");
-    ENDS_AT("python3\0-c\0from multiprocessing.forkserver import main; main(3)", "python3 -c", "forkserver");
-    ENDS_AT("python3\0-c\0import sys; from multiprocessing.forkserver import main; main(3)", "python3 -c", "forkserver");
-    ENDS_AT("python3\0-c\0from a.b.loky.resource_tracker import main; main(1)", "python3 -c", "resource_tracker");
+            "python3 -c (spawn)", "spawn");
+    ENDS_AT("python3\0-c\0from multiprocessing.resource_tracker import main;main(6)", "python3 -c (resource_tracker)",
+            "resource_tracker");
+    ENDS_AT("python3\0-c\0from multiprocessing.forkserver import main; main(3)", "python3 -c (forkserver)", "forkserver");
+    ENDS_AT("python3\0-c\0import sys; from multiprocessing.forkserver import main; main(3)", "python3 -c (forkserver)",
+            "forkserver");
+    ENDS_AT("python3\0-c\0from a.b.loky.resource_tracker import main; main(1)", "python3 -c (resource_tracker)",
+            "resource_tracker");
     ENDS_AT("python3\0-c\0from secret.x import y", "python3 -c", "command");
     ENDS_AT("python3\0-c\0from spawn import y", "python3 -c", "command");
     ENDS_AT("python3\0-c\0from ", "python3 -c", "command");

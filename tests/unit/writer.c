@@ -346,6 +346,46 @@ static void collapsed_holds_the_same(void)
     CHECK(memmem(text, text_bytes, "\n(thread start/end) 1234\n", 25));
 }
 
+static uint64_t speedscope_sum(void)
+{
+    const char *key = "\"endValue\":", *at = memmem(text, text_bytes, key, strlen(key));
+    return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+/* What a row of writers[] promises, asked of each: of a new one the sum of its weights wants a reader here. */
+static const struct reader {
+    const struct sp_writer_ops *format;
+    uint64_t (*sum)(void);
+} readers[] = {{&sp_writer_speedscope, speedscope_sum}, {&sp_writer_collapsed, collapsed_sum}};
+
+static void every_format_holds_all_cpu(void)
+{
+    struct sp_region *r = small();
+    uint64_t used = 1234;
+    for (uint32_t i = 1; i <= r->n_threads; i++)
+        used += sp_thread_at(r, i)->end_cpu_ns;
+    for (size_t i = 0; sp_writer_at(i); i++) {
+        const struct sp_writer_ops *f = sp_writer_at(i);
+        const struct reader *reader = NULL;
+        for (size_t k = 0; k < SP_ARRAY_LEN(readers); k++)
+            reader = readers[k].format == f ? &readers[k] : reader;
+        if (!reader)
+            fprintf(stderr, "%s: no reader of its sum in readers[]\n", f->name);
+        CHECK(reader && f->suffixes[0] && f->suffixes[0][0] == '.' && strlen(f->head) <= SP_WRITER_HEAD_BYTES);
+        CHECK_EQ(write_as(f, r, "every", UINT64_MAX), 0);
+        CHECK_EQ(reader->sum(), used);
+        size_t whole = text_bytes;
+        CHECK_EQ(write_as(f, r, "every", UINT64_MAX), 0);
+        CHECK_EQ(text_bytes, whole);
+        char name[64];
+        for (const char *const *s = f->suffixes; *s; s++) {
+            snprintf(name, sizeof name, "p%s", *s);
+            CHECK(sp_writer_for(name) == f);
+        }
+        CHECK(write_as(f, r, "cut", whole / 2) != 0 || text_bytes <= whole / 2);
+    }
+}
+
 /* Folded to fit: small, the total unchanged. */
 static void collapsed_is_bounded(void)
 {
@@ -407,6 +447,7 @@ const struct unit_case unit_cases[] = {
     {"imports_are_one_frame", imports_are_one_frame},
     {"formats_by_name", formats_by_name},
     {"collapsed_holds_the_same", collapsed_holds_the_same},
+    {"every_format_holds_all_cpu", every_format_holds_all_cpu},
     {"collapsed_is_bounded", collapsed_is_bounded},
     {"region_unharmed", region_unharmed},
     {"empty", empty},
