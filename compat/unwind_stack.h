@@ -20,14 +20,14 @@ SP_INLINE struct sp_unwind_stack sp_unwind_stack_of(uintptr_t sp, uintptr_t top)
     return is_own ? (struct sp_unwind_stack){sp, top & ~7ul, 0} : (struct sp_unwind_stack){0, 0, 0};
 }
 
-/* [handler] Whether the word at `address` can be read, where it is not known. */
-SP_SIGSAFE bool sp_unwind_stack_ask(struct sp_unwind_stack *s, uintptr_t address);
+/* [handler] The word at `address`, where it is not known that it can be read. False: it cannot, or begins within another. */
+SP_SIGSAFE bool sp_unwind_stack_ask(struct sp_unwind_stack *s, uintptr_t address, uintptr_t *value);
 
 /* [handler] False: it cannot be read. */
 SP_INLINE bool sp_unwind_word(struct sp_unwind_stack *s, uintptr_t address, uintptr_t *value)
 {
-    if (SP_UNLIKELY(address & 7 || address < s->low || address >= s->high) && !sp_unwind_stack_ask(s, address))
-        return false;
+    if (SP_UNLIKELY(address & 7 || address < s->low || address >= s->high))
+        return sp_unwind_stack_ask(s, address, value);
     *value = sp_peek(address);
     return true;
 }

@@ -23,8 +23,8 @@
 
 #define CAP 256
 
-static struct sp_unwind_frame frames[CAP];
-static struct sp_unwind u;
+static __thread struct sp_unwind_frame frames[CAP]; /* of the last walk */
+static __thread struct sp_unwind u;
 static volatile int walked;
 
 static void on_signal(int sig, siginfo_t *info, void *context)
@@ -184,10 +184,12 @@ static void fibres(void)
     CHECK(at(in_fibre) > 0 && at(fibres) < 0); /* nothing of another stack */
 }
 
-static void *in_thread(void *arg)
+static void *in_thread(void *unknown)
 {
-    u.stack_top = arg ? 0 : top_of_stack();
+    u.stack_top = unknown ? 0 : top_of_stack();
     keep = outer(2);
+    check_outer(2, true);
+    CHECK(at(in_thread) > 0);
     return NULL;
 }
 
@@ -198,8 +200,6 @@ static void threads(void)
     for (uintptr_t unknown = 0; unknown < 2; unknown++) {
         pthread_create(&t, NULL, in_thread, (void *)unknown);
         pthread_join(t, NULL);
-        check_outer(2, true);
-        CHECK(at(in_thread) > 0);
     }
 }
 
@@ -334,6 +334,101 @@ static void while_a_library_goes(void)
     check_outer(2, true);
 }
 
+/* ---- two libraries at one address, with different frames */
+static int n_wrong, n_same;
+
+FRAME static int in_turn(int (*turn)(int (*)(void)))
+{
+    return turn(leaf) + keep;
+}
+
+static void a_turn(const char *path, bool told)
+{
+    static uintptr_t last;
+    void *library = dlopen(path, RTLD_NOW);
+    int (*turn)(int (*)(void)) = library ? (int (*)(int (*)(void)))dlsym(library, "turn") : NULL;
+    CHECK(turn);
+    in_turn(turn);
+    int first = at(leaf);
+    CHECK(first > 0);
+    n_wrong += sp_unwind_function(frames[first + 1].pc - 1) != (uintptr_t)turn || at(in_turn) != first + 2;
+    n_same += (uintptr_t)turn == last;
+    last = (uintptr_t)turn;
+    if (told)
+        sp_unwind_closing();
+    dlclose(library);
+    if (told)
+        sp_unwind_closed();
+}
+
+static void turns(int n, bool told)
+{
+    n_wrong = n_same = 0;
+    for (int i = 0; i < n; i++)
+        a_turn(i % 2 ? TURN_A : TURN_B, told);
+    CHECK(n_same > n / 2);
+}
+
+static void libraries_take_turns(void)
+{
+    prepare();
+    turns(100, false); /* that the test sees it */
+    CHECK(n_wrong > 20);
+    sp_unwind_closing();
+    sp_unwind_closed();
+    turns(1000, true);
+    CHECK_EQ(n_wrong, 0);
+    sp_modules_use_mappings();
+    turns(40, true);
+    CHECK_EQ(n_wrong, 0);
+}
+
+static volatile bool turning;
+static int walks, refused, n_walkers;
+
+static void *walks_on(void *arg)
+{
+    (void)arg;
+    u.stack_top = top_of_stack(); /* allocates */
+    sp_add_relaxed(&n_walkers, 1);
+    while (turning) {
+        outer(3);
+        sp_add_relaxed(u.end == SP_UNWIND_CLOSING ? &refused : &walks, 1);
+        if (u.end != SP_UNWIND_CLOSING)
+            check_outer(3, true);
+    }
+    return NULL;
+}
+
+static long data_pages(void)
+{
+    long size, resident, shared, text, library, data;
+    FILE *f = fopen("/proc/self/statm", "r");
+    CHECK(f && fscanf(f, "%ld %ld %ld %ld %ld %ld", &size, &resident, &shared, &text, &library, &data) == 6);
+    fclose(f);
+    return data;
+}
+
+static void libraries_take_turns_beside_walks(void)
+{
+    pthread_t t[2];
+    prepare();
+    turning = true;
+    for (int i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, walks_on, NULL);
+    while (sp_load_relaxed(&n_walkers) < 2)
+        sp_os_sleep_ns(1000000);
+    turns(100, true);
+    long before = data_pages();
+    turns(3000, true);
+    CHECK(data_pages() <= before + 64);
+    turning = false;
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+    CHECK_EQ(n_wrong, 0);
+    CHECK(walks > 0);
+}
+
 const struct unit_case unit_cases[] = {
     {"the_whole_stack", the_whole_stack},
     {"by_the_mappings", by_the_mappings},
@@ -346,5 +441,7 @@ const struct unit_case unit_cases[] = {
     {"any_registers", any_registers},
     {"room_ends", room_ends},
     {"while_a_library_goes", while_a_library_goes},
+    {"libraries_take_turns", libraries_take_turns},
+    {"libraries_take_turns_beside_walks", libraries_take_turns_beside_walks},
     {NULL, NULL},
 };
