@@ -18,20 +18,44 @@ struct emitter {
     const char *thread; /* "": the line belongs to the process */
     size_t thread_bytes;
     uint32_t *path_bytes; /* node -> bytes of its names */
+    uint8_t *is_plain;    /* function -> whether its name stands as it is; NULL: not known */
 };
+
+/* How much of a text stands as it is from its beginning. */
+static size_t plain_bytes(const char *text, size_t n)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t i = 0;
+    for (size_t len; i < n; i += len) {
+        len = sp_text_utf8_length(s + i, n - i);
+        if (len == 0 || (len == 1 && (s[i] < 0x20 || s[i] == 0x7f || s[i] == ';')))
+            break;
+    }
+    return i;
+}
 
 /* A separator, a line's end or a byte that is no UTF-8 becomes a visible escape: no two names become one. */
 static void put_name(struct sp_out *o, const char *text, size_t n)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    for (size_t i = 0, len; i < n; i += len) {
-        len = sp_text_utf8_length(s + i, n - i);
-        if (len > 1 || (len == 1 && s[i] >= 0x20 && s[i] != 0x7f && s[i] != ';')) {
-            sp_out_mem(o, s + i, len);
-        } else {
-            sp_text_escape(o, "\\x", s[i]);
-            len = 1;
-        }
+    for (size_t plain; n; text += plain, n -= plain) {
+        plain = plain_bytes(text, n);
+        sp_out_mem(o, text, plain);
+        if (plain < n)
+            sp_text_escape(o, "\\x", (unsigned char)text[plain++]);
+    }
+}
+
+static void put_function(const struct emitter *e, uint32_t function)
+{
+    struct sp_names_function name;
+    sp_names_function(e->v, function, &name);
+    for (size_t i = 0; i < SP_NAMES_PARTS; i++) {
+        if (!name.parts[i].bytes)
+            continue;
+        if (e->is_plain && e->is_plain[function])
+            sp_out_mem(e->o, name.parts[i].text, name.parts[i].bytes);
+        else
+            put_name(e->o, name.parts[i].text, name.parts[i].bytes);
     }
 }
 
@@ -41,16 +65,27 @@ static void emit_line(void *arg, uint32_t node, uint64_t weight)
     uint32_t n = sp_view_stack(e->v, node);
     put_name(e->o, e->thread, e->thread_bytes);
     for (uint32_t i = 0; i < n; i++) {
-        struct sp_names_function name;
-        sp_names_function(e->v, e->v->stack[i], &name);
         if (i || e->thread_bytes)
             sp_out_char(e->o, ';');
-        for (size_t part = 0; part < SP_NAMES_PARTS; part++)
-            put_name(e->o, name.parts[part].text, name.parts[part].bytes);
+        put_function(e, e->v->stack[i]);
     }
     sp_out_char(e->o, ' ');
     sp_out_u64(e->o, weight);
     sp_out_char(e->o, '\n');
+}
+
+/* Names stand on many lines: they are looked through once. */
+static void find_plain(struct emitter *e)
+{
+    uint32_t n = e->v->n_functions + e->v->n_elided_functions;
+    e->is_plain = sp_view_alloc(e->v, n);
+    for (uint32_t i = 0; e->is_plain && i < n; i++) {
+        struct sp_names_function name;
+        sp_names_function(e->v, i, &name);
+        e->is_plain[i] = 1;
+        for (size_t part = 0; part < SP_NAMES_PARTS; part++)
+            e->is_plain[i] &= plain_bytes(name.parts[part].text, name.parts[part].bytes) == name.parts[part].bytes;
+    }
 }
 
 static void each_line(struct sp_view *v, sp_view_emit *emit, struct emitter *e)
@@ -116,6 +151,7 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
                                     .arg = &e};
     if (!sp_view_init(&v, p) || !measure_paths(&e) || !sp_view_bound(&v, &limits))
         return -ENOMEM;
+    find_plain(&e);
     sp_out_str(o, HEAD SPPROF_VERSION ", nanoseconds of CPU\n");
     each_line(&v, emit_line, &e);
     return sp_out_finish(o);
