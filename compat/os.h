@@ -71,16 +71,17 @@ int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* [hook] of this 
 bool sp_os_main_thread_wants(int sig);
 
 /* --- [start] memory --- */
-/* Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */
-void *sp_os_pages(size_t bytes);
-/* Zeroed private address space that costs nothing, nor counts against RLIMIT_DATA or as committed memory, until
+/* [handler] Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */
+SP_SIGSAFE void *sp_os_pages(size_t bytes);
+SP_SIGSAFE void sp_os_release(void *p, size_t bytes);
+
+/* [start] Zeroed private address space that costs nothing, nor counts against RLIMIT_DATA or as committed memory, until
  * sp_os_make_writable(); that stays out of core dumps and huge pages, and is zero again in a fork child. *wipes says whether
  * the kernel promises the last. NULL: refused. */
 void *sp_os_reserve(size_t bytes, bool *wipes);
-/* sp_os_reserve() in the place of what is mapped at p. False: refused. */
+/* [hook] sp_os_reserve() in the place of what is mapped at p. False: refused. */
 bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes);
-void sp_os_release(void *p, size_t bytes);
-void sp_os_forbid(void *p, size_t bytes); /* whoever touches it faults */
+void sp_os_forbid(void *p, size_t bytes); /* [any] whoever touches it faults */
 /* [fork-child] Makes reserved memory zero again. */
 bool sp_os_forget(void *p, size_t bytes);
 /* [handler] Pages of reserved memory: may be written from now on, or are given back and zero. Negative errno. */
@@ -90,9 +91,9 @@ SP_SIGSAFE int sp_os_give_back(void *p, size_t bytes);
 SP_SIGSAFE uint64_t sp_os_limit_memory(void);
 SP_SIGSAFE uint64_t sp_os_limit_file_size(void);
 /* Before an exec: waits, some milliseconds at most, while one of ours stands in the place of a limit, which the new program
- * would inherit. In a fork child: puts the limit back. */
+ * would inherit. */
 SP_SIGSAFE void sp_os_limit_settle(void);
-void sp_os_limit_forked(void);
+void sp_os_limit_forked(void); /* [fork-child] puts the limit back */
 
 /* --- [handler] files --- */
 enum sp_os_kind { SP_OS_ABSENT, SP_OS_REGULAR, SP_OS_DIRECTORY, SP_OS_SYMLINK, SP_OS_OTHER };

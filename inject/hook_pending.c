@@ -17,8 +17,8 @@
 #include "inject/hooks.h"
 #include "inject/relay.h"
 #include "inject/session.h"
+#include "sampler/engine.h"
 #include "sampler/handler.h"
-#include "sampler/threads.h"
 
 /* libc's, without a declaration everywhere */
 extern int tgkill(pid_t pid, pid_t tid, int sig);
@@ -175,44 +175,42 @@ void sp_hook_pending_arrived(void)
         sp_store_release(&sp_session_self->sent, SP_SENT_NONE);
 }
 
-static struct sp_thread *by_thread_pointer(struct sp_region *r, uintptr_t pointer)
+static struct sp_live *by_thread_pointer(uintptr_t pointer)
 {
-    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
-        struct sp_thread *t = sp_thread_at(r, i);
-        if (t && sp_load_acquire(&t->state) == SP_THREAD_LIVE && t->thread_pointer == pointer)
-            return t;
-    }
-    return NULL;
+    struct sp_live *l = NULL;
+    while ((l = sp_live_next(l)) && l->thread_pointer != pointer)
+        ;
+    return l;
 }
 
-/* Before SIGPROF is sent to the slot's thread: the slot again if that could be lost. */
-static struct sp_thread *sends(struct sp_region *r, struct sp_thread *t)
+/* Before SIGPROF is sent to a thread: its entry again if that could be lost. */
+static struct sp_live *sends(struct sp_live *l)
 {
-    if (!r || !t)
+    if (!l || !sp_session_region())
         return NULL;
-    if (t == sp_session_self) {
+    if (l == sp_session_self) {
         take_ticks();
         return NULL;
     }
-    if (sp_hook_pending_is_watched || !sp_os_waits_in_thread(t->tid, SIGPROF))
+    if (sp_hook_pending_is_watched || !sp_os_waits_in_thread(l->tid, SIGPROF))
         return NULL;
-    sp_store_release(&t->sent, SP_SENT_NOW);
-    return t;
+    sp_store_release(&l->sent, SP_SENT_NOW);
+    return l;
 }
 
 /* After that. True: once more. */
-static bool was_lost(struct sp_thread *t, int rc)
+static bool was_lost(struct sp_live *l, int rc)
 {
     uint32_t now = SP_SENT_NOW;
-    if (!t || sp_cas(&t->sent, &now, rc == 0 ? SP_SENT_DONE : SP_SENT_NONE))
+    if (!l || sp_cas(&l->sent, &now, rc == 0 ? SP_SENT_DONE : SP_SENT_NONE))
         return false;
-    return rc == 0 && now == SP_SENT_AGAIN && sp_cas(&t->sent, &now, SP_SENT_NOW);
+    return rc == 0 && now == SP_SENT_AGAIN && sp_cas(&l->sent, &now, SP_SENT_NOW);
 }
 
 SP_EXPORT int raise(int sig)
 {
     if (sig == SIGPROF)
-        sends(sp_session_region(), sp_session_self);
+        sends(sp_session_self);
     return SP_REAL(raise)(sig);
 }
 
@@ -225,14 +223,13 @@ SP_EXPORT int pthread_kill(pthread_t thread, int sig)
 {
     if (!SP_REAL(pthread_kill)) /* glibc before 2.32, without libpthread */
         return ENOSYS;
-    struct sp_region *r = sig == SIGPROF ? sp_session_region() : NULL;
     /* The same distance in all threads of a libc. */
     uintptr_t distance = (uintptr_t)pthread_self() - sp_cpu_thread_pointer();
-    struct sp_thread *t = r ? sends(r, by_thread_pointer(r, (uintptr_t)thread - distance)) : NULL;
+    struct sp_live *l = sig == SIGPROF ? sends(by_thread_pointer((uintptr_t)thread - distance)) : NULL;
     int rc;
     do
         rc = SP_REAL(pthread_kill)(thread, sig);
-    while (was_lost(t, rc));
+    while (was_lost(l, rc));
     return rc;
 }
 
@@ -242,13 +239,12 @@ SP_EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
         errno = ENOSYS;
         return -1;
     }
-    struct sp_region *r = sig == SIGPROF && pid == sp_session.pid ? sp_session_region() : NULL;
     uint32_t near = 1;
-    struct sp_thread *t = r ? sends(r, sp_thread_by_tid(r, tid, &near)) : NULL;
+    struct sp_live *l = sig == SIGPROF && pid == sp_session.pid ? sends(sp_live_by_tid(tid, &near)) : NULL;
     int rc;
     do
         rc = SP_REAL(tgkill)(pid, tid, sig);
-    while (was_lost(t, rc));
+    while (was_lost(l, rc));
     return rc;
 }
 
@@ -256,10 +252,10 @@ SP_EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
  * them, and nothing of ours stands there: so no tick may be pending, and the timers of threads that block SIGPROF stop. */
 bool sp_hook_pending_is_watched;
 
-static void pause_timer(struct sp_thread *t)
+static void pause_ticks(struct sp_live *l)
 {
-    t->pause = SP_PAUSE_NOW;
-    sp_engine->thread_pause(t);
+    l->pause = SP_PAUSE_NOW;
+    sp_engine->thread_pause(l);
     take_ticks();
 }
 
@@ -268,26 +264,25 @@ SP_EXPORT int signalfd(int fd, const sigset_t *set, int flags)
     if (waits_for(set)) {
         sp_hook_pending_is_watched = true;
         if (sp_session_self && sp_session_self->pause != SP_PAUSE_NOW && sp_os_mask_block(0) & SP_OS_MASK(SIGPROF))
-            pause_timer(sp_session_self);
+            pause_ticks(sp_session_self);
     }
     return SP_REAL(signalfd)(fd, set, flags);
 }
 
 int sp_hook_pending_change_mask(int (*real)(int, const sigset_t *, sigset_t *), int how, const sigset_t *set, sigset_t *old)
 {
-    struct sp_thread *t = sp_session_self;
-    struct sp_region *r = t ? sp_session_region() : NULL;
+    struct sp_live *l = sp_session_self && sp_session_region() ? sp_session_self : NULL;
     sigset_t before;
     int rc = real(how, set, &before);
-    if (rc == 0 && r) {
+    if (rc == 0 && l) {
         bool was = has_sigprof(&before), named = has_sigprof(set);
         bool is = !set ? was : how == SIG_SETMASK ? named : how == SIG_BLOCK ? was || named : was && !named;
         if (is && !was &&
-            t->pause != SP_PAUSE_NOW) /* both: we are in a handler that has it blocked, whose return we do not see */
-            pause_timer(t);
-        if (!is && t->pause == SP_PAUSE_NOW) {
-            t->pause = SP_PAUSE_OVER;
-            sp_engine->thread_resume(r, t);
+            l->pause != SP_PAUSE_NOW) /* both: we are in a handler that has it blocked, whose return we do not see */
+            pause_ticks(l);
+        if (!is && l->pause == SP_PAUSE_NOW) {
+            l->pause = SP_PAUSE_OVER;
+            sp_engine->thread_resume(l);
         }
     }
     if (rc == 0 && old)
@@ -295,10 +290,10 @@ int sp_hook_pending_change_mask(int (*real)(int, const sigset_t *, sigset_t *), 
     return rc;
 }
 
-void sp_hook_pending_thread_begins(struct sp_thread *t, uint64_t mask)
+void sp_hook_pending_thread_begins(struct sp_live *l, uint64_t mask)
 {
     if (sp_hook_pending_is_watched && mask & SP_OS_MASK(SIGPROF) && !sp_hook_mask_is_hidden())
-        pause_timer(t);
+        pause_ticks(l);
 }
 
 /* ---- waits that let SIGPROF in */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Threads: a slot is claimed by the creator and begun by the thread itself; its end is a thread-specific value's
+ * Threads: an entry is made by the creator and run in by the thread itself; its end is a thread-specific value's
  * destructor (self.c), which return, pthread_exit and cancellation all run. */
 #include <errno.h>
 #include <pthread.h>
@@ -13,71 +13,61 @@
 #include "sampler/adopt.h"
 #include "sampler/gate.h"
 #include "sampler/intern.h"
-#include "sampler/threads.h"
 
 SP_REAL_SLOT(pthread_create);
 SP_REAL_SLOT(thrd_create);
 SP_REAL_SLOT(timer_create);
 
-static struct sp_birth *prepare(void *start, void *argument)
+/* What the thread is to run, and its slot. */
+static void claim_slot(struct sp_live *l, uintptr_t code)
+{
+    if (!sp_gate_enter())
+        return;
+    struct sp_region *r = sp_session_region();
+    if (r)
+        sp_live_claim(r, l);
+    if (r && l->slot && code) {
+        l->target_code = sp_intern_code(r, code, l->slot->text);
+        l->target_profile = r->profile;
+    }
+    sp_gate_leave();
+}
+
+static struct sp_live *prepare(void *start, void *argument)
 {
     /* Before our constructor ran: the thread may come to our hooks while a constructor that waits for it has the loader
      * locked. */
     sp_real_find_all();
     sp_lifecycle_child_runs_python();
-    struct sp_region *r = sp_session_region();
-    struct sp_birth *b = r ? sp_birth_new() : NULL;
-    if (!b)
+    struct sp_live *l = sp_session_is_running() ? sp_live_new() : NULL;
+    if (!l)
         return NULL;
     int saved = errno;
-    b->run = start;
-    b->argument = argument;
-    b->starts_hidden = sp_hook_mask_is_hidden();
+    l->run = start;
+    l->argument = argument;
+    l->starts_hidden = sp_hook_mask_is_hidden();
     sp_adopt_expect(1);
-    b->target = (uint64_t)(uintptr_t)start;
-    uintptr_t code = sp_hook_python_new_thread(b->name, &b->name_place);
-    if (sp_gate_enter()) {
-        b->slot = sp_thread_claim(r);
-        if (b->slot && code && (b->target_code = sp_intern_code(r, code, b->slot->text)) != 0)
-            b->target = (uint64_t)1 << 63 | b->target_code;
-        sp_gate_leave();
-    }
+    l->routine = (uint64_t)(uintptr_t)start;
+    claim_slot(l, sp_hook_python_new_thread(l->name, &l->name_place));
     errno = saved;
-    return b;
+    return l;
 }
 
-/* The thread was not created. */
-static void give_up(struct sp_birth *b)
+static void *run(void *entry)
 {
-    struct sp_thread *t = b->slot;
-    sp_birth_free(b);
-    sp_adopt_expect(-1);
-    while (t && !sp_gate_enter()) {
-        sp_thread_leave(t, SP_THREAD_NEVER_BEGAN);
-        if (sp_gate_leave_work() || !sp_thread_take_back(t))
-            return;
-    }
-    if (!t)
-        return;
-    sp_thread_cancel(sp_session.region, t);
-    sp_gate_leave();
-}
-
-static void *run(void *birth)
-{
-    struct sp_birth *b = birth;
-    void *(*start)(void *) = (void *(*)(void *))b->run;
-    void *argument = b->argument;
-    sp_self_begin(b, (uintptr_t)__builtin_frame_address(0));
+    struct sp_live *l = entry;
+    void *(*start)(void *) = (void *(*)(void *))l->run;
+    void *argument = l->argument;
+    sp_self_begin(l, (uintptr_t)__builtin_frame_address(0));
     return start(argument);
 }
 
-static int run_c11(void *birth)
+static int run_c11(void *entry)
 {
-    struct sp_birth *b = birth;
-    thrd_start_t start = (thrd_start_t)b->run;
-    void *argument = b->argument;
-    sp_self_begin(b, (uintptr_t)__builtin_frame_address(0));
+    struct sp_live *l = entry;
+    thrd_start_t start = (thrd_start_t)l->run;
+    void *argument = l->argument;
+    sp_self_begin(l, (uintptr_t)__builtin_frame_address(0));
     return start(argument);
 }
 
@@ -85,12 +75,12 @@ SP_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void
 {
     if (!SP_REAL(pthread_create))
         return EAGAIN;
-    struct sp_birth *b = prepare((void *)start, argument);
-    if (!b)
+    struct sp_live *l = prepare((void *)start, argument);
+    if (!l)
         return SP_REAL(pthread_create)(thread, attr, start, argument);
-    int rc = SP_REAL(pthread_create)(thread, attr, run, b);
+    int rc = SP_REAL(pthread_create)(thread, attr, run, l);
     if (rc != 0)
-        give_up(b);
+        sp_self_give_up(l);
     return rc;
 }
 
@@ -98,23 +88,23 @@ SP_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 {
     if (!SP_REAL(thrd_create))
         return thrd_error;
-    struct sp_birth *b = prepare((void *)start, argument);
-    if (!b)
+    struct sp_live *l = prepare((void *)start, argument);
+    if (!l)
         return SP_REAL(thrd_create)(thread, start, argument);
-    int rc = SP_REAL(thrd_create)(thread, run_c11, b);
+    int rc = SP_REAL(thrd_create)(thread, run_c11, l);
     if (rc != thrd_success)
-        give_up(b);
+        sp_self_give_up(l);
     return rc;
 }
 
 /* ---- SIGEV_THREAD: libc makes a thread for each expiry, by a call of its own that no hook sees */
 static void notify(union sigval v)
 {
-    const struct sp_birth *n = v.sival_ptr; /* lives as long as the process: nothing tells when the last callback ran */
-    struct sp_birth *b = sp_session_region() && !sp_session_self ? sp_birth_new() : NULL;
-    sp_adopt_expect(b ? 1 : 0);
-    if (b)
-        sp_self_begin(b, (uintptr_t)__builtin_frame_address(0));
+    const struct sp_live *n = v.sival_ptr; /* lives as long as the process: nothing tells when the last callback ran */
+    struct sp_live *l = sp_session_is_running() && !sp_session_self ? sp_live_new() : NULL;
+    sp_adopt_expect(l ? 1 : 0);
+    if (l)
+        sp_self_begin(l, (uintptr_t)__builtin_frame_address(0));
     ((void (*)(union sigval))n->run)((union sigval){.sival_ptr = n->argument});
 }
 
@@ -125,8 +115,8 @@ SP_EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *tim
         return -1;
     }
     struct sigevent ours;
-    bool calls = event && event->sigev_notify == SIGEV_THREAD && sp_session_region();
-    struct sp_birth *n = calls ? sp_birth_new() : NULL;
+    bool calls = event && event->sigev_notify == SIGEV_THREAD && sp_session_is_running();
+    struct sp_live *n = calls ? sp_live_new() : NULL;
     if (n) {
         n->run = (void *)event->sigev_notify_function;
         n->argument = event->sigev_value.sival_ptr;

@@ -61,7 +61,7 @@ extern bool sp_hook_pending_is_watched;
 /* [hook] Changes the mask by `real` when that is so: the timer stops while SIGPROF is blocked. */
 int sp_hook_pending_change_mask(int (*real)(int, const sigset_t *, sigset_t *), int how, const sigset_t *set, sigset_t *old);
 /* [hook] ... and for a thread that begins with this mask, and has its timer. */
-void sp_hook_pending_thread_begins(struct sp_thread *t, uint64_t mask);
+void sp_hook_pending_thread_begins(struct sp_live *l, uint64_t mask);
 
 /* hook_python.c */
 /* [start] Finds what it will ask of the CPython that was found. */

@@ -8,7 +8,7 @@
 #include "compat/os.h"
 #include "compat/py.h"
 #include "compat/real.h"
-#include "sampler/handler.h"
+#include "sampler/engine.h"
 
 static char process_name[16]; /* by the system, when the profile began */
 static char program[1024];    /* argv[0], copied before the program can write a title into its bytes */
@@ -225,19 +225,19 @@ void sp_identity_thread_name_of(int tid, char name[16])
     drop_process_name(name);
 }
 
-void sp_identity_thread_ends(struct sp_thread *t)
+void sp_identity_thread_ends(struct sp_live *l)
 {
     char name[16];
     /* CPython from 3.14 on tells the system the first 15 bytes of a thread's name, also of one that it gives itself
      * later: for builds without a GIL, where nothing else tells. */
-    bool told = sp_py.minor >= 14 && !t->name_place;
-    if (t->name[0] && !told)
+    bool told = sp_py.minor >= 14 && !l->name_place;
+    if (l->name[0] && !told)
         return;
     sp_os_thread_name(name);
     /* Without a look at the process's name of now: a sandbox may forbid to open files. */
-    if (strcmp(name, process_name) == 0 || strcmp(name, t->born_as) == 0)
+    if (strcmp(name, process_name) == 0 || strcmp(name, l->born_as) == 0)
         return;
     size_t n = strlen(name);
-    if (n && strncmp(t->name, name, n) != 0)
-        memcpy(t->name, name, n + 1);
+    if (n && strncmp(l->name, name, n) != 0)
+        memcpy(l->name, name, n + 1);
 }

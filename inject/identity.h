@@ -3,7 +3,7 @@
 #ifndef SP_INJECT_IDENTITY_H
 #define SP_INJECT_IDENTITY_H
 
-#include "sampler/store.h"
+#include "sampler/live.h"
 
 struct sp_identity {
     char argv[1024];  /* NUL-separated; up to the script or module: what follows may hold secrets */
@@ -19,8 +19,8 @@ void sp_identity_read(struct sp_identity *i);
 SP_SIGSAFE void sp_identity_copy(struct sp_region *r, const struct sp_identity *i);
 /* [hook] The system's name of a thread that lives; "" if it is just the process's. */
 void sp_identity_thread_name_of(int tid, char name[16]);
-/* [any] The calling thread ends: gives its slot the last name that it had. */
-void sp_identity_thread_ends(struct sp_thread *t);
+/* [any] The calling thread ends: gives its entry the last name that it had. */
+void sp_identity_thread_ends(struct sp_live *l);
 /* [hook] Whether the file that runs is called as CPython's launchers are: python3.12, python3.13t. Pure. */
 bool sp_identity_is_launcher_name(const char *path);
 /* [hook] Cuts a launcher's command line of `n` bytes (NUL-separated) into argv and script; argv[0] alone goes too. Pure. */

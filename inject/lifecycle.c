@@ -19,16 +19,15 @@
 #include "inject/identity.h"
 #include "inject/output.h"
 #include "inject/python.h"
+#include "inject/recording.h"
 #include "inject/relay.h"
 #include "inject/run.h"
 #include "inject/self.h"
 #include "inject/session.h"
 #include "inject/spool.h"
-#include "sampler/adopt.h"
 #include "sampler/engine.h"
 #include "sampler/gate.h"
 #include "sampler/intern.h"
-#include "sampler/threads.h"
 
 /* in glibc; pthread_atfork lies in its static part before 2.34, and is all that musl has */
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
@@ -48,10 +47,6 @@ static int writer_state, writer_tid;
 static bool child_pending; /* a fork child that has run no Python yet */
 static bool is_child;
 static bool python_ran;
-static int pending_timer = SP_OS_NO_TIMER;
-static int64_t pending_due_ns;
-static bool region_wipes;
-static uint64_t region_bytes;
 static struct sp_config config;
 static struct sp_output output;
 static struct sp_identity identity;
@@ -62,7 +57,7 @@ static bool has_region(const struct sp_region *r)
 {
     /* A fork child's region is empty until its first sample, or still its parent's; a vfork child runs no Python. */
     return sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_store_ready(r) &&
-           (region_wipes || sp_session_is_own_process());
+           (sp_recording_is_wiped() || sp_session_is_own_process());
 }
 
 static void code_dies(void *code)
@@ -74,66 +69,12 @@ static void code_dies(void *code)
             break;
     }
     if (inside) {
-        if (has_region(sp_session.region))
-            sp_intern_forget_code(sp_session.region, (uint64_t)(uintptr_t)code);
+        struct sp_region *r = sp_region_now();
+        if (has_region(r))
+            sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
         sp_gate_leave();
     }
     original_dealloc(code);
-}
-
-/* ---- the region */
-SP_SIGSAFE static void init_region(uint64_t before_start_ns)
-{
-    struct sp_store_options o = {
-        .interval_ns = config.interval_ns,
-        .depth = (uint32_t)config.depth,
-        .tasks = (uint32_t)config.tasks,
-        .lines = (uint32_t)config.lines,
-        .imports = (uint32_t)config.imports,
-        .now_mono_ns = sp_os_mono_ns(),
-        .now_wall_ns = sp_os_wall_ns(),
-        .tick_ns = sp_os_tick_ns(),
-        .before_start_ns = before_start_ns,
-        .pid = (uint32_t)sp_session.pid,
-        .ppid = (uint32_t)sp_os_getppid(),
-        .writable_bytes = SP_STORE_FIRST,
-    };
-    sp_store_init(sp_session.region, region_bytes, &o);
-    sp_identity_copy(sp_session.region, &identity);
-}
-
-/* The beginning of the region and of its scratch, as sp_store_init lays it out. */
-static bool make_first_writable(void)
-{
-    uint64_t scratch = region_bytes - sp_store_scratch_bytes(region_bytes);
-    return sp_os_make_writable(sp_session.region, SP_STORE_FIRST) == 0 &&
-           sp_os_make_writable(sp_at(sp_session.region, scratch), SP_STORE_SCRATCH) == 0;
-}
-
-static bool reserve_region(void)
-{
-    uint64_t bytes = config.memory_bytes & ~4095ull, limit = sp_os_limit_memory();
-    if (limit != UINT64_MAX && bytes > limit / 16)
-        bytes = sp_max_u64(limit / 16, SP_REGION_MIN) & ~4095ull;
-    for (; bytes >= SP_REGION_MIN; bytes = bytes / 2 & ~4095ull) {
-        sp_session.region = sp_os_reserve(bytes, &region_wipes);
-        region_bytes = bytes;
-        if (sp_session.region && make_first_writable())
-            return true;
-        if (sp_session.region)
-            sp_os_release(sp_session.region, bytes);
-        sp_session.region = NULL;
-    }
-    sp_diag("no memory for the profile; the limits on it leave less than 1 MB; this process runs unprofiled");
-    return false;
-}
-
-SP_SIGSAFE static void enter_spool(void)
-{
-    if (!sp_spool_is_wanted())
-        return;
-    sp_spool_enter(sp_session.region, region_bytes);
-    region_wipes = region_wipes && !sp_spool_path()[0];
 }
 
 /* ---- fork */
@@ -161,16 +102,29 @@ static void after_fork_in_parent(void)
     unblock();
 }
 
+/* The child's recording begins with its first tick, or where it is going to run Python. */
+static void await_python(struct sp_live *self)
+{
+    bool is_empty = sp_recording_forked();
+    if (!is_empty)
+        sp_diag_join("no memory for the profile of this fork child; it runs unprofiled", NULL, NULL, NULL, NULL);
+    if (!is_empty || !config.children)
+        sp_session.state = SP_SESSION_OFF;
+    child_pending = sp_session.state == SP_SESSION_RUNNING && sp_region;
+    if (child_pending && self)
+        sp_engine_start(NULL, self);
+}
+
 static void after_fork_in_child(void)
 {
     sp_session.pid = sp_os_getpid();
-    sp_session.timer = pending_timer = SP_OS_NO_TIMER;
+    if (sp_engine)
+        sp_engine->child();
     is_child = true;
     sp_os_limit_forked();
     sp_py_end_forked();
-    sp_self_forked();
+    struct sp_live *self = sp_self_forked();
     sp_gate_forked();
-    sp_thread_forget_left();
     writer_state = IDLE;
     sp_relay_forked();
     sp_hook_stack_forked();
@@ -178,39 +132,16 @@ static void after_fork_in_child(void)
     output.written_inode = 0;
     output.skipped_ns = 0;
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
-    if (sp_session.state == SP_SESSION_RUNNING) {
-        bool empty = sp_spool_is_shared()
-                         ? sp_spool_forget(sp_session.region, region_bytes, &region_wipes) && make_first_writable()
-                         : region_wipes || sp_os_forget(sp_session.region, region_bytes);
-        if (!empty)
-            sp_diag_join("no memory for the profile of this fork child; it runs unprofiled", NULL, NULL, NULL, NULL);
-        if (!empty || !config.children)
-            sp_session.state = SP_SESSION_OFF;
-        child_pending = sp_session.state == SP_SESSION_RUNNING;
-        if (child_pending && sp_os_timer_create_sparing(sp_os_gettid(), sp_tick_value(1), &pending_timer) == 0) {
-            uint64_t random = sp_os_mono_exact_ns() ^ (uint64_t)sp_session.pid << 32;
-            pending_due_ns = sp_engine_first_due(random, config.interval_ns, sp_os_tick_ns());
-            sp_engine_arm_first(pending_timer, pending_due_ns, config.interval_ns);
-        }
-        sp_session.timer = pending_timer;
-    }
+    if (sp_session.state == SP_SESSION_RUNNING)
+        await_python(self);
     unblock();
 }
 
-/* Makes the fork child's profile, while it is alone. Runs in the handler when the first tick comes before anything else. */
+/* Begins the fork child's recording, while it is alone. Runs in the handler when the first tick comes before anything else. */
 SP_SIGSAFE static void start_child(void)
 {
     child_pending = false;
-    init_region(0);
-    struct sp_region *r = sp_session.region;
-    struct sp_thread *t = sp_thread_claim(r);
-    if (!t)
-        return;
-    t->saw_python = 1; /* it was forked by Python: (startup) is over */
-    t->first_due_ns = pending_due_ns;
-    sp_self_run_in(r, t, 0, pending_timer);
-    enter_spool();
-    r->n_scans = 1; /* no other thread was forked */
+    sp_recording_begin_child();
 }
 
 SP_SIGSAFE static void child_ticks(void)
@@ -244,10 +175,9 @@ static void explain_unknown(void)
                  "; CPU time is shown per thread as (python)");
 }
 
-static void start(uint64_t cpu_before)
+/* What samples are made of. */
+static void prepare_sampling(void)
 {
-    if (!reserve_region())
-        return;
     bool has_probe = sp_os_probe_init();
     if (sp_py.layout && (!has_probe || !sp_py_tss_init())) {
         sp_py.layout = NULL;
@@ -262,32 +192,34 @@ static void start(uint64_t cpu_before)
     sp_py_tss_learn_existing_key();
     sp_py_touch();
     sp_engine = &sp_engine_cpu;
-    sp_tick_cookie = (uint32_t)(sp_os_mono_exact_ns() * 2654435761u >> 7) | 1;
     sp_handler_forked = child_ticks;
+}
+
+/* Once a process. */
+static void install(void)
+{
     sp_identity_read(&identity);
     memcpy(output.host, identity.host, sizeof output.host);
     memcpy(output.script, identity.script, sizeof output.script);
-    init_region(cpu_before);
-    sp_spool_tidy();
-    enter_spool();
     sp_hook_python_start();
     if (sp_py.layout)
         original_dealloc = sp_py_hook_code_dealloc(code_dies);
     sp_self_init();
     register_fork_handlers();
     sp_hook_stack_start();
+    sp_engine->open(config.interval_ns); /* its ticks are known from here on */
     sp_hook_signal_start(sp_lifecycle_finish);
-
-    struct sp_region *r = sp_session.region;
-    struct sp_thread *t = sp_thread_claim(r);
-    sp_self_set_stack_top(getauxval(AT_RANDOM)); /* lies above the main thread's frames */
-    sp_store_release(&sp_region, r);
     sp_store_release(&sp_session.state, SP_SESSION_RUNNING);
-    if (!t)
+    sp_self_begin_main(getauxval(AT_RANDOM)); /* lies above the main thread's frames */
+}
+
+static void start(uint64_t cpu_before)
+{
+    if (!sp_recording_init(&config, &identity))
         return;
-    sp_hook_mask_thread_begins(false, sp_os_mask_block(0));
-    sp_self_run_in(r, t, sp_os_thread_cpu_ns(), SP_OS_NO_TIMER);
-    sp_session.timer = t->timer;
+    prepare_sampling();
+    install();
+    sp_recording_begin(cpu_before);
 }
 
 static void say_option(const char *line)
@@ -481,7 +413,7 @@ void sp_lifecycle_exec_failed(void)
     if (!r || !sp_cas(&writer_state, &idle, WRITING))
         return;
     sp_handler_freeze(r, WAIT_FOR_HANDLERS_NS);
-    enter_spool();
+    sp_recording_enter_spool();
     sp_handler_thaw(r);
     sp_store_release(&writer_state, IDLE);
 }

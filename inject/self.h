@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT
- * The calling thread's part in the profile: it begins in a slot, which its creator or itself claimed, and ends there. */
+ * The calling thread's part in the profile: it begins in an entry that its creator or itself made, and ends there. */
 #ifndef SP_INJECT_SELF_H
 #define SP_INJECT_SELF_H
 
-#include "inject/birth.h"
+#include "sampler/live.h"
 
-/* [start] Threads tell when they end. */
+/* [start] Once a process: threads tell when they end. */
 void sp_self_init(void);
 
-/* [any] The calling thread begins; `birth` is what its creator left of it, and is given back. stack_top as in
- * sp_thread_begin. */
-void sp_self_begin(struct sp_birth *birth, uintptr_t stack_top);
+/* [any] The calling thread begins; `l` is what its creator left of it. stack_top: the end of its stack. */
+void sp_self_begin(struct sp_live *l, uintptr_t stack_top);
 
-/* [handler] Begins in slot `t`, inside the gate: clock and timer. before_ns: what its clock showed before its profile
- * began; timer: one that it has already, or SP_OS_NO_TIMER. 0, or why it got none. */
-SP_SIGSAFE int sp_self_run_in(struct sp_region *r, struct sp_thread *t, uint64_t before_ns, int timer);
+/* [start] The calling thread, which has begun long ago. There is no recording yet. */
+void sp_self_begin_main(uintptr_t stack_top);
 
-/* [any] The end of the calling thread's stack, for who knows it before sp_self_begin(). */
-void sp_self_set_stack_top(uintptr_t stack_top);
+/* [hook] The thread of a new entry was not created after all. */
+void sp_self_give_up(struct sp_live *l);
 
-/* [fork-child] The calling thread has no slot here. */
-void sp_self_forked(void);
+/* [fork-child] The calling thread alone is here: its entry, which runs without ticks, and is in no profile; NULL: there is no
+ * memory. */
+struct sp_live *sp_self_forked(void);
 
 #endif

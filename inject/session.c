@@ -3,20 +3,25 @@
 #include "inject/session.h"
 
 #include "compat/os.h"
+#include "sampler/engine.h"
+#include "sampler/handler.h"
 
-struct sp_session sp_session = {.timer = SP_OS_NO_TIMER};
-__thread struct sp_thread *sp_session_self;
+struct sp_session sp_session;
+__thread struct sp_live *sp_session_self;
+
+bool sp_session_is_running(void)
+{
+    return sp_load_acquire(&sp_session.state) == SP_SESSION_RUNNING && sp_session_is_own_process();
+}
 
 struct sp_region *sp_session_region(void)
 {
-    if (sp_load_acquire(&sp_session.state) != SP_SESSION_RUNNING || !sp_store_ready(sp_session.region) ||
-        !sp_session_is_own_process())
-        return NULL;
-    return sp_session.region;
+    struct sp_region *r = sp_region_now();
+    return sp_store_ready(r) && sp_session_is_running() ? r : NULL;
 }
 
 bool sp_session_is_own_process(void)
 {
-    /* A child in another namespace of pids may have the same number. Timers are not inherited. */
-    return sp_os_getpid() == sp_session.pid && (sp_session.timer == SP_OS_NO_TIMER || sp_os_timer_exists(sp_session.timer));
+    /* A child in another namespace of pids may have the same number. */
+    return sp_os_getpid() == sp_session.pid && (!sp_engine || sp_engine->is_here());
 }

@@ -3,15 +3,13 @@
 #ifndef SP_INJECT_SESSION_H
 #define SP_INJECT_SESSION_H
 
-#include "sampler/store.h"
+#include "sampler/live.h"
 
 enum sp_session_state { SP_SESSION_OFF, SP_SESSION_WATCHING /* no CPython yet */, SP_SESSION_RUNNING };
 
 struct sp_session {
     int state; /* enum sp_session_state */
     int pid;   /* of the process that all this belongs to */
-    int timer; /* one of its timers, which a child does not have; SP_OS_NO_TIMER: none */
-    struct sp_region *region;
 };
 
 enum sp_finish {
@@ -22,8 +20,11 @@ enum sp_finish {
 
 extern struct sp_session sp_session;
 
-/* The slot of the calling thread; NULL: none. */
-extern __thread struct sp_thread *sp_session_self;
+/* The entry of the calling thread; NULL: none. */
+extern __thread struct sp_live *sp_session_self;
+
+/* [hook] Whether this process is looked at, be there a profile at the moment or not. False in a vfork child. */
+bool sp_session_is_running(void);
 
 /* [hook] Whether this process is being profiled: the region if so, else NULL. False in a vfork child, which runs on its
  * parent's memory. */

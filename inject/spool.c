@@ -11,6 +11,7 @@
 #include "inject/dead_spools.h"
 #include "inject/output_name.h"
 #include "inject/session.h"
+#include "sampler/handler.h"
 
 #define MOST_NAMES 100u
 #define FORKS 16u /* between two looks for files of children that were killed */
@@ -165,7 +166,7 @@ void sp_spool_leave(void)
 
 bool sp_spool_is_cut(const void *address)
 {
-    struct sp_region *r = sp_session.region;
+    struct sp_region *r = sp_region;
     if (!path[0] || !r || (const char *)address < (const char *)r || (const char *)address >= (const char *)r + mapped_bytes)
         return false;
     /* Who is inside goes on in zeroes, where all is full and there is nothing; nobody else comes. */
@@ -182,6 +183,11 @@ bool sp_spool_is_cut(const void *address)
 bool sp_spool_is_shared(void)
 {
     return path[0] || mapped_bytes;
+}
+
+void sp_spool_closed(void)
+{
+    mapped_bytes = 0;
 }
 
 bool sp_spool_forget(struct sp_region *r, uint64_t bytes, bool *wipes)

@@ -7,96 +7,153 @@
 #include "compat/os.h"
 #include "sampler/engine.h"
 
-uint32_t sp_tick_cookie;
+static uint64_t interval_ns, tick_ns;
 
-SP_SIGSAFE static uint64_t mixed(uint64_t x)
+/* Every signal of ours carries this, a number that is the process's own, above the thread's. */
+static uint32_t cookie;
+
+/* The first timer that was made here; timers are not inherited. It is stopped, never deleted. */
+static int witness = SP_OS_NO_TIMER;
+static uint32_t witness_number;
+static int witness_tid;
+
+SP_SIGSAFE static void set_interval(uint64_t wanted_ns)
 {
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-    return x ^ x >> 31;
+    interval_ns = wanted_ns;
+    tick_ns = sp_os_tick_ns();
+    if (!cookie)
+        cookie = (uint32_t)(sp_os_mono_exact_ns() * 2654435761u >> 7) | 1;
 }
 
-/* A timer that is due at d fires at the first clock tick behind d. So the one tick in (0, tick] stands for what was due in
- * a whole tick's time before it: first dues are uniform in (-tick, interval - tick]. */
-int64_t sp_engine_first_due(uint64_t random, uint64_t interval_ns, uint64_t tick_ns)
+SP_SIGSAFE static uint64_t rounded_to(void)
 {
-    return (int64_t)(mixed(random) % sp_max_u64(interval_ns, 1)) - (int64_t)tick_ns + 1;
+    return tick_ns;
 }
 
-void sp_engine_arm_first(int timer, int64_t due_ns, uint64_t interval_ns)
+SP_SIGSAFE static uint32_t owns(const siginfo_t *info)
 {
-    sp_os_timer_arm(timer, due_ns > 0 ? (uint64_t)due_ns : 1, interval_ns);
+    uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
+    return info->si_code == SI_TIMER && value >> 32 == cookie ? (uint32_t)value : 0;
 }
 
-SP_SIGSAFE static void arm(struct sp_region *r, struct sp_thread *t)
+SP_SIGSAFE static int arm(struct sp_live *l)
 {
-    uint64_t random = sp_os_mono_exact_ns() ^ (uint64_t)t->tid << 32;
-    t->first_due_ns = sp_engine_first_due(random, r->interval_ns, r->tick_ns);
-    sp_engine_arm_first(t->timer, t->first_due_ns, r->interval_ns);
+    uint64_t random = sp_os_mono_exact_ns() ^ (uint64_t)l->tid << 32;
+    l->first_due_ns = sp_engine_first_due(random, interval_ns, tick_ns);
+    return sp_os_timer_arm(l->timer, l->first_due_ns > 0 ? (uint64_t)l->first_due_ns : 1, interval_ns);
 }
 
-/* What was due before the thread began, by more than the tick that comes now can stand for, would have been seen then.
- * With an interval of a tick and less every tick counts. */
-SP_SIGSAFE static bool first_tick(struct sp_region *r, struct sp_thread *t, uint64_t now_ns)
+SP_SIGSAFE static bool first_tick(struct sp_live *l, uint64_t now_ns)
 {
-    int64_t used = (int64_t)(now_ns - t->last_cpu_ns), due = t->first_due_ns;
-    int64_t next = due + (int64_t)r->interval_ns;
-    t->first_due_ns = 0;
-    if (r->interval_ns <= r->tick_ns || used >= next)
-        return true;
-    sp_os_timer_arm(t->timer, (uint64_t)(next - used), r->interval_ns);
-    return used < due + (int64_t)r->tick_ns;
+    int64_t again_ns, used_ns = (int64_t)(now_ns - l->last_cpu_ns);
+    bool counts = sp_engine_first_counts(l->first_due_ns, used_ns, interval_ns, tick_ns, &again_ns);
+    l->first_due_ns = 0;
+    if (again_ns)
+        sp_os_timer_arm(l->timer, (uint64_t)again_ns, interval_ns);
+    return counts;
 }
 
-SP_SIGSAFE static int thread_start(struct sp_region *r, struct sp_thread *t)
+SP_SIGSAFE static void say_refused(void)
 {
-    int timer, rc = sp_os_timer_create_sparing(t->tid, sp_tick_value(t->number), &timer);
-    t->timer = timer;
-    if (rc < 0) {
-        sp_count_loss(r, SP_LOSS_TIMER_REFUSED);
-        static bool said;
-        if (rc == -EAGAIN && !said)
-            sp_diag_join(
-                "timer_create refused; this user's processes have used up their part of RLIMIT_SIGPENDING; threads from now on "
-                "show as (not sampled)",
-                NULL, NULL, NULL, NULL);
-        said = true;
+    static bool said;
+    if (!said)
+        sp_diag_join(
+            "timer_create refused; this user's processes have used up their part of RLIMIT_SIGPENDING; threads from now on "
+            "show as (not sampled)",
+            NULL, NULL, NULL, NULL);
+    said = true;
+}
+
+/* Its own thread's again. -ESRCH: that is gone, and another one has its tid. */
+SP_SIGSAFE static bool take_witness(struct sp_live *l)
+{
+    if (l->number != witness_number || l->tid != witness_tid)
+        return false;
+    l->timer = witness;
+    return arm(l) == 0;
+}
+
+SP_SIGSAFE static int thread_start(struct sp_live *l)
+{
+    if (SP_UNLIKELY(take_witness(l)))
+        return 0;
+    int rc = sp_os_timer_create_sparing(l->tid, (uint64_t)cookie << 32 | l->number, &l->timer);
+    if (rc == -EAGAIN)
+        say_refused();
+    if (rc < 0)
         return rc;
+    int none = SP_OS_NO_TIMER;
+    if (SP_UNLIKELY(sp_cas(&witness, &none, l->timer))) {
+        witness_number = l->number;
+        witness_tid = l->tid;
     }
-    arm(r, t);
+    arm(l);
     return 0;
 }
 
-SP_SIGSAFE static void thread_pause(struct sp_thread *t)
+SP_SIGSAFE static void thread_pause(struct sp_live *l)
 {
-    if (t->timer != SP_OS_NO_TIMER)
-        sp_os_timer_arm(t->timer, 0, 0);
+    if (l->timer != SP_OS_NO_TIMER)
+        sp_os_timer_arm(l->timer, 0, 0);
 }
 
-SP_SIGSAFE static void thread_resume(struct sp_region *r, struct sp_thread *t)
+SP_SIGSAFE static void thread_resume(struct sp_live *l)
 {
-    if (t->timer != SP_OS_NO_TIMER)
-        arm(r, t);
+    if (l->timer != SP_OS_NO_TIMER)
+        arm(l);
 }
 
-SP_SIGSAFE static bool was_held_back(const struct sp_thread *t, const void *context)
+SP_SIGSAFE static void thread_stop(struct sp_live *l)
 {
-    return !context || t->pause || sp_os_ends_mask_call(context);
+    int timer = __atomic_exchange_n(&l->timer, SP_OS_NO_TIMER, __ATOMIC_ACQ_REL);
+    if (timer == SP_OS_NO_TIMER)
+        return;
+    if (timer == sp_load_relaxed(&witness))
+        sp_os_timer_arm(timer, 0, 0);
+    else
+        sp_os_timer_delete(timer);
 }
 
-SP_SIGSAFE static void thread_stop(struct sp_thread *t)
+SP_SIGSAFE static bool was_held_back(const struct sp_live *l, const void *context)
 {
-    int timer = t->timer;
-    t->timer = SP_OS_NO_TIMER;
-    sp_os_timer_delete(timer);
+    return !context || l->pause || sp_os_ends_mask_call(context);
+}
+
+SP_SIGSAFE static bool is_held_back(const struct sp_live *l, enum sp_asker who)
+{
+    switch (who) {
+    case SP_ASKER_ENDS: return sp_os_mask_block(0) & SP_OS_MASK(SIGPROF);
+    case SP_ASKER_WRITES: return l->pause || sp_os_is_pending(SIGPROF); /* it came long before the writer blocked it */
+    case SP_ASKER_OTHER: return l->pause || sp_os_thread_blocks(l->tid, SIGPROF);
+    }
+    return false;
+}
+
+SP_SIGSAFE static void in_child(void)
+{
+    witness = SP_OS_NO_TIMER;
+    witness_number = 0;
+}
+
+SP_SIGSAFE static bool is_here(void)
+{
+    int timer = sp_load_relaxed(&witness);
+    return timer == SP_OS_NO_TIMER || sp_os_timer_exists(timer);
 }
 
 SP_SIGSAFE_TABLE const struct sp_engine_ops sp_engine_cpu = {
     .name = "cpu",
+    .signal = SIGPROF,
+    .open = set_interval,
+    .tick_ns = rounded_to,
+    .owns = owns,
     .thread_start = thread_start,
     .first_tick = first_tick,
     .thread_pause = thread_pause,
     .thread_resume = thread_resume,
-    .was_held_back = was_held_back,
     .thread_stop = thread_stop,
+    .was_held_back = was_held_back,
+    .is_held_back = is_held_back,
+    .child = in_child,
+    .is_here = is_here,
 };

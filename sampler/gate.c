@@ -48,9 +48,9 @@ bool sp_gate_leave_work(void)
            closed == CLOSED_WITH_WORK;
 }
 
-void sp_gate_close(uint64_t limit_ns)
+/* Until each counter was seen without anybody but the calling thread: those who were inside have left. */
+static bool wait(uint64_t limit_ns)
 {
-    __atomic_store_n(&state, CLOSED, __ATOMIC_SEQ_CST);
     uint64_t until = 0;
     for (uint32_t i = 0; i < COUNTERS; i++) {
         uint32_t own = &counters[i].inside == counter() ? sp_load_relaxed(&inside_here) : 0;
@@ -60,10 +60,22 @@ void sp_gate_close(uint64_t limit_ns)
             uint64_t now = sp_os_mono_exact_ns();
             until = until ? until : now + limit_ns;
             if (now >= until)
-                return;
+                return false;
             sp_os_sleep_ns(50000);
         }
     }
+    return true;
+}
+
+bool sp_gate_pass(uint64_t limit_ns)
+{
+    return wait(limit_ns);
+}
+
+bool sp_gate_close(uint64_t limit_ns)
+{
+    __atomic_store_n(&state, CLOSED, __ATOMIC_SEQ_CST);
+    return wait(limit_ns);
 }
 
 bool sp_gate_open(void)

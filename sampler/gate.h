@@ -16,8 +16,13 @@ SP_SIGSAFE void sp_gate_leave(void);
  * again, the caller does it itself. */
 SP_SIGSAFE bool sp_gate_leave_work(void);
 
-/* [any] Closes the gate and waits, at most `limit_ns`, until nobody is inside but the calling thread. One at a time. */
-void sp_gate_close(uint64_t limit_ns);
+/* [hook] Waits, at most `limit_ns`, until everybody has left who is inside now, but the calling thread. False: somebody has
+ * not. The gate stays open; one at a time, and nobody closes it meanwhile. */
+bool sp_gate_pass(uint64_t limit_ns);
+
+/* [hook] Closes the gate and waits, at most `limit_ns`, until nobody is inside but the calling thread. False: somebody is, and may
+ * be for long. One at a time. */
+bool sp_gate_close(uint64_t limit_ns);
 
 /* [any] By who closed it. False: it is closed still, for work was left since; see to it, try again. */
 bool sp_gate_open(void);

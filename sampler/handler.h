@@ -10,8 +10,14 @@
 /* What a handler of ours takes of the stack at most, beside the frame that the kernel puts there. tests/lint/stack.py */
 #define SP_HANDLER_BYTES 2560
 
-/* The region of this process; NULL until sampling starts. Set once. */
+/* The region of this process; NULL while nothing is recorded. To be read inside the gate: another one may take its place at any
+ * moment, and then this one is gone as soon as nobody is inside who may have read it. */
 extern struct sp_region *sp_region;
+
+SP_INLINE struct sp_region *sp_region_now(void)
+{
+    return __atomic_load_n(&sp_region, __ATOMIC_SEQ_CST); /* pairs with the exchange before sp_gate_pass */
+}
 
 /* [handler] SIGPROF. A tick of ours becomes a finished sample; any other goes to sp_handler_foreign. */
 SP_SIGSAFE void sp_handler(int sig, siginfo_t *info, void *context);
@@ -32,17 +38,11 @@ extern void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);
 /* What makes the region of a fork child that ticks before anything else did: inject/lifecycle.c sets it. */
 extern void (*sp_handler_forked)(void);
 
-/* What finds the slot of a thread whose ticks carry none, for it began while the store was frozen; NULL: there is none.
- * inject/self.c sets it. */
-extern struct sp_thread *(*sp_handler_late)(struct sp_region *r);
-
-/* What sees to the threads that ended before they found a slot. inject/self.c sets it. */
-extern void (*sp_handler_thawing)(struct sp_region *r);
-
 /* [any] The store belongs to the caller: the gate is closed, nobody is inside. Waits at most `limit_ns` for that.
+ * False: somebody is inside still.
  * Fills end_cpu_ns and rest_ns of the living threads. */
-void sp_handler_freeze(struct sp_region *r, uint64_t limit_ns);
-/* [any] Opens the gate, once what was left in front of it is done. */
+bool sp_handler_freeze(struct sp_region *r, uint64_t limit_ns);
+/* [hook] Opens the gate, once what was left in front of it is done. */
 void sp_handler_thaw(struct sp_region *r);
 
 #endif

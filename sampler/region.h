@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SP_REGION_MAGIC 0x3166726770707073ull /* "sppgrf1" as seen in a hex dump, low byte first */
-#define SP_REGION_LAYOUT 4
+#define SP_REGION_LAYOUT 5
 
 /* Where CPU time can go when it is not in a Python stack: also the pseudo-frame's number. */
 enum sp_category {
@@ -173,18 +173,6 @@ enum sp_thread_state {
     SP_THREAD_FOLDING, /* ended; what its log and its sums still hold belongs to thread 0 */
 };
 
-/* The timer of a thread that reads signals from a descriptor is off while it has SIGPROF blocked. */
-enum sp_pause { SP_PAUSE_NONE, SP_PAUSE_NOW, SP_PAUSE_OVER /* and there was no sample since */ };
-
-/* The program sends a SIGPROF to a thread in which a tick waits: of two that wait in one thread the kernel keeps the first,
- * so who takes the tick sends the other again. */
-enum sp_sent {
-    SP_SENT_NONE,
-    SP_SENT_NOW /* the call is under way */,
-    SP_SENT_AGAIN /* ... and a tick was taken */,
-    SP_SENT_DONE
-};
-
 #define SP_THREAD_NAME_BYTES 128
 #define SP_PAGES_KNOWN 64
 
@@ -193,18 +181,13 @@ struct sp_thread {
     uint32_t number; /* its place in the thread directory, from 1 */
     uint32_t serial; /* order of birth in the process, from 1 */
     int32_t tid;
-    int32_t timer;
-    uint32_t is_unhooked; /* 1: found by a look at the thread list: it does not tell when it ends */
-    uint32_t in_handler;  /* somebody changes its times: a tick, its beginning or end, a look at it from outside */
-    uint32_t saw_python;  /* has had a Python frame */
     uint64_t last_cpu_ns; /* thread CPU clock at the last sample */
     uint64_t base_cpu_ns; /* ... and when the thread's profile began */
     uint64_t end_cpu_ns;  /* ... and when it ended, or when the store was frozen */
-    uint64_t period_ns;   /* what the timer really does */
+    uint64_t period_ns;   /* between two of its ticks, as they really come */
     uint64_t cpu_ns[SP_CATEGORY_N];
     uint64_t rest_ns[SP_CATEGORY_N]; /* valid while frozen: not in the log, to be shown with it */
     uint64_t samples, prompt_ns;
-    int64_t first_due_ns; /* on the thread's clock since it began: below 0 until the first tick (engine.h) */
     /* the last sample, and what it is owed still (carry.h) */
     uint32_t last_node, last_category;
     uint64_t owed_ns;
@@ -219,18 +202,10 @@ struct sp_thread {
     uint32_t stack_depth;
     uint32_t current; /* which of the two holds the previous stack */
     uint32_t previous_n;
-    uint32_t previous_root;         /* node below the previous stack's root frame: interpreter, task, (truncated); or 0 */
-    uint32_t epoch;                 /* of the code table when the previous stack was taken */
-    uint64_t pages[SP_PAGES_KNOWN]; /* pages that hold a live interned code object */
-    uint64_t stack_top;             /* end of the thread's C stack; 0: unknown */
-    uint64_t thread_pointer;        /* of libc's descriptor of the thread; 0: not known yet */
-    uint32_t pause;                 /* enum sp_pause */
-    uint32_t sent;                  /* enum sp_sent */
-    uint32_t root_seen;             /* what the last sample's root frame and its code are at, hashed */
-    /* the name's source: which attribute of a threading.Thread it is, 0: none that can be followed; node of the root frame
-     * that holds the Thread */
-    uint32_t name_place, name_node;
-    char born_as[16];                /* the system's name of its creator, which it has until it gets its own */
+    uint32_t previous_root;          /* node below the previous stack's root frame: interpreter, task, (truncated); or 0 */
+    uint32_t epoch;                  /* of the code table when the previous stack was taken */
+    uint64_t pages[SP_PAGES_KNOWN];  /* pages that hold a live interned code object */
+    uint32_t name_node;              /* of the root frame that holds the threading.Thread */
     char name[SP_THREAD_NAME_BYTES]; /* UTF-8; "": none known */
     char text[4160];                 /* scratch of the name reader */
     uint32_t next;                   /* number of the next slot in the list that this one is in */
@@ -278,6 +253,7 @@ struct sp_region {
     uint64_t log_bytes, log_limit;
     uint64_t stacks_bytes; /* for the threads' stacks so far */
     /* the run */
+    uint32_t profile; /* its number in the process, from 1 */
     uint32_t pid, ppid;
     uint32_t pid_namespace;   /* that the pids are numbers of; 0: not known; set for a spool file, as is: */
     char boot[SP_BOOT_BYTES]; /* the kernel's id of this boot; "": not known */
@@ -286,13 +262,11 @@ struct sp_region {
     uint64_t last_ns;         /* the last sample, since the start */
     uint64_t interval_ns, tick_ns;
     uint32_t depth;
-    uint32_t tasks;                        /* whether stacks begin with the asyncio task */
-    uint32_t lines;                        /* whether frames are shown as lines */
-    uint32_t imports;                      /* whether the import system's own frames are shown */
-    uint32_t epoch;                        /* grows when a sampled code object dies */
-    uint32_t n_serial;                     /* threads so far */
-    uint64_t next_scan_ns, unknown_cpu_ns; /* the next look for unhooked threads; what no slot accounted for at the last */
-    uint32_t scanning, n_scans, serial_at_scan;
+    uint32_t tasks;               /* whether stacks begin with the asyncio task */
+    uint32_t lines;               /* whether frames are shown as lines */
+    uint32_t imports;             /* whether the import system's own frames are shown */
+    uint32_t epoch;               /* grows when a sampled code object dies */
+    uint32_t n_serial;            /* threads so far */
     uint64_t time_order_until_ns; /* first sample without a record; 0: none */
     uint64_t loss[SP_LOSS_N];
     /* ended threads folded together */

@@ -10,25 +10,27 @@
 
 /* What the thread used since its last sample and its stack of now stands for. Late for no reason that the engine knows: one
  * long system call, which is the stack's. */
-SP_SIGSAFE static uint64_t weigh(struct sp_region *r, struct sp_thread *t, const struct sp_instant *at, uint64_t since_ns)
+SP_SIGSAFE static uint64_t weigh(struct sp_region *r, struct sp_live *l, const struct sp_instant *at, uint64_t since_ns)
 {
-    uint64_t delta = at->cpu_ns - t->last_cpu_ns;
-    t->last_cpu_ns = at->cpu_ns;
+    struct sp_thread *t = l->slot;
+    uint64_t delta = at->cpu_ns - l->last_cpu_ns;
+    sp_live_is_booked(l, t, at->cpu_ns);
     if (delta <= 2 * t->period_ns) {
         t->prompt_ns += delta;
-    } else if (sp_engine->was_held_back(t, at->context)) {
+    } else if (sp_engine->was_held_back(l, at->context)) {
         uint64_t blocked = sp_thread_held_back_ns(t, delta);
         sp_log_book_pseudo(r, t, SP_CATEGORY_BLOCKED, blocked, since_ns);
         delta -= blocked;
     }
-    t->pause = SP_PAUSE_NONE;
+    l->pause = SP_PAUSE_NONE;
     return delta;
 }
 
-void sp_sample_take(struct sp_region *r, struct sp_thread *t, const struct sp_instant *at)
+void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_instant *at)
 {
-    uint64_t since_ns = at->mono_ns - r->started_mono_ns, cpu_ns = weigh(r, t, at, since_ns);
-    struct sp_sample s = sp_walk_python(r, t, at->sp);
+    struct sp_thread *t = l->slot;
+    uint64_t since_ns = at->mono_ns - r->started_mono_ns, cpu_ns = weigh(r, l, at, since_ns);
+    struct sp_sample s = sp_walk_python(r, l, at->sp);
     s.cpu_ns = cpu_ns;
     s.since_ns = since_ns;
     if (s.loss)

@@ -22,8 +22,9 @@ struct sp_instant {
     uint64_t mono_ns;
 };
 
-/* [handler] Takes a sample of the thread: walks its stack, books what it used since the last one. The caller has
- * t->in_handler. */
-SP_SIGSAFE void sp_sample_take(struct sp_region *r, struct sp_thread *t, const struct sp_instant *at);
+/* [handler] Takes a sample of the thread: walks its stack, books what it used since the last one. It has a slot, and the caller its
+ * in_handler. */
+struct sp_live;
+SP_SIGSAFE void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_instant *at);
 
 #endif

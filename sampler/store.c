@@ -95,6 +95,7 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     r->next = HEADER_BYTES;
     r->log_limit = bytes / 4;
 
+    r->profile = o->profile;
     r->pid = o->pid;
     r->ppid = o->ppid;
     r->started_wall_ns = o->now_wall_ns;
@@ -118,7 +119,6 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     r->max_ended = r->max_threads / 4 < 256 ? r->max_threads / 4 : 256;
     r->thread_directory = (uint32_t)sp_store_alloc(r, (r->max_threads + 1) * 4ull, 64);
     add_pseudo_nodes(r);
-    r->next_scan_ns = o->now_mono_ns;
     sp_store_release(&r->magic, SP_REGION_MAGIC);
 }
 

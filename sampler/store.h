@@ -30,7 +30,7 @@ struct sp_store_options {
     uint64_t interval_ns;
     uint32_t depth, tasks, lines, imports;
     uint64_t now_mono_ns, now_wall_ns, tick_ns, before_start_ns;
-    uint32_t pid, ppid;
+    uint32_t profile, pid, ppid;
     uint64_t writable_bytes; /* 0: all of it */
 };
 

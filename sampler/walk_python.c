@@ -25,9 +25,9 @@ SP_SIGSAFE static struct sp_sample python(uint32_t node, enum sp_loss loss)
 }
 
 /* No frames: the main thread has not begun, or the thread runs no Python. */
-SP_SIGSAFE static struct sp_sample frameless(struct sp_region *r, struct sp_thread *t, bool has_tstate)
+SP_SIGSAFE static struct sp_sample frameless(struct sp_region *r, const struct sp_live *l, bool has_tstate)
 {
-    if (t->serial == 1 && !t->saw_python)
+    if (l->serial == 1 && !l->saw_python)
         return pseudo(r, SP_CATEGORY_STARTUP, SP_LOSS_NONE);
     if (!has_tstate)
         return pseudo(r, SP_CATEGORY_NATIVE_THREAD, SP_LOSS_NONE);
@@ -98,76 +98,79 @@ SP_SIGSAFE static bool is_bootstrap(const struct sp_region *r, uint32_t node)
            string_ends(r, c->file, "threading.py", 12);
 }
 
-SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, const struct sp_py_walk *w)
+SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_live *l, uintptr_t tstate, const struct sp_py_walk *w)
 {
-    if (!t->name_place || w->truncated)
+    struct sp_thread *t = l->slot;
+    if (!l->name_place || w->truncated)
         return;
     uint32_t root = w->frames[w->n - 1].node;
     if (root != t->name_node && !is_bootstrap(r, root))
         return;
     t->name_node = root;
-    uintptr_t name = sp_py_thread_name_at(tstate, w->root, t->name_place);
+    uintptr_t name = sp_py_thread_name_at(tstate, w->root, l->name_place);
     if (!name)
         return;
     /* Its address says nothing: of two names in turn each has the address that the last but one had. */
     uint32_t n = sp_py_text(name, t->text, SP_THREAD_NAME_BYTES - 1);
     if ((memcmp(t->name, t->text, n) == 0 && !t->name[n]) || !sp_py_holds_gil(tstate))
         return;
-    memcpy(t->name, t->text, n);
-    t->name[n] = '\0';
+    memcpy(l->name, t->text, n);
+    l->name[n] = '\0';
+    memcpy(t->name, l->name, n + 1);
 }
 
 /* A root frame that stays is not the end's: that begins with a call of its own. Its place alone does not tell: from 3.11 on
  * the first frame is always at the same. */
-SP_SIGSAFE static bool is_ending(struct sp_thread *t, const struct sp_py_walk *w, bool has_frames)
+SP_SIGSAFE static bool is_ending(struct sp_live *l, const struct sp_py_walk *w, bool has_frames)
 {
-    uint32_t root = t->root_seen;
+    uint32_t root = l->root_seen;
     if (has_frames)
         root = (uint32_t)((w->root ^ w->frames[w->n - 1].code * 0x9e3779b97f4a7c15u) >> 3);
-    bool is_other = root != t->root_seen;
-    t->root_seen = root;
-    return sp_py_is_ending(t->stack_top, w->sp, is_other);
+    bool is_other = root != l->root_seen;
+    l->root_seen = root;
+    return sp_py_is_ending(l->stack_top, w->sp, is_other);
 }
 
-struct sp_sample sp_walk_python(struct sp_region *r, struct sp_thread *t, uintptr_t sp)
+struct sp_sample sp_walk_python(struct sp_region *r, struct sp_live *l, uintptr_t sp)
 {
+    struct sp_thread *t = l->slot;
     if (!sp_py.layout)
         return python(r->pseudo_node[SP_PSEUDO_UNKNOWN_PYTHON], SP_LOSS_NONE);
-    if (SP_UNLIKELY(t->is_unhooked) && (sp_py_needs_touch() || !sp_adopt_has_own_tls(r, t)))
+    if (SP_UNLIKELY(l->is_unhooked) && (sp_py_needs_touch() || !sp_adopt_has_own_tls(l)))
         return pseudo(r, SP_CATEGORY_NATIVE_THREAD, SP_LOSS_NONE);
     uintptr_t tstate;
     enum sp_py_reject why = sp_py_own_tstate(&tstate);
-    bool finalizing = why == SP_PY_FINALIZING && (t->saw_python || t->serial == 1);
+    bool finalizing = why == SP_PY_FINALIZING && (l->saw_python || l->serial == 1);
     if (finalizing && !tstate)
         return shutdown(r);
     if (why && why != SP_PY_FINALIZING)
         return pseudo(r, SP_CATEGORY_UNWALKABLE, (enum sp_loss)why);
     if (!tstate)
-        return frameless(r, t, false);
+        return frameless(r, l, false);
 
     struct sp_py_walk w = {
         .frames = sp_stack_begin(r, t),
         .cap = t->stack_depth,
         .sp = sp,
-        .stack_top = t->stack_top,
+        .stack_top = l->stack_top,
         .pages = t->pages,
     };
     why = sp_py.ops->walk(&sp_py, tstate, &w);
-    finalizing = finalizing || is_ending(t, &w, why == SP_PY_OK);
+    finalizing = finalizing || is_ending(l, &w, why == SP_PY_OK);
     if (why == SP_PY_NO_FRAME)
-        return finalizing ? shutdown(r) : frameless(r, t, true);
+        return finalizing ? shutdown(r) : frameless(r, l, true);
     if (why) {
         sp_stack_distrust_pages(t); /* they may be what only the rejected stack vouched for */
         return pseudo(r, SP_CATEGORY_UNWALKABLE, (enum sp_loss)why);
     }
-    t->saw_python = 1;
+    l->saw_python = 1;
     uint32_t root;
     uint32_t node = intern_root(r, t, tstate, &w, finalizing, &root) ? sp_stack_intern(r, t, &w, root) : 0;
     if (!node) {
         sp_stack_forget(t);
         return python(r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_LOSS_OVERFLOW);
     }
-    follow_name(r, t, tstate, &w);
+    follow_name(r, l, tstate, &w);
     if (w.headless)
         return (struct sp_sample){.node = node, .category = SP_CATEGORY_UNWALKABLE, .loss = SP_LOSS_BAD_BOTTOM};
     return python(node, w.truncated ? SP_LOSS_TRUNCATED : SP_LOSS_NONE);

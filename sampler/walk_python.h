@@ -3,10 +3,10 @@
 #ifndef SP_SAMPLER_WALK_PYTHON_H
 #define SP_SAMPLER_WALK_PYTHON_H
 
-#include "sampler/store.h"
+#include "sampler/live.h"
 
-/* [handler] Walks and interns the calling thread's Python stack: node, category and loss of a sample. `sp` is the interrupted
+/* [handler] Walks the calling thread's Python stack and interns it in its slot: node, category and loss of a sample. `sp` is the interrupted
  * stack pointer. */
-SP_SIGSAFE struct sp_sample sp_walk_python(struct sp_region *r, struct sp_thread *t, uintptr_t sp);
+SP_SIGSAFE struct sp_sample sp_walk_python(struct sp_region *r, struct sp_live *l, uintptr_t sp);
 
 #endif

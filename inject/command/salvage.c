@@ -243,7 +243,7 @@ static void copy_thread(struct salvage *s, uint32_t number, const struct sp_thre
     struct sp_thread *t = sp_thread_claim(s->into);
     if (!t)
         return;
-    sp_thread_begin(s->into, t, from->tid, 0, 0);
+    sp_thread_begin(s->into, t, from->tid, 0);
     s->thread_of[number] = t->number;
     t->serial = from->serial;
     t->samples = from->samples;

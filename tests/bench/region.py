@@ -27,7 +27,7 @@ static double end_all(struct sp_region *r, int n) /* mean of one */
 {
     uint64_t began = sp_os_thread_cpu_ns();
     for (int i = 0; i < n; i++)
-        sp_thread_end(r, living[i], living[i]->last_cpu_ns + 1000, 1000);
+        sp_thread_end(r, living[i], living[i]->last_cpu_ns + 1000, 1000, SP_TICKS_COMING);
     return (double)(sp_os_thread_cpu_ns() - began) / n / 1000;
 }
 int main(void)

@@ -10,8 +10,11 @@ import re
 import subprocess
 import sys
 
+# What is called through sp_engine.
+ENGINE = ["set_interval", "rounded_to", "owns", "thread_start", "first_tick", "thread_pause", "thread_resume", "thread_stop", "was_held_back",
+          "is_held_back", "in_child", "is_here"]
 # Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer.
-ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", "late_slot", "see_to_ended",
+ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", *ENGINE,
          "standin", "foreign", "relay",
          "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_before_exit", "write_file", "entry_bytes", "profile_bytes",
          "count_entry",
@@ -25,10 +28,10 @@ PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "s
 # function -> why it may call through a pointer, or what is behind it
 INDIRECT = {
     "sp_handler": "see sigsafe.py", "sp_walk_python": "see sigsafe.py", "sp_sample_take": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
-    "adopt": "engine", "sp_adopt_scan": "engine", "look_at_unhooked": "engine", "unknown_cpu": "engine",
-    "list_is_due": "engine", "start_child": "engine", "sp_self_run_in": "engine",
-    "late_slot": "engine", "sp_handler_thaw": "see_to_ended", "sample": "late_slot",
-    "child_ticks": "engine", "after_fork_in_child": "engine", "pause_timer": "engine", "tick": "see sigsafe.py",
+    **dict.fromkeys(["tick", "sample", "take_sample", "settle_sent", "owner_of", "sp_handler_taken", "sp_handler_is_tick", "sp_engine_start",
+                     "sp_engine_stop", "sp_engine_ticks", "adopt", "sp_adopt_scan", "look_at_unhooked", "init_region", "start_child", "child_ticks",
+                     "await_python", "after_fork_in_child", "sp_recording_begin_child", "sp_session_is_own_process", "sp_session_is_running",
+                     "sp_session_region", "pause_ticks", "sp_handler_freeze"], "engine"),
     "change_mask": "libc's own sigprocmask, a system call", "change_believed": "the same",
     "sp_hook_pending_change_mask": "the same, and the engine", "write_to": "writer: write_file is a root",
     "sp_os_each_entry": "count_entry_of, count_name and weigh are roots",

@@ -13,14 +13,18 @@ import subprocess
 import sys
 
 LIBC = 400  # most that a function of libc or the vDSO takes among those that are called: measured with gdb
-ENGINE = ["thread_start", "first_tick", "was_held_back", "thread_pause", "thread_resume", "thread_stop"]
+ENGINE = ["set_interval", "rounded_to", "owns", "thread_start", "first_tick", "was_held_back", "is_held_back", "thread_pause", "thread_resume",
+          "thread_stop", "in_child", "is_here"]
 EMIT = ["emit_stack", "emit_weight", "emit_sum", "put_line", "count_entry", "add_weight", "keep"]
 UNWIND = 1000  # most that a walk of native frames takes beside
 BYTES = ["entry_bytes", "profile_bytes"]
 # function -> what it calls through a pointer; a function that is not listed: EMIT
 THROUGH_POINTERS = {
-    "sp_handler": ["foreign", "child_ticks", "late_slot", "first_tick"], "tick": ["child_ticks", "late_slot", "first_tick"], "sample": ["late_slot", "first_tick"], "take_sample": ["first_tick"], "sp_sample_take": ["was_held_back"],
-    "sp_handler_thaw": ["see_to_ended"], **dict.fromkeys(["sp_self_run_in", "late_slot"], ENGINE),
+    "sp_handler": ["foreign", "child_ticks", *ENGINE], "tick": ["child_ticks", *ENGINE],
+    **dict.fromkeys(["sample", "take_sample", "sp_sample_take", "sp_handler_taken", "sp_handler_is_tick", "sp_handler_freeze",
+                     "sp_engine_start", "sp_engine_stop", "sp_engine_ticks", "init_region", "await_python", "after_fork_in_child",
+                     "sp_recording_begin_child", "sp_session_is_own_process", "sp_session_is_running", "sp_session_region",
+                     "look_at_unhooked", "pause_ticks", "install", "is_managed"], ENGINE),
     **dict.fromkeys(["measure_one", "measure_soon", "measure_profile", "measure_all", "fits_folded", "sp_view_bound"], BYTES),
     "count_entry": ["entry_bytes"], **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),
     **dict.fromkeys(["each_of_thread", "each_of_profile"], ["measure_soon", "join", "call_booked"]),
@@ -32,8 +36,7 @@ THROUGH_POINTERS = {
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
     "flush": ["sink_fd"], "sp_out_mem": ["sink_fd"], "sp_out_finish": ["sink_fd"], "write_to": ["write_file"], "put_cpu": ["writer_cpu_ns"],
     "put_identity": ["writer_cpu_ns"], "thread_name": ["sp_identity_thread_name_of"], "sp_names_profile": ["sp_identity_thread_name_of"],
-    **dict.fromkeys(["adopt", "sp_adopt_scan", "end_gone", "start_child", "child_ticks", "sp_hook_mask_thread_started", "quieten",
-                     "sp_hook_mask_pass_on", "now_blocked"], ENGINE),
+    **dict.fromkeys(["adopt", "sp_adopt_scan", "start_child", "child_ticks"], ENGINE),
     **dict.fromkeys(["set_default", "install_sigprof", "install_standin", "sp_hook_signal_is_ours", "die_on_return"], ["sigaction@plt"]),
 }
 # ... and what is not followed: what a handler calls of libc was found at start

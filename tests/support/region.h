@@ -66,9 +66,8 @@ static inline struct sp_thread *region_thread(struct sp_region *r, int tid, cons
     struct sp_thread *t = sp_thread_claim(r);
     if (!t)
         return NULL;
-    t->timer = 1;
     memcpy(t->name, name, strlen(name) + 1);
-    sp_thread_begin(r, t, tid, 0, 0);
+    sp_thread_begin(r, t, tid, 0);
     return t;
 }
 

@@ -12,7 +12,7 @@
 double walk_ns(long rounds);
 
 static struct sp_region *region;
-static struct sp_thread *thread;
+static struct sp_live thread;
 
 static bool prepare(void)
 {
@@ -20,8 +20,8 @@ static bool prepare(void)
         return false;
     sp_py_tss_learn_existing_key();
     region = region_new(100 << 20, 4096);
-    thread = region_thread(region, sp_os_gettid(), "");
-    thread->stack_top = getauxval(AT_RANDOM);
+    thread.slot = region_thread(region, sp_os_gettid(), "");
+    thread.stack_top = getauxval(AT_RANDOM);
     return true;
 }
 
@@ -32,10 +32,10 @@ double walk_ns(long rounds)
         return -1;
     uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
     for (int i = 0; i < 100; i++)
-        if (sp_walk_python(region, thread, sp).category != SP_CATEGORY_PYTHON)
+        if (sp_walk_python(region, &thread, sp).category != SP_CATEGORY_PYTHON)
             return -2;
     uint64_t start = sp_os_thread_cpu_ns();
     for (long i = 0; i < rounds; i++)
-        sp_walk_python(region, thread, sp);
+        sp_walk_python(region, &thread, sp);
     return (double)(sp_os_thread_cpu_ns() - start) / (double)rounds;
 }

@@ -97,11 +97,14 @@ static uint64_t live(struct sp_thread *t, uint64_t life, uint64_t phase, uint64_
     uint64_t n = 0;
     int64_t interval = (int64_t)r->interval_ns, due = sp_engine_first_due(random, r->interval_ns, TICK);
     int64_t armed = due > 0 ? due : 1;
-    t->first_due_ns = due;
+    bool is_due = false;
     for (uint64_t now = phase; now < life; now += TICK) {
         if ((int64_t)now < armed)
             continue;
-        bool first = t->first_due_ns < 0, counts = !first || sp_engine_cpu.first_tick(r, t, now);
+        int64_t again;
+        bool first = due < 0 && !is_due,
+             counts = !first || sp_engine_first_counts(due, (int64_t)(now - t->last_cpu_ns), r->interval_ns, TICK, &again);
+        is_due = true;
         if (first && armed == 1)
             armed = due; /* armed again */
         while (armed <= (int64_t)now)

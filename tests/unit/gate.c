@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "compat/os.h"
+#include "sampler/engine.h"
 #include "sampler/gate.h"
 #include "sampler/handler.h"
 #include "sampler/slots.h"
@@ -17,18 +18,20 @@ static atomic_ullong used_ns, lives, never_began;
 static uint32_t node[64];
 
 /* As inject/self.c ends a thread. */
-static void end(struct sp_thread *t, uint64_t cpu_ns)
+static void end(struct sp_live *l, uint64_t cpu_ns)
 {
-    while (!sp_gate_enter()) {
-        sp_thread_leave(t, cpu_ns);
-        if (sp_gate_leave_work() || !sp_thread_take_back(t))
-            return;
+    if (sp_gate_enter()) {
+        sp_live_end(r, l, cpu_ns, SP_TICKS_COMING);
+        sp_gate_leave();
+        return;
     }
-    if (cpu_ns == SP_THREAD_NEVER_BEGAN)
-        sp_thread_cancel(r, t);
-    else
-        sp_thread_end(r, t, cpu_ns, 5);
-    sp_gate_leave();
+    sp_live_leave(l, cpu_ns, SP_TICKS_COMING);
+    while (!sp_gate_leave_work())
+        if (sp_gate_enter()) {
+            sp_live_see_to_left(r);
+            sp_gate_leave();
+            return;
+        }
 }
 
 static void code_dies(uint64_t address)
@@ -42,40 +45,51 @@ static void code_dies(uint64_t address)
     sp_gate_leave();
 }
 
-static bool tick(struct sp_thread *t, uint32_t i)
+static bool tick(struct sp_live *l, uint32_t i)
 {
     if (!sp_gate_enter())
         return false;
+    struct sp_thread *t = sp_live_slot(r, l); /* begins with the first that gets through */
     region_sample(r, t, node[i % 64], 1000 + i % 7, 5);
+    sp_live_is_booked(l, t, t->last_cpu_ns);
     if ((uint32_t)sp_load_relaxed(&r->folding))
         sp_slot_fold(r, 4);
     sp_gate_leave();
     return true;
 }
 
+static void claim(struct sp_live *l)
+{
+    if (sp_gate_enter()) {
+        sp_live_claim(r, l);
+        sp_gate_leave();
+    } else {
+        usleep(50); /* it begins without a slot */
+    }
+}
+
 static void *live(void *arg)
 {
     for (uint32_t i = (uint32_t)(uintptr_t)arg; !stop; i++) {
         uint64_t cpu_ns = 0;
-        if (!sp_gate_enter()) { /* begins without a slot */
-            usleep(50);
+        struct sp_live *l = sp_live_new();
+        if (!l) { /* so many have ended in front of the gate */
+            usleep(1000);
             continue;
         }
-        struct sp_thread *t = region_thread(r, 1000 + (int)(uintptr_t)arg, "w");
-        sp_gate_leave();
-        CHECK(t);
+        if (i % 3)
+            claim(l);
+        sp_live_run(l, 0);
         for (uint32_t k = 0; k < i % 5; k++)
-            if (tick(t, i + k))
+            if (tick(l, i + k))
                 cpu_ns += 1000 + (i + k) % 7;
         code_dies(4096 + i % 100 * 64);
-        end(t, cpu_ns + 11);
+        end(l, cpu_ns + 11);
         atomic_fetch_add(&used_ns, cpu_ns + 11);
         atomic_fetch_add(&lives, 1);
-        if (i % 10 == 0 && sp_gate_enter()) { /* pthread_create refused */
-            t = sp_thread_claim(r);
-            sp_gate_leave();
-            CHECK(t);
-            end(t, SP_THREAD_NEVER_BEGAN);
+        if (i % 10 == 0 && (l = sp_live_new())) { /* pthread_create refused */
+            claim(l);
+            end(l, SP_LIVE_NEVER_BEGAN);
             atomic_fetch_add(&never_began, 1);
         }
     }
@@ -121,6 +135,8 @@ static void check_sums(void)
 static void frozen_under(int n_threads)
 {
     r = region_new(4 << 20, 64);
+    r->profile = 1;
+    sp_engine = &sp_engine_cpu;
     uint32_t code = region_code(r, "f", "f.py", 1);
     for (int i = 0; i < 64; i++)
         node[i] = region_node(r, 0, code, 2 * i);

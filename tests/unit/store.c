@@ -146,7 +146,7 @@ static void threads_are_folded(void)
         struct sp_thread *t = region_thread(r, (int)i + 2, "w");
         CHECK(t);
         region_sample(r, t, node, 100 + i, 5);
-        sp_thread_end(r, t, t->last_cpu_ns + 11, 6);
+        sp_thread_end(r, t, t->last_cpu_ns + 11, 6, SP_TICKS_COMING);
     }
     CHECK_EQ(r->loss[SP_LOSS_NO_SLOT], 0);
     CHECK_EQ(r->n_serial, N);
@@ -185,7 +185,7 @@ static void *churn(void *arg)
             region_sample(r, t, node[(i + k) % 64], 10000, 5);
         CHECK_EQ(t->stacks, stacks);
         CHECK(__atomic_exchange_n(&user_of[stacks], NULL, __ATOMIC_SEQ_CST) == t);
-        sp_thread_end(r, t, t->last_cpu_ns + 11, 6);
+        sp_thread_end(r, t, t->last_cpu_ns + 11, 6, SP_TICKS_COMING);
     }
     return NULL;
 }
@@ -238,7 +238,7 @@ static void ended_slots_are_taken(void)
         CHECK(t = region_thread(r, 1000, "heavy"));
         for (int i = 0; i < 100; i++)
             region_sample(r, t, region_node(r, 0, code, 2 * i), 10000000, 5);
-        sp_thread_end(r, t, t->last_cpu_ns, 6);
+        sp_thread_end(r, t, t->last_cpu_ns, 6, SP_TICKS_COMING);
     }
     CHECK_EQ(r->loss[SP_LOSS_NO_SLOT], 0);
     uint64_t booked = 0;
@@ -284,20 +284,19 @@ static void rest_is_classified(void)
     struct sp_thread *t = region_thread(r, 1, "a");
     uint64_t rest[SP_CATEGORY_N];
     t->last_cpu_ns = 1000000000;
-    sp_thread_rest(r, t, 1005000000, false, rest);
+    sp_thread_rest(r, t, 1005000000, SP_TICKS_COMING, rest);
     CHECK(rest[SP_CATEGORY_THREAD_END] == 5000000 && rest[SP_CATEGORY_NOT_SAMPLED] == 0);
-    sp_thread_rest(r, t, 1100000000, false, rest); /* a period is 12 ms here, and a tick 4 */
+    sp_thread_rest(r, t, 1100000000, SP_TICKS_COMING, rest); /* a period is 12 ms here, and a tick 4 */
     CHECK(rest[SP_CATEGORY_THREAD_END] == 16000000 && rest[SP_CATEGORY_NOT_SAMPLED] == 84000000);
-    sp_thread_rest(r, t, 1100000000, true, rest);
+    sp_thread_rest(r, t, 1100000000, SP_TICKS_HELD_BACK, rest);
     CHECK(rest[SP_CATEGORY_BLOCKED] == 88000000 && rest[SP_CATEGORY_THREAD_END] == 12000000 &&
           rest[SP_CATEGORY_NOT_SAMPLED] == 0);
-    sp_thread_rest(r, t, 1020000000, true, rest);
+    sp_thread_rest(r, t, 1020000000, SP_TICKS_HELD_BACK, rest);
     CHECK(rest[SP_CATEGORY_BLOCKED] == 0 && rest[SP_CATEGORY_THREAD_END] == 16000000 &&
           rest[SP_CATEGORY_NOT_SAMPLED] == 4000000);
-    t->timer = -1;
-    sp_thread_rest(r, t, 1005000000, false, rest);
+    sp_thread_rest(r, t, 1005000000, SP_TICKS_NONE, rest);
     CHECK(rest[SP_CATEGORY_NOT_SAMPLED] == 5000000);
-    sp_thread_rest(r, t, 900000000, false, rest);
+    sp_thread_rest(r, t, 900000000, SP_TICKS_COMING, rest);
     CHECK(rest[SP_CATEGORY_NOT_SAMPLED] == 0);
 }
 

@@ -297,7 +297,7 @@ static void many_threads(void)
         region_sample(r, t, node, 1000000 + (uint64_t)i, 5);
         sum += 1000000 + (uint64_t)i;
         if (i % 2) {
-            sp_thread_end(r, t, t->last_cpu_ns + 7, 6);
+            sp_thread_end(r, t, t->last_cpu_ns + 7, 6, SP_TICKS_COMING);
             sum += 7;
         }
     }

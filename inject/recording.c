@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT
+ * See recording.h. */
+#include "inject/recording.h"
+
+#include "compat/diag.h"
+#include "compat/os.h"
+#include "inject/session.h"
+#include "inject/spool.h"
+#include "sampler/adopt.h"
+#include "sampler/engine.h"
+#include "sampler/gate.h"
+#include "sampler/handler.h"
+
+#define WAIT_NS (2 * SP_NS_PER_S)
+
+static const struct sp_config *config;
+static const struct sp_identity *identity;
+static struct sp_region *reserved; /* for the next recording; NULL: none yet */
+static uint64_t reserved_bytes;
+static uint64_t region_bytes; /* of sp_region, whose header a fork wipes */
+static bool wipes;
+static uint32_t n_recordings;
+static uint64_t given_ns; /* CPU that no thread shows and closed recordings have */
+
+/* ---- the region */
+/* The beginning of the region and of its scratch, as sp_store_init lays it out. */
+static bool make_first_writable(struct sp_region *r, uint64_t bytes)
+{
+    uint64_t scratch = bytes - sp_store_scratch_bytes(bytes);
+    return sp_os_make_writable(r, SP_STORE_FIRST) == 0 && sp_os_make_writable(sp_at(r, scratch), SP_STORE_SCRATCH) == 0;
+}
+
+static bool reserve(void)
+{
+    uint64_t bytes = config->memory_bytes & ~4095ull, limit = sp_os_limit_memory();
+    if (limit != UINT64_MAX && bytes > limit / 16)
+        bytes = sp_max_u64(limit / 16, SP_REGION_MIN) & ~4095ull;
+    for (; bytes >= SP_REGION_MIN && !reserved; bytes = bytes / 2 & ~4095ull) {
+        struct sp_region *r = sp_os_reserve(bytes, &wipes);
+        if (r && make_first_writable(r, bytes)) {
+            reserved_bytes = bytes;
+            reserved = r;
+        } else if (r) {
+            sp_os_release(r, bytes);
+        }
+    }
+    return reserved != NULL;
+}
+
+SP_SIGSAFE static void init_region(struct sp_region *r, uint64_t bytes, uint64_t before_ns)
+{
+    struct sp_store_options o = {
+        .interval_ns = config->interval_ns,
+        .depth = (uint32_t)config->depth,
+        .tasks = (uint32_t)config->tasks,
+        .lines = (uint32_t)config->lines,
+        .imports = (uint32_t)config->imports,
+        .now_mono_ns = sp_os_mono_ns(),
+        .now_wall_ns = sp_os_wall_ns(),
+        .tick_ns = sp_engine->tick_ns(),
+        .before_start_ns = before_ns,
+        .profile = ++n_recordings,
+        .pid = (uint32_t)sp_session.pid,
+        .ppid = (uint32_t)sp_os_getppid(),
+        .writable_bytes = SP_STORE_FIRST,
+    };
+    sp_store_init(r, bytes, &o);
+    sp_identity_copy(r, identity);
+}
+
+bool sp_recording_init(const struct sp_config *c, const struct sp_identity *i)
+{
+    config = c;
+    identity = i;
+    if (reserve())
+        return true;
+    sp_diag("no memory for the profile; the limits on it leave less than 1 MB; this process runs unprofiled");
+    return false;
+}
+
+bool sp_recording_is_wiped(void)
+{
+    return wipes;
+}
+
+SP_SIGSAFE static void enter_spool(struct sp_region *r)
+{
+    if (!sp_spool_is_wanted())
+        return;
+    sp_spool_enter(r, region_bytes);
+    wipes = wipes && !sp_spool_path()[0];
+}
+
+void sp_recording_enter_spool(void)
+{
+    enter_spool(sp_region);
+}
+
+/* ---- begin */
+/* The gate is closed: a thread that ends meanwhile leaves, and whoever of the two comes second stops its ticks. */
+static void start_all(struct sp_region *r)
+{
+    for (struct sp_live *l = NULL; (l = sp_live_next(l));) {
+        uint64_t cpu_ns = sp_os_thread_cpu_ns_of(l->tid);
+        if (cpu_ns == 0 && l->is_unhooked) { /* gone, and nobody looked */
+            sp_live_free(l);
+            continue;
+        }
+        sp_live_joins(l, cpu_ns);
+        bool has_slot = l == sp_session_self && sp_live_slot(r, l);
+        sp_engine_start(has_slot ? r : NULL, l);
+        if (sp_load_acquire(&l->state) != SP_LIVE_RUNNING)
+            sp_engine_stop(l);
+    }
+}
+
+bool sp_recording_begin(uint64_t before_ns)
+{
+    if (!reserve())
+        return false;
+    struct sp_region *r = reserved;
+    region_bytes = reserved_bytes;
+    sp_spool_tidy();
+    sp_gate_close(WAIT_NS);
+    sp_live_see_to_left(NULL);
+    sp_live_session_begins();
+    sp_engine->open(config->interval_ns);
+    init_region(r, region_bytes, before_ns);
+    enter_spool(r);
+    given_ns = sp_adopt_unseen_ns();
+    reserved = NULL;
+    __atomic_store_n(&sp_region, r,
+                     __ATOMIC_SEQ_CST); /* a thread that begins starts its ticks itself, or is seen here: self.c */
+    start_all(r);
+    sp_adopt_begin(r->started_mono_ns, false, r->profile == 1);
+    sp_handler_thaw(r);
+    return true;
+}
+
+/* ---- end */
+static uint64_t cpu_of_threads(const struct sp_region *r)
+{
+    uint64_t sum = 0;
+    for (int c = 0; c < SP_CATEGORY_N; c++)
+        sum += r->folded_cpu_ns[c];
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++)
+        for (int c = 0; sp_thread_at(r, i) && c < SP_CATEGORY_N; c++)
+            sum += sp_thread_at(r, i)->cpu_ns[c];
+    return sum;
+}
+
+/* What its threads used since their last samples is the next recording's. */
+static uint64_t settle_used(struct sp_region *r)
+{
+    for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
+        struct sp_thread *t = sp_thread_at(r, i);
+        for (int c = 0; t && c < SP_CATEGORY_N; c++)
+            t->rest_ns[c] = 0;
+    }
+    uint64_t unseen = sp_adopt_unseen_ns(), share = unseen - sp_min_u64(unseen, given_ns);
+    given_ns += share;
+    return cpu_of_threads(r) + share;
+}
+
+static void let_go(struct sp_region *r, uint64_t bytes, bool is_left)
+{
+    sp_spool_leave();
+    sp_spool_closed();
+    if (is_left) /* else somebody who was stopped in it will write to it yet: it stays */
+        sp_os_release(r, bytes);
+}
+
+void sp_recording_end(sp_recording_closed *closed, void *arg)
+{
+    struct sp_region *r = sp_region;
+    bool is_left = sp_handler_freeze(r, WAIT_NS);
+    sp_live_see_to_left(r);
+    uint64_t process_ns = sp_os_process_cpu_ns();
+    __atomic_store_n(&sp_region, NULL, __ATOMIC_SEQ_CST);
+    for (struct sp_live *l = NULL; (l = sp_live_next(l));)
+        sp_engine_stop(l);
+    sp_handler_thaw(NULL);
+    closed(arg, r, process_ns - sp_min_u64(process_ns, r->before_start_ns));
+    let_go(r, region_bytes, is_left);
+}
+
+/* ---- swap */
+bool sp_recording_swap(sp_recording_closed *closed, void *arg)
+{
+    struct sp_region *old = sp_region;
+    uint64_t old_bytes = region_bytes;
+    if (sp_spool_is_shared() || !reserve())
+        return false;
+    struct sp_region *next = reserved;
+    init_region(next, reserved_bytes, old->before_start_ns);
+    region_bytes = sp_min_u64(old_bytes, reserved_bytes); /* a fork child has the one or the other */
+    reserved = NULL;
+    __atomic_store_n(&sp_region, next, __ATOMIC_SEQ_CST);
+    bool is_left = sp_gate_pass(WAIT_NS);
+    region_bytes = reserved_bytes;
+    uint64_t used_ns = settle_used(old);
+    next->before_start_ns = old->before_start_ns + used_ns;
+    closed(arg, old, used_ns);
+    let_go(old, old_bytes, is_left);
+    return true;
+}
+
+/* ---- fork */
+bool sp_recording_forked(void)
+{
+    struct sp_region *r = sp_region;
+    reserved = NULL;
+    given_ns = 0;
+    if (!r)
+        return true;
+    return sp_spool_is_shared() ? sp_spool_forget(r, region_bytes, &wipes) && make_first_writable(r, region_bytes)
+                                : wipes || sp_os_forget(r, region_bytes);
+}
+
+void sp_recording_begin_child(void)
+{
+    struct sp_region *r = sp_region;
+    init_region(r, region_bytes, 0);
+    if (sp_session_self)
+        sp_live_slot(r, sp_session_self);
+    sp_adopt_begin(r->started_mono_ns, true, true);
+    enter_spool(r);
+}
