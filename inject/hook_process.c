@@ -26,8 +26,10 @@ SP_REAL_SLOT(execveat);
 SP_REAL_SLOT(posix_spawn);
 SP_REAL_SLOT(posix_spawnp);
 SP_REAL_SLOT(system);
+SP_REAL_SLOT(_Fork);
 SP_REAL_SLOT(popen);
 
+extern pid_t _Fork(void);
 extern int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags);
 
 static struct sp_handover before(bool will_happen)
@@ -107,6 +109,16 @@ SP_EXPORT int execveat(int fd, const char *path, char *const argv[], char *const
     }
     struct sp_handover h = before(flags & AT_EMPTY_PATH ? true : sp_os_can_execute_at(fd, path));
     return after(h, SP_REAL(execveat)(fd, path, argv, envp, flags));
+}
+
+/* For handlers of signals (glibc from 2.34 on, musl from 1.2.2 on): fork() without the handlers that are registered. */
+SP_EXPORT pid_t _Fork(void)
+{
+    if (!SP_REAL(_Fork)) {
+        errno = ENOSYS;
+        return -1;
+    }
+    return sp_lifecycle_fork_bare(SP_REAL(_Fork));
 }
 
 /* The variadic forms: the arguments lie on the caller's stack, as an array they go on ours. */

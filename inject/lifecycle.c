@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-#include "compat/cpu.h"
 #include "compat/buf.h"
 #include "compat/cpu.h"
 #include "compat/diag.h"
@@ -46,6 +45,7 @@ enum writer { IDLE, WRITING, DONE };
 static int writer_state, writer_tid;
 static bool child_pending; /* a fork child that has run no Python yet */
 static bool is_child;
+static bool is_bare_child; /* of _Fork(): as a rule C code's, to end soon */
 static bool python_ran;
 static struct sp_config config;
 static struct sp_output output;
@@ -121,6 +121,7 @@ static void after_fork_in_child(void)
     if (sp_engine)
         sp_engine->child();
     is_child = true;
+    is_bare_child = false;
     sp_os_limit_forked();
     sp_py_end_forked();
     struct sp_live *self = sp_self_forked();
@@ -166,6 +167,18 @@ static void register_fork_handlers(void)
         SP_REAL(__register_atfork)(before_fork, after_fork_in_parent, after_fork_in_child, NULL);
     else if (SP_REAL(pthread_atfork))
         SP_REAL(pthread_atfork)(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+int sp_lifecycle_fork_bare(int (*fork)(void))
+{
+    if (sp_load_relaxed(&sp_session.state) != SP_SESSION_RUNNING || !sp_session_is_own_process())
+        return fork();
+    before_fork();
+    int pid = fork(), saved = errno;
+    (pid == 0 ? after_fork_in_child : after_fork_in_parent)();
+    is_bare_child |= pid == 0;
+    errno = saved;
+    return pid;
 }
 
 /* ---- start */
@@ -376,7 +389,7 @@ void sp_lifecycle_finish(enum sp_finish how)
 {
     /* From 3.15 on nothing tells that a fork child runs Python before its first tick; but one that ends without an
      * exec did. */
-    if (child_pending && how == SP_FINISH_END && sp_py_needs_touch())
+    if (child_pending && how == SP_FINISH_END && sp_py_needs_touch() && !is_bare_child)
         sp_lifecycle_child_runs_python();
     struct sp_region *r = sp_session_region();
     if (!r)

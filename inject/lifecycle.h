@@ -19,6 +19,9 @@ void sp_lifecycle_child_runs_python(void);
  * used no CPU. Unless it is the end the store thaws afterwards and a later call writes again. */
 void sp_lifecycle_finish(enum sp_finish how);
 
+/* [hook] Calls `fork`, which runs no handlers of libc's: those of ours as it would. */
+int sp_lifecycle_fork_bare(int (*fork)(void));
+
 /* [any] The program was not replaced after all. */
 void sp_lifecycle_exec_failed(void);
 

@@ -19,7 +19,7 @@ ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_ch
          "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_before_exit", "write_file", "entry_bytes", "profile_bytes",
          "count_entry",
          "emit_line", "emit_stack", "emit_weight", "emit_sum", "keep", "measure_soon", "join", "call_booked", "sink_fd", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
-         "_exit", "sigaction", "signal",
+         "_exit", "_Fork", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
 # libc functions that touch nothing but their arguments, or are bare system calls
 PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "strnlen", "strcmp", "strncmp", "strchr", "strrchr", "strcspn",
@@ -46,7 +46,7 @@ INDIRECT = {
     "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit",
     "sp_view_each_entry": "emit", "sp_view_each_stack": "emit", "each": "emit",
     "write_on_own_stack": "write_here is a root", "sp_lifecycle_finish": "the same",
-    "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
+    "sp_lifecycle_fork_bare": "libc's own _Fork, which calls no handlers", "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
     "sp_py_touch": "CPython's load from thread-local storage",
 }
 # function -> why what it reaches beyond is not followed
