@@ -172,6 +172,28 @@ static int on_stack(void)
     return sp_hook_stack_may_be_small() ? 0 : SA_ONSTACK;
 }
 
+/* What a flag of the program's means is for us to do; others are the kernel's to know, or to forget (SA_UNSUPPORTED). */
+#define MEANT (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | (int)SA_RESETHAND)
+
+static int unknown_flags(int sig)
+{
+    return wanted[sig].sa_flags & ~MEANT;
+}
+
+/* What the program set, as the kernel would tell it: ours stands there, with those of its flags that mean nothing to us. */
+static void keep_as_kernel(int sig)
+{
+    struct sigaction now, *w = &wanted[sig];
+    if (real_sigaction_call(sig, NULL, &now) != 0)
+        return;
+    now.sa_flags = (w->sa_flags & MEANT) | (now.sa_flags & ~MEANT);
+    now.sa_sigaction = w->sa_sigaction;
+    now.sa_mask = w->sa_mask;
+    sigdelset(&now.sa_mask, SIGKILL);
+    sigdelset(&now.sa_mask, SIGSTOP);
+    *w = now;
+}
+
 /* Our handler, with the program's wish for restarted system calls (only its own signals can interrupt any) and for the
  * stack on which its own handler runs. */
 static void install_sigprof(void)
@@ -179,7 +201,7 @@ static void install_sigprof(void)
     int wish = SA_RESTART | on_stack();
     if (has_handler(&wanted[SIGPROF]))
         wish = wanted[SIGPROF].sa_flags & (SA_RESTART | SA_ONSTACK);
-    struct sigaction ours = {.sa_sigaction = sp_handler, .sa_flags = SA_SIGINFO | wish};
+    struct sigaction ours = {.sa_sigaction = sp_handler, .sa_flags = SA_SIGINFO | wish | unknown_flags(SIGPROF)};
     fill(&ours.sa_mask);
     if (sp_spool_path()[0])
         sigdelset(&ours.sa_mask, SIGBUS); /* see sp_spool_is_cut */
@@ -224,7 +246,7 @@ static void standin(int sig, siginfo_t *info, void *context)
 
 static int install_standin(int sig)
 {
-    struct sigaction ours = {.sa_sigaction = standin, .sa_flags = SA_SIGINFO | SA_RESTART | on_stack()};
+    struct sigaction ours = {.sa_sigaction = standin, .sa_flags = SA_SIGINFO | SA_RESTART | on_stack() | unknown_flags(sig)};
     fill(&ours.sa_mask);
     sigdelset(&ours.sa_mask, SIGSEGV); /* a fault in the writer must end the process, not hang it */
     sigdelset(&ours.sa_mask, SIGBUS);
@@ -273,12 +295,11 @@ static bool is_managed(int sig)
 
 static int set_sigprof(const struct sigaction *act)
 {
-    struct sigaction before = wanted[SIGPROF];
     wanted[SIGPROF] = *act;
     if (has_handler(act))
         sp_hook_mask_name_sigprof();
-    if (has_handler(&before) || has_handler(act))
-        install_sigprof();
+    install_sigprof();
+    keep_as_kernel(SIGPROF);
     return 0;
 }
 
@@ -293,6 +314,8 @@ static int set_other(int sig, const struct sigaction *act)
     if (rc != 0) {
         wanted[sig] = before;
         stood_in[sig] = was;
+    } else if (is_default) {
+        keep_as_kernel(sig);
     }
     return rc;
 }
