@@ -132,7 +132,10 @@ int sp_cli_check(int argc, char **argv)
     bool process = *what && what[strspn(what, "0123456789")] == '\0';
     if (process) {
         long pid = strtol(what, NULL, 10);
-        sp_check_process(&c, pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0);
+        if (pid > 0 && pid <= INT_MAX)
+            sp_check_process(&c, (pid_t)pid);
+        else
+            sp_check_say(&c, SP_CHECK_NO, "process", "%s: there is no such process (no process has this number)", what);
         return verdict(&c, true);
     }
     check_library(&c, library);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -17,6 +18,7 @@
 #include "inject/command/report.h"
 
 #define SECONDS_AT_MOST 60
+#define BYTES_AT_MOST (64u << 20) /* of a file that it writes */
 
 /* Uses some CPU in a function of a known name, and tells what the interpreter knows of itself. */
 static const char program[] = "import os, sys, time\n"
@@ -68,6 +70,12 @@ static void clean_up(const struct trial *t)
 /* The user's options hold for the trial as well, but for where the profile goes. */
 static void in_child(const struct sp_check *c, const struct trial *t, const char *python)
 {
+    setpgid(0, 0); /* what it starts ends with it */
+    struct rlimit size;
+    if (getrlimit(RLIMIT_FSIZE, &size) == 0 && size.rlim_cur > BYTES_AT_MOST) {
+        size.rlim_cur = BYTES_AT_MOST;
+        setrlimit(RLIMIT_FSIZE, &size);
+    }
     int in = open("/dev/null", O_RDONLY), out = open(t->out, O_WRONLY | O_CREAT, 0600),
         err = open(t->err, O_WRONLY | O_CREAT, 0600);
     dup2(in, 0);
@@ -99,6 +107,7 @@ static void run(const struct sp_check *c, struct trial *t, const char *python)
         nanosleep(&(struct timespec){0, 20000000}, NULL);
     }
     if (child > 0) {
+        kill(-child, SIGKILL);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * See report.h: a Speedscope file of ours is read and checked; nothing in it is believed before. */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,10 +43,34 @@ const char *sp_report_string(const cJSON *object, const char *key)
     return s ? s : "";
 }
 
+/* With white space, or an editor's byte order mark. */
+static bool begins_as_json(char c)
+{
+    return c && strchr("{ \t\r\n\xef", c);
+}
+
+/* A FIFO that nobody writes to is waited for, and that is said. */
+static FILE *open_whole(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)) {
+        struct pollfd waits = {.fd = fd, .events = POLLIN};
+        if (poll(&waits, 1, 2000) == 0) {
+            sp_report_fail(path, "is a pipe; waiting for somebody to write to it");
+            poll(&waits, 1, -1);
+        }
+    }
+    fcntl(fd, F_SETFL, 0);
+    return fdopen(fd, "rb");
+}
+
 static char *read_whole(const char *path, size_t *n)
 {
     struct stat st;
-    FILE *f = fopen(path, "rb");
+    FILE *f = open_whole(path);
     if (!f || fstat(fileno(f), &st) != 0) {
         sp_report_fail(path, strerror(errno));
         if (f)
@@ -64,6 +90,8 @@ static char *read_whole(const char *path, size_t *n)
                 text = sp_report_alloc(text, cap = cap ? cap * 2 : 1 << 20);
             got = fread(text + *n, 1, cap - *n - 1, f);
             *n += got;
+            if (*n && (!begins_as_json(*text) || *n > LARGEST_FILE)) /* a device may have no end */
+                break;
         }
         text[*n] = '\0';
     }

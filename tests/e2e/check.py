@@ -98,6 +98,13 @@ def refused(b):
         code, lines, text = check(b, static)
         assert code == NOT, text
         is_said(lines, "no", "preload", "statically linked")
+    endless = os.path.join(d, "endless")
+    with open(endless, "w") as f:
+        f.write("#!/bin/sh\nexec yes\n")
+    os.chmod(endless, 0o755)
+    code, lines, text = check(b, endless)
+    assert code == NOT, text
+    is_said(lines, "no", "interpreter", "killed by signal %d" % signal.SIGXFSZ)
     for library, pattern in ((os.path.join(d, "none.so"), "No such file"), (os.path.join(d, "a b"), "blank")):
         if "a b" in library:
             shutil.copy(b.library, library)
@@ -170,8 +177,10 @@ def process(b):
     code, lines, text = check(b, str(p.pid))
     assert code == NOT, text
     is_said(lines, "no", "process", "no such process")
-    code, lines, text = check(b, "0")
-    assert code == NOT, text
+    for number in ("0", "99999999999999999999", str(1 << 32 | os.getpid())):
+        code, lines, text = check(b, number)
+        assert code == NOT, text
+        is_said(lines, "no", "process", f"^{number}: there is no such process")
 
 
 if __name__ == "__main__":

@@ -277,8 +277,9 @@ def own_link(b):
             last = "../elsewhere/third.json" if target == "second.json" else target
             assert os.readlink(d + "/p.json") == target and not os.path.islink(os.path.join(d, last)), (target, os.listdir(d))
             assert spent(b, Profile(os.path.join(d, last))) > 0.08e9
-    r = b.run(HEAD, SPPROF_OUT="/dev/stdout")
-    assert "is not written to" in r.err and r.out == "", (r.out, r.err)
+    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        r = b.run(HEAD, SPPROF_OUT=name)
+        assert r.err.startswith(f"spprof: {name} is not written to; ") and r.err.count("\n") == 1 and r.out == "", (r.out, r.err)
 
 
 @case

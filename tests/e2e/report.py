@@ -154,10 +154,19 @@ bad = {
     "do not match": write("short.json", re.sub(r'"weights":\[\d+,', '"weights":[', whole, count=1)),
     "No such file": os.path.join(tmp, "nothing.json"),
     "is a directory": tmp,
+    "is not a profile": "/dev/zero",
 }
 for message, path in bad.items():
     r = report(path)
     check(r.returncode == 1 and message in r.stderr and r.stderr.count("\n") == 1 and not r.stdout, f"{message}: {r.stderr!r}")
+pipe = os.path.join(tmp, "pipe")
+os.mkfifo(pipe)
+with subprocess.Popen([command, "report", pipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waits:
+    said = waits.stderr.readline()  # before anybody writes
+    with open(pipe, "w") as f:
+        f.write(whole)
+    out = waits.communicate(timeout=200)[0]
+check("waiting for somebody to write" in said and out == report(write("of_pipe.json", whole)).stdout, f"a pipe: {said!r}")
 for args in (["--sort", "x", p.path], ["--by", "x", p.path], ["-n", "x", p.path], ["--thread", "(", p.path], [], ["--nope", p.path],
              ["--by", "line", "--thread", "x", p.path]):
     r = report(*args)

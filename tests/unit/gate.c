@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Everybody writes to the region while it is frozen again and again: nothing changes meanwhile, nothing is lost. */
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -185,9 +186,66 @@ static void from_inside(void)
     sp_gate_leave();
 }
 
+static void *never_leaves(void *unused)
+{
+    CHECK(sp_gate_enter());
+    return unused;
+}
+
+static sem_t go, went;
+
+static void *comes_and_goes(void *times)
+{
+    for (int i = 0; i < *(int *)times; i++) {
+        sem_wait(&go);
+        CHECK(sp_gate_enter());
+        sem_post(&went);
+        sem_wait(&go);
+        sp_gate_leave();
+        sem_post(&went);
+    }
+    return NULL;
+}
+
+static void next_step(void)
+{
+    sem_post(&go);
+    sem_wait(&went);
+}
+
+static bool nobody_is_inside(uint64_t limit_ns)
+{
+    bool nobody = sp_gate_close(limit_ns);
+    CHECK(sp_gate_open());
+    return nobody;
+}
+
+/* A handler of the program's jumped out of the gate: that is waited for once. The next thread gets the first one's memory, and
+ * so its counter; one that is inside is waited for all the same, as often as it is. */
+static void left_for_good(void)
+{
+    int times = 3;
+    pthread_t t;
+    sem_init(&go, 0, 0);
+    sem_init(&went, 0, 0);
+    pthread_create(&t, NULL, never_leaves, NULL);
+    pthread_join(t, NULL);
+    CHECK(!nobody_is_inside(1000000));
+    CHECK(nobody_is_inside(3600 * SP_NS_PER_S));
+    pthread_create(&t, NULL, comes_and_goes, &times);
+    for (int i = 0; i < times; i++) {
+        next_step();
+        CHECK(!nobody_is_inside(1000000));
+        next_step();
+        CHECK(nobody_is_inside(3600 * SP_NS_PER_S));
+    }
+    pthread_join(t, NULL);
+}
+
 const struct unit_case unit_cases[] = {
     {"frozen_under_two", frozen_under_two},
     {"frozen_under_sixteen", frozen_under_sixteen},
     {"from_inside", from_inside},
+    {"left_for_good", left_for_good},
     {NULL, NULL},
 };
