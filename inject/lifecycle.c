@@ -385,38 +385,56 @@ static void write_on_own_stack(struct sp_region *r, enum sp_finish how)
     sp_cpu_call_on(stack + sizeof stack, write_here, &w);
 }
 
+/* One at a time writes, or changes what is recorded. False: the end has come, or the one who does waits for the caller. */
+static bool take_turn(uint64_t *mask)
+{
+    int idle = IDLE;
+    while (!sp_cas(&writer_state, &idle, WRITING)) {
+        if (idle == DONE || !wait_for_writer())
+            return false;
+        idle = IDLE;
+    }
+    /* A SIGTERM that found us here would end the process with half a file: it waits. Faults do not. */
+    *mask = sp_os_mask_block(~FAULTS);
+    sp_store_release(&writer_tid, sp_os_gettid());
+    return true;
+}
+
+static void end_turn(uint64_t mask, enum writer next)
+{
+    sp_store_release(&writer_tid, 0);
+    sp_store_release(&writer_state, (int)next);
+    sp_os_mask_set(mask);
+}
+
+/* A CPython that was loaded and never initialised has no profile. */
+static bool is_worth_writing(void)
+{
+    return python_ran || is_child || sp_py_running() || !sp_py.layout;
+}
+
 void sp_lifecycle_finish(enum sp_finish how)
 {
     /* From 3.15 on nothing tells that a fork child runs Python before its first tick; but one that ends without an
      * exec did. */
     if (child_pending && how == SP_FINISH_END && sp_py_needs_touch() && !is_bare_child)
         sp_lifecycle_child_runs_python();
-    struct sp_region *r = sp_session_region();
-    if (!r)
+    uint64_t mask;
+    if (!sp_session_region())
         return;
-    if (!python_ran && !is_child && !sp_py_running() && sp_py.layout) {
+    if (!is_worth_writing()) {
         if (how != SP_FINISH_SNAPSHOT)
             sp_spool_leave();
         return;
     }
-    int idle = IDLE;
-    while (!sp_cas(&writer_state, &idle, WRITING)) {
-        if (idle == DONE || !wait_for_writer())
-            return;
-        idle = IDLE;
-    }
-    /* A SIGTERM that found us here would end the process with half a file: it waits. Faults do not. */
-    uint64_t mask = sp_os_mask_block(~FAULTS);
-    sp_store_release(&writer_tid, sp_os_gettid());
-    write_on_own_stack(r, how);
-    sp_store_release(&writer_tid, 0);
-    if (how != SP_FINISH_END) {
+    if (!take_turn(&mask))
+        return;
+    struct sp_region *r = sp_session_region(); /* another one, or none, by now */
+    if (r)
+        write_on_own_stack(r, how);
+    if (r && how != SP_FINISH_END)
         sp_handler_thaw(r);
-        sp_store_release(&writer_state, IDLE);
-    } else {
-        sp_store_release(&writer_state, DONE);
-    }
-    sp_os_mask_set(mask);
+    end_turn(mask, r && how == SP_FINISH_END ? DONE : IDLE);
 }
 
 void sp_lifecycle_exec_failed(void)
@@ -429,4 +447,39 @@ void sp_lifecycle_exec_failed(void)
     sp_recording_enter_spool();
     sp_handler_thaw(r);
     sp_store_release(&writer_state, IDLE);
+}
+
+/* ---- recordings on request */
+bool sp_lifecycle_begin(void)
+{
+    uint64_t mask;
+    if (!sp_session_is_running() || !take_turn(&mask))
+        return false;
+    bool has_begun = !sp_region && sp_recording_begin(sp_os_process_cpu_ns());
+    end_turn(mask, IDLE);
+    return has_begun;
+}
+
+bool sp_lifecycle_end(sp_recording_closed *closed, void *arg)
+{
+    uint64_t mask;
+    sp_lifecycle_child_runs_python();
+    if (!sp_session_region() || !take_turn(&mask))
+        return false;
+    bool is_on = sp_region;
+    if (is_on)
+        sp_recording_end(closed, arg);
+    end_turn(mask, IDLE);
+    return is_on;
+}
+
+bool sp_lifecycle_swap(sp_recording_closed *closed, void *arg)
+{
+    uint64_t mask;
+    sp_lifecycle_child_runs_python();
+    if (!sp_session_region() || !take_turn(&mask))
+        return false;
+    bool is_done = sp_region && sp_recording_swap(closed, arg);
+    end_turn(mask, IDLE);
+    return is_done;
 }

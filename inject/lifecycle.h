@@ -3,6 +3,7 @@
 #ifndef SP_INJECT_LIFECYCLE_H
 #define SP_INJECT_LIFECYCLE_H
 
+#include "inject/recording.h"
 #include "inject/session.h"
 #include "sampler/handler.h"
 
@@ -28,5 +29,11 @@ void sp_lifecycle_exec_failed(void);
 /* [hook] Writes the profile on the way into _exit(), where the caller goes next: a signal or a thread that arrives meanwhile
  * changes nothing any more. */
 void sp_lifecycle_finish_before_exit(void);
+
+/* [any] A recording begins where there is none, ends, or gives way to another (recording.h), any number of times. False: it did
+ * not; there is one, there is none, there is no memory, or the process ends. */
+bool sp_lifecycle_begin(void);
+bool sp_lifecycle_end(sp_recording_closed *closed, void *arg);
+bool sp_lifecycle_swap(sp_recording_closed *closed, void *arg);
 
 #endif
