@@ -35,6 +35,7 @@ SP_INLINE bool sp_reader_left(const struct sp_reader *r)
     return r->at < r->end;
 }
 
+/* A number of so many bytes (8 at most); 0 and `failed` where they are not there. */
 SP_INLINE uint64_t sp_reader_bytes(struct sp_reader *r, uintptr_t bytes)
 {
     uint64_t v = 0;

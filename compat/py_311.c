@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * CPython 3.11: _PyInterpreterFrame on the data stack, found through the cframe; the first frame of each
  * evaluation loop has is_entry set, and the last of the chain is such a one. */
-#include "compat/py_walk.h"
+#include "compat/py_chain.h"
 
 SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w)
 {

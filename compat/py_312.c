@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * CPython 3.12: as 3.11, but each evaluation loop begins with a shim frame on the C stack. */
-#include "compat/py_walk.h"
+#include "compat/py_chain.h"
 
 SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w)
 {

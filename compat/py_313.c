@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * CPython 3.13: the first frame is thread-state->current_frame itself. */
-#include "compat/py_walk.h"
+#include "compat/py_chain.h"
 
 SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * CPython 3.14 and 3.15: as 3.13, but the code object in a frame is a tagged reference. In 3.15 every chain ends at a
  * frame inside the thread state, with the owner of a shim. */
-#include "compat/py_walk.h"
+#include "compat/py_chain.h"
 
 SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstate, struct sp_py_walk *w)
 {
