@@ -210,15 +210,6 @@ static void complain_unknown(const char *entry, size_t name_len, void (*complain
     complain(line);
 }
 
-const char *sp_config_env(char *const *environment, const char *name)
-{
-    size_t n = strlen(name);
-    for (; environment && *environment; environment++)
-        if (strncmp(*environment, name, n) == 0 && (*environment)[n] == '=')
-            return *environment + n + 1;
-    return NULL;
-}
-
 void sp_config_read(struct sp_config *config, char *const *environment, void (*complain)(const char *line))
 {
     for (size_t i = 0; i < SP_ARRAY_LEN(options); i++) {

@@ -20,9 +20,6 @@ enum { SP_VERBOSE_NEVER, SP_VERBOSE_ALWAYS, SP_VERBOSE_AUTO };
  * may write over its environment. */
 void sp_config_read(struct sp_config *config, char *const *environment, void (*complain)(const char *line));
 
-/* [start] The value of one variable, or NULL. */
-const char *sp_config_env(char *const *environment, const char *name);
-
 /* [hook] Parses a value of the kinds in options.def: true and *ns or *bytes, or false. */
 bool sp_config_parse_duration(const char *s, uint64_t *ns);
 bool sp_config_parse_bytes(const char *s, uint64_t *bytes);

@@ -13,6 +13,7 @@
 #include "compat/buf.h"
 #include "compat/os.h"
 #include "inject/config.h"
+#include "inject/environment.h"
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
 #include "inject/output_name.h"
@@ -55,7 +56,7 @@ static bool is_on_path(const char *file)
 {
     if (strchr(file, '/'))
         return sp_os_can_execute(file);
-    const char *path = sp_config_env(environ, "PATH");
+    const char *path = sp_environment_value(environ, "PATH");
     for (const char *at = path ? path : "/bin:/usr/bin"; at;) {
         char name[SP_PATH_BYTES];
         SP_BUF(b, name);

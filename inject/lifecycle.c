@@ -14,6 +14,7 @@
 #include "compat/os.h"
 #include "compat/py.h"
 #include "compat/real.h"
+#include "inject/environment.h"
 #include "inject/hooks.h"
 #include "inject/identity.h"
 #include "inject/output.h"
@@ -244,7 +245,7 @@ static void python_starts(void)
 {
     uint64_t cpu_before = sp_os_process_cpu_ns();
     bool first = sp_run_take_ownership();
-    const char *verbose = sp_config_env(environ, "SPPROF_VERBOSE");
+    const char *verbose = sp_environment_value(environ, "SPPROF_VERBOSE");
     sp_diag_enable(first || (verbose && strcmp(verbose, "1") == 0));
     sp_config_read(&config, environ, say_option);
     output.is_owner = first;
@@ -263,12 +264,12 @@ void sp_lifecycle_load(void)
     sp_session.pid = sp_os_getpid();
     if (getauxval(AT_SECURE))
         return;
-    const char *off = sp_config_env(environ, "SPPROF");
+    const char *off = sp_environment_value(environ, "SPPROF");
     if (off && (strcmp(off, "off") == 0 || strcmp(off, "0") == 0))
         return;
     sp_run_mark();
-    if (!sp_run_is_first() && sp_config_env(environ, "SPPROF_CHILDREN") &&
-        strcmp(sp_config_env(environ, "SPPROF_CHILDREN"), "0") == 0)
+    if (!sp_run_is_first() && sp_environment_value(environ, "SPPROF_CHILDREN") &&
+        strcmp(sp_environment_value(environ, "SPPROF_CHILDREN"), "0") == 0)
         return;
     sp_identity_note_program();
     sp_store_release(&sp_session.state, SP_SESSION_WATCHING);

@@ -6,7 +6,7 @@
 
 #include "compat/buf.h"
 #include "compat/utc.h"
-#include "inject/config.h"
+#include "inject/environment.h"
 #include "writers/writer.h"
 
 enum sp_name_kind sp_name_kind_of(const char *out)
@@ -98,7 +98,7 @@ static const char *put_field(struct sp_buf *b, const char *p, const struct sp_na
     case '{':
         end = variable_at(p, name);
         if (end) {
-            const char *value = sp_config_env(v->environment, name);
+            const char *value = sp_environment_value(v->environment, name);
             put_value(b, value ? value : "");
             return end;
         }
@@ -150,4 +150,16 @@ bool sp_name_expand(char *path, const char *out, bool with_pid, const struct sp_
     put_extra(&b, with_pid, v->number > 1 && !numbered, v);
     sp_buf_mem(&b, tail, suffix);
     return !b.cut;
+}
+
+void sp_name_parent(char *directory, const char *path)
+{
+    struct sp_buf b = sp_buf_at(directory, SP_PATH_BYTES);
+    const char *slash = strrchr(path, '/');
+    if (slash == path)
+        sp_buf_char(&b, '/');
+    else if (slash)
+        sp_buf_mem(&b, path, (size_t)(slash - path));
+    else
+        sp_buf_char(&b, '.');
 }

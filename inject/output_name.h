@@ -39,4 +39,7 @@ const char *sp_name_next_variable(const char *at, char name[SP_NAME_VARIABLE_BYT
 bool sp_name_default(char *path, const char *directory, const struct sp_name_values *v);
 bool sp_name_expand(char *path, const char *out, bool with_pid, const struct sp_name_values *v);
 
+/* [hook] The directory that `path` lies in, into `directory` (SP_PATH_BYTES). */
+void sp_name_parent(char *directory, const char *path);
+
 #endif

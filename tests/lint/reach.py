@@ -35,7 +35,7 @@ INDIRECT = {
     "change_mask": "libc's own sigprocmask, a system call", "change_believed": "the same",
     "sp_hook_pending_change_mask": "the same, and the engine", "write_to": "writer: write_file is a root",
     "sp_os_each_entry": "count_entry_of, count_name and weigh are roots",
-    "write_somewhere": "writer", "publish_series": "writer", "sp_output_write": "writer", "write_temporary": "writer",
+    "write_somewhere": "writer", "sp_output_publish": "writer", "publish_as": "writer", "write_beside": "writer", "sp_output_write": "writer", "write_temporary": "writer",
     "sp_out_mem": "sink: sink_fd is a root", "sp_out_finish": "sink", "flush": "sink", "sp_out_str": "sink", "sp_out_u64": "sink",
     "sp_out_i64": "sink", "sp_out_char": "sink", "sp_hook_mask_pass_on": "engine",
     "thread_name": "sp_identity_thread_name_of is a root", "sp_names_profile": "the same",
