@@ -228,6 +228,35 @@ static void code_of_a_compiler_ends_the_walk(void)
     CHECK(at(leaf) > 0 && frames[u.n - 1].pc > (uintptr_t)p && frames[u.n - 1].pc < (uintptr_t)p + sizeof code);
 }
 
+/* With a frame pointer, and with nothing at all. */
+int bare_with_fp(int (*f)(void)) __attribute__((visibility("hidden")));
+int bare(int (*f)(void)) __attribute__((visibility("hidden")));
+#ifdef __x86_64__
+__asm__(".text\n.hidden bare_with_fp\n.globl bare_with_fp\nbare_with_fp:\npush %rbp\nmov %rsp, %rbp\nsub $32, %rsp\ncall "
+        "*%rdi\nleave\nret\n"
+        ".hidden bare\n.globl bare\nbare:\npush %rbp\nxor %ebp, %ebp\ncall *%rdi\npop %rbp\nret\n");
+#else
+__asm__(".text\n.hidden bare_with_fp\n.globl bare_with_fp\nbare_with_fp:\nstp x29, x30, [sp, -48]!\nmov x29, sp\nblr x0\n"
+        "ldp x29, x30, [sp], 48\nret\n"
+        ".hidden bare\n.globl bare\nbare:\nstp x29, x30, [sp, -48]!\nmov x29, 0\nblr x0\nldp x29, x30, [sp], 48\nret\n");
+#endif
+
+FRAME static int calls_bare(int (*f)(int (*)(void)))
+{
+    return f(leaf) + keep;
+}
+
+static void without_a_table(void)
+{
+    prepare();
+    uint64_t counted = sp_unwind_counts.by_frame_pointer;
+    calls_bare(bare_with_fp);
+    CHECK(at(leaf) > 0 && at(calls_bare) == at(leaf) + 2 && u.end == SP_UNWIND_BOTTOM);
+    CHECK(sp_unwind_counts.by_frame_pointer == counted + 1);
+    calls_bare(bare);
+    CHECK(u.end == SP_UNWIND_NO_RULE && (int)u.n == at(leaf) + 2);
+}
+
 static void a_bad_return_is_no_frame(void)
 {
     ucontext_t c;
@@ -383,6 +412,46 @@ static void libraries_take_turns(void)
     CHECK_EQ(n_wrong, 0);
 }
 
+/* ---- files that are not what they were */
+static void copy_file(const char *from, int to)
+{
+    static char bytes[1 << 20];
+    FILE *f = fopen(from, "r");
+    size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+    CHECK(n > 4096 && write(to, bytes, n) == (ssize_t)n);
+    fclose(f);
+}
+
+/* A library without a name, one that was removed, and one that was cut short: its table's pages are gone (SIGBUS). */
+static void files_change(void)
+{
+    prepare();
+    for (int cut = 0; cut < 2; cut++) {
+        char path[64];
+        int fd = memfd_create("turn", 0);
+        struct sp_module m;
+        copy_file(TURN_A, fd);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        void *library = dlopen(path, RTLD_NOW);
+        int (*turn)(int (*)(void)) = library ? (int (*)(int (*)(void)))dlsym(library, "turn") : NULL;
+        CHECK(turn && sp_module_at(&m, (uintptr_t)turn) && m.unwind > (uintptr_t)turn);
+        off_t table = (off_t)(m.unwind - m.start) & ~4095l; /* the file is mapped as it lies, but for data */
+        if (cut)
+            CHECK(ftruncate(fd, table) == 0);
+        in_turn(turn);
+        if (cut)
+            CHECK(u.end == SP_UNWIND_NO_RULE && at(leaf) > 0 && (int)u.n == at(leaf) + 2);
+        else
+            CHECK(at(in_turn) == at(leaf) + 2);
+        if (!cut) { /* else the loader's own reads are a SIGBUS */
+            sp_unwind_closing();
+            dlclose(library);
+            sp_unwind_closed();
+        }
+        close(fd);
+    }
+}
+
 static volatile bool turning;
 static int walks, refused, n_walkers;
 
@@ -437,6 +506,8 @@ const struct unit_case unit_cases[] = {
     {"fibres", fibres},
     {"threads", threads},
     {"code_of_a_compiler_ends_the_walk", code_of_a_compiler_ends_the_walk},
+    {"without_a_table", without_a_table},
+    {"files_change", files_change},
     {"a_bad_return_is_no_frame", a_bad_return_is_no_frame},
     {"any_registers", any_registers},
     {"room_ends", room_ends},
