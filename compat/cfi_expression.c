@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * See cfi.h: the stack machine of DWARF's expressions (DWARF 5, 2.5), as far as unwind tables use it. */
+#include "compat/cfi.h"
 #include "compat/cfi_read.h"
 
 #define SLOTS 16

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "compat/cfi.h"
+#include "compat/modules.h"
 #include "compat/pages.h"
 
 struct sp_reader {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "compat/os.h"
-#include "compat/real.h"
+#include "compat/real_slot.h"
 
 #define VERSION_HIDDEN 0x8000 /* of an entry in DT_VERSYM: not the default version */
 

@@ -70,6 +70,12 @@ int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* [hook] of this 
 /* [hook] Whether the main thread lives and has the signal unblocked; false too if /proc/self/status does not tell. 30 us. */
 bool sp_os_main_thread_wants(int sig);
 
+/* --- [hook] what the kernel told the program at its start; 0: nothing --- */
+bool sp_os_is_privileged(void);        /* it has more rights than who started it */
+uintptr_t sp_os_main_stack(void);      /* somewhere above the main thread's frames */
+uintptr_t sp_os_program_entry(void);   /* in the program, not in a library */
+size_t sp_os_signal_frame_bytes(void); /* what it puts onto a stack for a handler, at most */
+
 /* --- [start] memory --- */
 /* [handler] Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */
 SP_SIGSAFE void *sp_os_pages(size_t bytes);
@@ -107,6 +113,8 @@ SP_SIGSAFE int sp_os_stat_fd(int fd, struct sp_os_stat *st);
 /* O_EXCL, write only, close-on-exec; 0666 & ~umask, or 0600 & ~umask for the owner alone: descriptor. */
 SP_SIGSAFE int sp_os_create(const char *path, bool owner_only);
 SP_SIGSAFE int sp_os_read_link(const char *path, char *target, size_t cap); /* where a symlink points. 0, or negative errno */
+/* Whether a link stands for a descriptor that is open: it is one of those, or leads to one (`target`). */
+SP_SIGSAFE bool sp_os_is_descriptor(const struct sp_os_stat *link, const char *target);
 SP_SIGSAFE int sp_os_create_spool(const char *path); /* O_EXCL, read and write, close-on-exec, 0600: descriptor */
 /* Gives the file `bytes`, and with `blocks` their room on the disk at once. -EOPNOTSUPP: the file system cannot. */
 SP_SIGSAFE int sp_os_set_size(int fd, uint64_t bytes, bool blocks);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -361,6 +362,31 @@ void sp_os_requeue_to_process(int sig, siginfo_t *info)
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
+
+/* ---- the auxiliary vector (getauxval(3)) */
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51 /* Linux 5.14, x86 */
+#endif
+
+bool sp_os_is_privileged(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
+uintptr_t sp_os_main_stack(void)
+{
+    return getauxval(AT_RANDOM);
+}
+
+uintptr_t sp_os_program_entry(void)
+{
+    return getauxval(AT_ENTRY);
+}
+
+size_t sp_os_signal_frame_bytes(void)
+{
+    return getauxval(AT_MINSIGSTKSZ);
+}
 
 void *sp_os_pages(size_t bytes)
 {

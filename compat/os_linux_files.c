@@ -68,6 +68,17 @@ int sp_os_create(const char *path, bool owner_only)
     return sp_os_linux_open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 }
 
+/* Only the proc file system has such links. */
+bool sp_os_is_descriptor(const struct sp_os_stat *link, const char *target)
+{
+    static const char proc[] = "/proc/";
+    struct sp_os_stat st;
+    size_t n = 0;
+    while (proc[n] && target[n] == proc[n])
+        n++;
+    return !proc[n] || (sp_os_stat("/proc/self/fd", true, &st) == 0 && st.device == link->device);
+}
+
 int sp_os_create_spool(const char *path)
 {
     return sp_os_linux_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);

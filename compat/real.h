@@ -5,24 +5,11 @@
 #ifndef SP_COMPAT_REAL_H
 #define SP_COMPAT_REAL_H
 
-#include "compat/base.h"
-
-struct sp_real {
-    void *original;
-    const char *name;
-};
-
-/* Declares the slot of a function that is declared. The list of slots is the section sp_reals. */
-#define SP_REAL_SLOT(fn)                           \
-    static struct sp_real real_##fn = {NULL, #fn}; \
-    static struct sp_real *const listed_##fn __attribute__((section("sp_reals"), used)) = &real_##fn
+#include "compat/real_slot.h"
 
 /* The function, with its type. NULL: this system has none, or, before glibc 2.34, this program has no libpthread (librt): a hook
  * behaves then as where threads (timers) cannot be had. */
 #define SP_REAL(fn) ((__typeof__(&fn))sp_real_original(&real_##fn))
-
-/* Only if its slot is filled: where something else does as well. */
-#define SP_REAL_IF_FOUND(fn) ((__typeof__(&fn))sp_load_relaxed(&real_##fn.original))
 
 /* [start] Fills every slot. Also for a hook that makes a thread before our constructor ran. */
 void sp_real_find_all(void);

@@ -59,13 +59,15 @@ static bool is_everything(uint64_t mask)
 
 typedef int mask_fn(int how, const sigset_t *set, sigset_t *old);
 
-/* SIGPROF stays out of the kernel's mask, and in what the thread is told. */
+/* A hidden thread changes its mask. SIGPROF stays out of the kernel's mask, and in what the thread is told, until the change
+ * would unblock it: then what the thread believes is true, and it is hidden no more. Two cases take SIGPROF out of what the
+ * thread believes: a mask that is set without it, and an unblocking that names it. */
 static int change_believed(mask_fn *real, int how, const sigset_t *set, sigset_t *old)
 {
     bool named = set && to_mask(set) & SP_OS_MASK(SIGPROF);
     bool stays = !set || (how == SIG_SETMASK ? named : how == SIG_BLOCK || !named);
     sigset_t changed;
-    if (named && stays) {
+    if (named && stays) { /* to be blocked: it is believed to be, already */
         changed = *set;
         from_mask(&changed, to_mask(set) & ~SP_OS_MASK(SIGPROF));
         set = &changed;
@@ -80,6 +82,8 @@ static int change_believed(mask_fn *real, int how, const sigset_t *set, sigset_t
     return rc;
 }
 
+/* Who blocks SIGPROF by name, and not among all, wants it blocked; who blocks all (an allocator, a runtime around a fork) does
+ * not mean ticks. Both are done as asked: what differs is whether threads that begin so are unblocked. */
 static int change_mask(mask_fn *real, int how, const sigset_t *set, sigset_t *old)
 {
     if (SP_UNLIKELY(hidden))
@@ -193,6 +197,7 @@ bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context)
 {
     if (!hidden || is_let_in)
         return false;
+    /* When the handler returns the thread has it blocked, as it believes; and so has every thread that begins from now on. */
     uint64_t mask;
     memcpy(&mask, &((ucontext_t *)context)->uc_sigmask, sizeof mask);
     mask |= SP_OS_MASK(sig);

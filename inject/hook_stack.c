@@ -8,7 +8,6 @@
  * ours belongs to its thread until the kernel has buried that: a frame on it may be waiting to be returned to. */
 #include <errno.h>
 #include <signal.h>
-#include <sys/auxv.h>
 
 #include "compat/cpu.h"
 #include "compat/os.h"
@@ -16,9 +15,6 @@
 #include "inject/hooks.h"
 #include "sampler/handler.h"
 
-#ifndef AT_MINSIGSTKSZ
-#define AT_MINSIGSTKSZ 51
-#endif
 #define FRAME_BYTES_UNKNOWN 4096 /* Linux before 5.14 does not say; with AVX-512 it is 3.4 KB */
 #define PROGRAM_BYTES 4096       /* for what a handler of the program's may need beside its frame */
 #define PAGE 4096ul
@@ -43,7 +39,7 @@ static int small_in_thread; /* that registered a small one before sampling began
 /* ---- sizes */
 static size_t frame_bytes(void)
 {
-    size_t bytes = getauxval(AT_MINSIGSTKSZ);
+    size_t bytes = sp_os_signal_frame_bytes();
     return bytes ? bytes : FRAME_BYTES_UNKNOWN;
 }
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/auxv.h>
 
 #include "compat/buf.h"
 #include "compat/cpu.h"
@@ -224,7 +223,7 @@ static void install(void)
     sp_engine->open(config.interval_ns); /* its ticks are known from here on */
     sp_hook_signal_start(sp_lifecycle_finish);
     sp_store_release(&sp_session.state, SP_SESSION_RUNNING);
-    sp_self_begin_main(getauxval(AT_RANDOM)); /* lies above the main thread's frames */
+    sp_self_begin_main(sp_os_main_stack());
 }
 
 static void start(uint64_t cpu_before)
@@ -262,7 +261,7 @@ static void python_starts(void)
 void sp_lifecycle_load(void)
 {
     sp_session.pid = sp_os_getpid();
-    if (getauxval(AT_SECURE))
+    if (sp_os_is_privileged())
         return;
     const char *off = sp_environment_value(environ, "SPPROF");
     if (off && (strcmp(off, "off") == 0 || strcmp(off, "0") == 0))

@@ -125,7 +125,7 @@ static const char *error_text(int rc)
     case EMFILE:
     case ENFILE: return "too many open files";
     case ENAMETOOLONG: return "the name is too long";
-    case EPERM: return "it is a directory, device, FIFO, socket, or somebody else's link";
+    case EPERM: return "it is a directory, device, FIFO, socket, descriptor, or somebody else's link";
     case EISDIR: return "it is a directory";
     case ENOMEM: return "the writer's memory is too small";
     case EEXIST: return "all numbered names are taken";

@@ -45,13 +45,6 @@ static bool is_planted(const char *path, const struct sp_os_stat *link)
     return link->kind == SP_OS_SYMLINK && link->uid != sp_os_euid() && is_shared(path);
 }
 
-/* What /dev/fd/N and the like lead to is a descriptor, not a name: only the proc file system has such links. */
-static bool is_of_descriptor(const struct sp_os_stat *link)
-{
-    struct sp_os_stat proc;
-    return sp_os_stat("/proc/self/fd", true, &proc) == 0 && proc.device == link->device;
-}
-
 /* Where a link leads there the profile goes, and the link stays: `path` becomes the name of what is no link. Not by
  * somebody else's link, nor to what a descriptor is open for (/dev/stdout): those stay as they are, and are refused. */
 static void follow_links(char *path)
@@ -59,8 +52,8 @@ static void follow_links(char *path)
     static char target[SP_PATH_BYTES], next[SP_PATH_BYTES];
     struct sp_os_stat st;
     for (int hops = 0; hops < MOST_LINKS; hops++) {
-        if (sp_os_stat(path, false, &st) != 0 || st.kind != SP_OS_SYMLINK || is_planted(path, &st) || is_of_descriptor(&st) ||
-            sp_os_read_link(path, target, sizeof target) != 0 || strncmp(target, "/proc/", 6) == 0)
+        if (sp_os_stat(path, false, &st) != 0 || st.kind != SP_OS_SYMLINK || is_planted(path, &st) ||
+            sp_os_read_link(path, target, sizeof target) != 0 || sp_os_is_descriptor(&st, target))
             return;
         SP_BUF(b, next);
         if (target[0] != '/') {

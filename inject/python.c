@@ -3,9 +3,9 @@
 #include "inject/python.h"
 
 #include <string.h>
-#include <sys/auxv.h>
 
 #include "compat/elf.h"
+#include "compat/os.h"
 #include "compat/py.h"
 #include "compat/real.h"
 #include "inject/session.h"
@@ -31,7 +31,7 @@ static void *in_process(void *unused, const char *symbol)
 
 static void say_where(bool is_known)
 {
-    bool is_static = is_known && getauxval(AT_ENTRY) - image.start < image.end - image.start;
+    bool is_static = is_known && sp_os_program_entry() - image.start < image.end - image.start;
     memcpy(sp_py.build, is_static ? "static" : "shared", 7);
     sp_py.start = is_known ? image.start : 0;
     sp_py.end = is_known ? image.end : UINTPTR_MAX;

@@ -7,6 +7,7 @@
 #include "sampler/adopt.h"
 #include "sampler/gate.h"
 #include "sampler/intern.h"
+#include "sampler/sample.h"
 #include "sampler/slots.h"
 #include "sampler/threads.h"
 

@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * One sample, on its way from the walk through the log to the view. */
+ * Taking a sample. */
 #ifndef SP_SAMPLER_SAMPLE_H
 #define SP_SAMPLER_SAMPLE_H
 
-#include "compat/base.h"
-#include "sampler/region.h"
-
-struct sp_sample {
-    uint32_t node;
-    enum sp_category category; /* of the thread's sums; not kept in the log */
-    enum sp_loss loss;         /* SP_LOSS_NONE: there is a Python stack, or none to be had. Not kept in the log */
-    uint64_t cpu_ns;           /* that it stands for. struct sp_record has room for wall-clock time and a state beside it */
-    uint64_t since_ns;         /* since the start of the profile */
-};
+#include "sampler/store.h"
 
 /* The instant at which a thread is looked at: in its own handler, or while it is stopped. */
 struct sp_instant {

@@ -5,7 +5,6 @@
 
 #include "compat/base.h"
 #include "sampler/region.h"
-#include "sampler/sample.h"
 
 #define SP_REGION_MIN (1ull << 20)
 #define SP_REGION_MAX (4ull << 30)
@@ -107,6 +106,15 @@ SP_INLINE struct sp_thread *sp_thread_at(const struct sp_region *r, uint32_t num
 }
 
 /* Of the sample, node, cpu_ns and since_ns are told. */
+/* What is known of one look at a thread, from the walk through the log to the view. */
+struct sp_sample {
+    uint32_t node;
+    enum sp_category category; /* of the thread's sums; not kept in the log */
+    enum sp_loss loss;         /* SP_LOSS_NONE: there is a Python stack, or none to be had. Not kept in the log */
+    uint64_t cpu_ns;           /* that it stands for. struct sp_record has room for wall-clock time and a state beside it */
+    uint64_t since_ns;         /* since the start of the profile */
+};
+
 typedef void sp_booked_fn(void *arg, const struct sp_sample *s);
 
 /* Calls call() for each sum of the list that begins with the one of this id, all with the same time. */
