@@ -126,6 +126,7 @@ SP_SIGSAFE int sp_os_map_file(int fd, void *p, size_t bytes);
 SP_SIGSAFE int sp_os_open_read(const char *path);
 SP_SIGSAFE int sp_os_open_in_place(const char *path); /* truncates a regular file; never follows a link, never waits */
 SP_SIGSAFE long sp_os_read(int fd, void *p, size_t n);
+SP_SIGSAFE long sp_os_read_at(int fd, void *p, size_t n, uint64_t offset);
 SP_SIGSAFE int sp_os_write_all(int fd, const void *p, size_t n);
 SP_SIGSAFE int sp_os_close(int fd);
 SP_SIGSAFE int sp_os_unlink(const char *path);

@@ -190,6 +190,15 @@ long sp_os_read(int fd, void *p, size_t n)
     return r;
 }
 
+long sp_os_read_at(int fd, void *p, size_t n, uint64_t offset)
+{
+    long r;
+    do
+        r = SYS6(SYS_pread64, fd, p, n, offset, 0, 0);
+    while (r == -EINTR);
+    return r;
+}
+
 int sp_os_write_all(int fd, const void *p, size_t n)
 {
     const char *s = p;

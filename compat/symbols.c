@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT
+ * See symbols.h. The format: System V gABI. */
+#include "compat/symbols.h"
+
+#include <elf.h>
+#include <string.h>
+
+#include "compat/buf.h"
+#include "compat/os.h"
+
+#define MOST_SECTIONS 4096
+#define MOST_SYMBOLS (4u << 20) /* of one table: some 100 ms */
+#define MOST_NOTES 65536        /* bytes */
+#define MOST_OFFERS (16u << 20) /* of a symbol to a function: symbols that overlap are many times as many */
+#define NAME_BYTES 1024
+
+struct file {
+    int fd;
+    uint64_t size;
+    uint64_t low; /* the address in the file of what is the module's beginning in memory */
+    uint8_t *scratch;
+    size_t n_scratch;
+    uint64_t n_offers;
+};
+
+struct table {
+    uint64_t at, bytes;           /* symbols */
+    uint64_t names, n_name_bytes; /* their strings */
+};
+
+/* All of it, or false. */
+static bool read_at(const struct file *f, uint64_t at, void *p, size_t n)
+{
+    size_t have = 0;
+    if (at > f->size || n > f->size - at)
+        return false;
+    while (have < n) {
+        long r = sp_os_read_at(f->fd, (uint8_t *)p + have, n - have, at + have);
+        if (r <= 0)
+            return false;
+        have += (size_t)r;
+    }
+    return true;
+}
+
+/* ---- its headers */
+static bool read_header(struct file *f, Elf64_Ehdr *h)
+{
+    return read_at(f, 0, h, sizeof *h) && memcmp(h->e_ident, ELFMAG, SELFMAG) == 0 && h->e_ident[EI_CLASS] == ELFCLASS64 &&
+           h->e_ident[EI_DATA] == ELFDATA2LSB && h->e_phentsize == sizeof(Elf64_Phdr) && h->e_shentsize == sizeof(Elf64_Shdr);
+}
+
+static bool read_segments(struct file *f, const Elf64_Ehdr *h)
+{
+    Elf64_Phdr p;
+    f->low = UINT64_MAX;
+    for (uint32_t i = 0; i < h->e_phnum; i++) {
+        if (!read_at(f, h->e_phoff + i * sizeof p, &p, sizeof p))
+            return false;
+        if (p.p_type == PT_LOAD && p.p_vaddr < f->low)
+            f->low = p.p_vaddr & ~4095ull; /* what lies there is mapped in whole pages */
+    }
+    return f->low != UINT64_MAX;
+}
+
+static uint32_t count_sections(const struct file *f, const Elf64_Ehdr *h)
+{
+    Elf64_Shdr first; /* has the number where the header has no room for it */
+    uint64_t n = h->e_shnum;
+    if (n == 0 && h->e_shoff && read_at(f, h->e_shoff, &first, sizeof first))
+        n = first.sh_size;
+    return n < MOST_SECTIONS ? (uint32_t)n : MOST_SECTIONS;
+}
+
+static bool read_section(const struct file *f, const Elf64_Ehdr *h, uint32_t i, Elf64_Shdr *s)
+{
+    return h->e_shoff <= f->size && read_at(f, h->e_shoff + (uint64_t)i * sizeof *s, s, sizeof *s);
+}
+
+/* The first section of a type, with the strings that it links to. */
+static bool find_table(const struct file *f, const Elf64_Ehdr *h, uint32_t type, struct table *t)
+{
+    Elf64_Shdr s, strings;
+    uint32_t n = count_sections(f, h);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!read_section(f, h, i, &s))
+            return false;
+        if (s.sh_type != type)
+            continue;
+        if (s.sh_entsize != sizeof(Elf64_Sym) || s.sh_link >= n || !read_section(f, h, s.sh_link, &strings) ||
+            strings.sh_type != SHT_STRTAB)
+            return false;
+        *t = (struct table){s.sh_offset, s.sh_size, strings.sh_offset, strings.sh_size};
+        return true;
+    }
+    return false;
+}
+
+/* ---- whether it is the one that is in memory */
+static bool is_id_in(const uint8_t *note, uint64_t n, const struct sp_symbols *want)
+{
+    for (uint64_t at = 0; n - at >= sizeof(Elf64_Nhdr);) {
+        Elf64_Nhdr h;
+        memcpy(&h, note + at, sizeof h);
+        at += sizeof h;
+        uint64_t name = ((uint64_t)h.n_namesz + 3) & ~3ull, id = ((uint64_t)h.n_descsz + 3) & ~3ull;
+        if (name > n - at || h.n_descsz > n - at - name)
+            return false;
+        if (h.n_type == NT_GNU_BUILD_ID && h.n_namesz == 4 && memcmp(note + at, "GNU", 4) == 0)
+            return h.n_descsz == want->n_build_id && memcmp(note + at + name, want->build_id, want->n_build_id) == 0;
+        if (id > n - at - name)
+            return false;
+        at += name + id;
+    }
+    return false;
+}
+
+static bool has_id(const struct file *f, const Elf64_Ehdr *h, const struct sp_symbols *want)
+{
+    Elf64_Phdr p;
+    for (uint32_t i = 0; i < h->e_phnum; i++) {
+        if (!read_at(f, h->e_phoff + i * sizeof p, &p, sizeof p))
+            return false;
+        uint64_t n = sp_min_u64(p.p_filesz, sp_min_u64(f->n_scratch, MOST_NOTES));
+        if (p.p_type == PT_NOTE && read_at(f, p.p_offset, f->scratch, n) && is_id_in(f->scratch, n, want))
+            return true;
+    }
+    return false;
+}
+
+/* False: there is no such file, or it is not the module's. */
+static bool open_file(struct file *f, const char *path, const struct sp_symbols *want, Elf64_Ehdr *h)
+{
+    struct sp_os_stat st;
+    *f = (struct file){.fd = -1, .scratch = want->scratch, .n_scratch = want->n_scratch};
+    if (sp_os_stat(path, true, &st) != 0 || st.kind != SP_OS_REGULAR || (f->fd = sp_os_open_read(path)) < 0)
+        return false;
+    f->size = sp_os_stat_fd(f->fd, &st) == 0 && st.kind == SP_OS_REGULAR ? st.size : 0;
+    if (read_header(f, h) && read_segments(f, h) && (!want->build_id || has_id(f, h, want)))
+        return true;
+    sp_os_close(f->fd);
+    return false;
+}
+
+/* ---- symbols */
+static uint8_t rank_of(const Elf64_Sym *y, bool is_exact)
+{
+    uint32_t binding = ELF64_ST_BIND(y->st_info);
+    return (uint8_t)((is_exact ? 4 : 0) + (binding == STB_GLOBAL ? 3 : binding == STB_WEAK ? 2 : 1));
+}
+
+/* Notes the symbol with the functions that begin in it. The one that begins where the function does is its name: of those the
+ * global; else the nearest before. */
+static void offer(struct file *f, struct sp_symbols *s, const Elf64_Sym *y, uint8_t table)
+{
+    uint32_t type = ELF64_ST_TYPE(y->st_info), low = 0, high = s->n;
+    if ((type != STT_FUNC && type != STT_GNU_IFUNC) || y->st_shndx == SHN_UNDEF || y->st_value < f->low)
+        return;
+    uint64_t start = y->st_value - f->low, bytes = y->st_size ? y->st_size : 1;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (s->wanted[middle].start < start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < s->n && s->wanted[low].start - start < bytes && f->n_offers < MOST_OFFERS; low++, f->n_offers++) {
+        struct sp_symbol *w = &s->wanted[low];
+        uint8_t rank = rank_of(y, w->start == start);
+        bool is_better = w->rank == 0 || (rank ^ w->rank) & 4 ? rank > w->rank
+                         : start != w->value                  ? start > w->value
+                                                              : rank > w->rank;
+        if ((w->table == 0 || w->table == table) && is_better)
+            w->value = start, w->name = y->st_name, w->rank = rank, w->table = table;
+    }
+}
+
+static void offer_all(struct file *f, struct sp_symbols *s, const struct table *t, uint8_t number)
+{
+    uint64_t n = sp_min_u64(t->bytes / sizeof(Elf64_Sym), MOST_SYMBOLS), most = f->n_scratch / sizeof(Elf64_Sym), part;
+    for (uint64_t i = 0; i < n; i += part) {
+        part = sp_min_u64(n - i, most);
+        if (!read_at(f, t->at + i * sizeof(Elf64_Sym), f->scratch, part * sizeof(Elf64_Sym)))
+            return;
+        for (uint64_t k = 0; k < part; k++) {
+            Elf64_Sym y;
+            memcpy(&y, f->scratch + k * sizeof y, sizeof y);
+            offer(f, s, &y, number);
+        }
+    }
+}
+
+/* What is at a string's place, as far as the table and NAME_BYTES go. */
+static bool read_name(const struct file *f, const struct table *t, uint32_t at, char name[NAME_BYTES])
+{
+    if (at >= t->n_name_bytes || t->names > f->size || at > f->size - t->names)
+        return false;
+    uint64_t n = sp_min_u64(sp_min_u64(t->n_name_bytes - at, f->size - t->names - at), NAME_BYTES - 1);
+    name[n] = '\0';
+    return read_at(f, t->names + at, name, n) && name[0];
+}
+
+struct naming {
+    void (*named)(void *arg, uint32_t i, const char *name);
+    void *arg;
+    uint32_t n;
+    uint8_t table; /* number of the one that is asked */
+};
+
+static void name_by_table(struct naming *to, struct file *f, const Elf64_Ehdr *h, struct sp_symbols *s, uint32_t type)
+{
+    struct table t;
+    char name[NAME_BYTES];
+    to->table++;
+    if (to->n == s->n || !find_table(f, h, type, &t))
+        return;
+    offer_all(f, s, &t, to->table);
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct sp_symbol *w = &s->wanted[i];
+        if (w->table != to->table)
+            continue;
+        if (read_name(f, &t, w->name, name)) {
+            to->named(to->arg, i, name);
+            to->n++;
+        } else {
+            w->table = w->rank = 0; /* another table may do better */
+        }
+    }
+}
+
+/* ROOT/.build-id/ab/cdef....debug */
+static bool debug_path(const struct sp_symbols *s, char *path, size_t cap)
+{
+    static const char digits[] = "0123456789abcdef";
+    struct sp_buf b = sp_buf_at(path, cap);
+    if (!s->build_id || s->n_build_id < 2 || s->n_build_id > SP_BUILD_ID_MAX || !s->debug_root)
+        return false;
+    sp_buf_str(&b, s->debug_root);
+    sp_buf_str(&b, "/.build-id/");
+    for (uint32_t i = 0; i < s->n_build_id; i++) {
+        sp_buf_char(&b, digits[s->build_id[i] >> 4]);
+        sp_buf_char(&b, digits[s->build_id[i] & 15]);
+        if (i == 0)
+            sp_buf_char(&b, '/');
+    }
+    sp_buf_str(&b, ".debug");
+    return !b.cut;
+}
+
+uint32_t sp_symbols_name(struct sp_symbols *s, void (*named)(void *arg, uint32_t i, const char *name), void *arg)
+{
+    struct naming to = {.named = named, .arg = arg};
+    struct file f;
+    Elf64_Ehdr h;
+    char path[4096];
+    for (uint32_t i = 0; i < s->n; i++)
+        s->wanted[i].rank = s->wanted[i].table = 0;
+    if (s->n_scratch < 4096)
+        return 0;
+    if (open_file(&f, s->path, s, &h)) {
+        name_by_table(&to, &f, &h, s, SHT_SYMTAB);
+        name_by_table(&to, &f, &h, s, SHT_DYNSYM);
+        sp_os_close(f.fd);
+    }
+    if (to.n < s->n && debug_path(s, path, sizeof path) && open_file(&f, path, s, &h)) {
+        name_by_table(&to, &f, &h, s, SHT_SYMTAB);
+        sp_os_close(f.fd);
+    }
+    return to.n;
+}
