@@ -213,8 +213,11 @@ bool sp_recording_forked(void)
     given_ns = 0;
     if (!r)
         return true;
-    return sp_spool_is_shared() ? sp_spool_forget(r, region_bytes, &wipes) && make_first_writable(r, region_bytes)
-                                : wipes || sp_os_forget(r, region_bytes);
+    bool is_empty = sp_spool_is_shared() ? sp_spool_forget(r, region_bytes, &wipes) && make_first_writable(r, region_bytes)
+                                         : wipes || sp_os_forget(r, region_bytes);
+    if (!is_empty)
+        sp_region = NULL; /* it is the parent's, or cannot be touched: code objects go on dying here */
+    return is_empty;
 }
 
 void sp_recording_begin_child(void)
