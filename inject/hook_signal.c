@@ -263,6 +263,12 @@ void sp_hook_signal_reinstall(void)
             install_standin(sig);
 }
 
+bool sp_hook_signal_can_start(void)
+{
+    struct sigaction now;
+    return real_sigaction_call(SIGPROF, NULL, &now) == 0 && real_sigaction_call(SIGPROF, &now, NULL) == 0;
+}
+
 void sp_hook_signal_start(void (*on_end)(enum sp_finish how))
 {
     finish = on_end;

@@ -10,6 +10,8 @@
 #include "inject/session.h"
 
 /* hook_signal.c */
+/* [start] Whether the system lets a handler be installed: without one a tick would kill. */
+bool sp_hook_signal_can_start(void);
 /* [start] Takes SIGPROF over, and the fatal signals that are at their default: before one of them kills, `on_end` writes
  * the profile. */
 void sp_hook_signal_start(void (*on_end)(enum sp_finish how));

@@ -228,6 +228,10 @@ static void install(void)
 
 static void start(uint64_t cpu_before)
 {
+    if (!sp_hook_signal_can_start()) {
+        sp_diag("the system forbids signal handlers; this process runs unprofiled");
+        return;
+    }
     if (!sp_recording_init(&config, &identity))
         return;
     prepare_sampling();

@@ -53,15 +53,16 @@ SP_SIGSAFE static bool first_tick(struct sp_live *l, uint64_t now_ns)
     return counts;
 }
 
-SP_SIGSAFE static void say_refused(void)
+/* Not of -EINVAL and -ESRCH: that thread is gone. */
+SP_SIGSAFE static void say_refused(int rc)
 {
     static bool said;
-    if (!said)
-        sp_diag_join(
-            "timer_create refused; this user's processes have used up their part of RLIMIT_SIGPENDING; threads from now on "
-            "show as (not sampled)",
-            NULL, NULL, NULL, NULL);
-    said = true;
+    const char *why = rc == -EAGAIN ? "this user's processes have used up their part of RLIMIT_SIGPENDING"
+                      : rc == -EPERM || rc == -EACCES || rc == -ENOSYS ? "the system forbids it"
+                                                                       : NULL;
+    if (why && !said)
+        sp_diag_join("timer_create refused; ", why, "; threads from now on show as (not sampled)", NULL, NULL);
+    said |= why != NULL;
 }
 
 /* Its own thread's again. -ESRCH: that is gone, and another one has its tid. */
@@ -78,10 +79,10 @@ SP_SIGSAFE static int thread_start(struct sp_live *l)
     if (SP_UNLIKELY(take_witness(l)))
         return 0;
     int rc = sp_os_timer_create_sparing(l->tid, (uint64_t)cookie << 32 | l->number, &l->timer);
-    if (rc == -EAGAIN)
-        say_refused();
-    if (rc < 0)
+    if (rc < 0) {
+        say_refused(rc);
         return rc;
+    }
     int none = SP_OS_NO_TIMER;
     if (SP_UNLIKELY(sp_cas(&witness, &none, l->timer))) {
         witness_number = l->number;

@@ -106,6 +106,23 @@ OLD = {
 
 
 @case
+def forbidden_calls(b):
+    """A sandbox that refuses what sampling rests on: the program runs as without, and a line says what is missing."""
+    need_x86()
+    wrapper = b.write(FILTER + "import os, sys\ninstall(eval(sys.argv[1]), ALLOW)\nos.execv(sys.argv[2], sys.argv[2:])\n", "refuse.py")
+    program = b.write(WORK + "import threading\nt = threading.Thread(target=work); t.start(); t.join(); print('ok')\n", "program.py")
+    for number, said, files in ((222, "show as (not sampled)", 1), (13, "runs unprofiled", 0)):
+        for error in (1, 38):
+            r = b.run(None, command=["/usr/bin/python3", "-S", wrapper, f"[({number}, ERRNO | {error})]", "/usr/bin/env", f"LD_PRELOAD={b.library}",
+                                     b.python, program], preload=False, SPPROF_OUT="p.json")
+            assert r.out == "ok\n" and complaints(r.err).count("\n") == 1 and said in r.err, (number, error, r.out, r.err)
+            assert len(r.files()) == files, r.files()
+            for p in r.profiles():
+                cpu = p.block["cpu"]
+                assert cpu["not_sampled"] >= 0.9 * (cpu["used"] - cpu["thread_start_end"]) > 0.1e9, cpu
+
+
+@case
 def old_kernels(b):
     """A call that is missing is done without: files are replaced, children profiled, spools made as ever."""
     need_x86()
