@@ -58,7 +58,7 @@ struct sp_view {
     /* sums */
     uint64_t cpu_ns[SP_CATEGORY_N], used_ns, samples, prompt_ns;
     enum sp_category unseen; /* where CPU of the process that no thread's clock shows belongs, */
-    uint64_t unseen_ns;      /* and how much that is */
+    uint64_t unseen_ns;      /* and how much that is; if there is one profile alone it is among its entries */
     uint32_t n_threads;
     /* what bounding did */
     uint64_t window_ns, taken_in_ns; /* windows of time; what subtrees weigh that stand in their callers */

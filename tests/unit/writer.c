@@ -358,9 +358,8 @@ static const struct reader {
     uint64_t (*sum)(void);
 } readers[] = {{&sp_writer_speedscope, speedscope_sum}, {&sp_writer_collapsed, collapsed_sum}};
 
-static void every_format_holds_all_cpu(void)
+static void every_format_holds_all_cpu_of(const struct sp_region *r)
 {
-    struct sp_region *r = small();
     uint64_t used = 1234;
     for (uint32_t i = 1; i <= r->n_threads; i++)
         used += sp_thread_at(r, i)->end_cpu_ns;
@@ -384,6 +383,15 @@ static void every_format_holds_all_cpu(void)
         }
         CHECK(write_as(f, r, "cut", whole / 2) != 0 || text_bytes <= whole / 2);
     }
+}
+
+static void every_format_holds_all_cpu(void)
+{
+    every_format_holds_all_cpu_of(small());
+    struct sp_region *one = region_new(8 << 20, 4096);
+    region_sample(one, region_thread(one, 4711, ""), region_node(one, 0, region_code(one, "f", "a.py", 1), 0), 1000, 5);
+    every_format_holds_all_cpu_of(one);
+    every_format_holds_all_cpu_of(region_new(8 << 20, 4096));
 }
 
 /* Folded to fit: small, the total unchanged. */
