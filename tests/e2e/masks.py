@@ -7,7 +7,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, Skip, case, complaints, main, spent  # noqa: E402,F401
+from sp import BUSY, CASES, Skip, case, complaints, main, spent, telling  # noqa: E402,F401
 
 HEAD = """
 import ctypes, os, random, signal, sys, threading, time
@@ -83,26 +83,29 @@ before = time.thread_time(); copy(); print(time.thread_time() - before)
 @case
 def short_sections(b):
     """Signals blocked for 2 us of every 100 us in one function, not at all in the other: half each."""
-    r = run(b, """
+    def measure(scale):
+        r = run(b, """
 cpu = [0, 0]
 def plain(n): lib.sections(n, 0)
 def blocking(n): lib.sections(n, 1)
-for i in range(140):
+for i in range(140 * int(sys.argv[2])):
     for which in random.sample((0, 1), 2):
         before = time.thread_time()
         (plain, blocking)[which](random.randrange(20, 160))
         cpu[which] += time.thread_time() - before
 print(*cpu)
-""", SPPROF_INTERVAL="4ms")
-    p, true = r.profile(), list(map(float, r.out.split()))
-    i = p.thread("MainThread") if len(p.profiles) > 1 else 0
-    entries = [(w, "blocking" in p.names(s)) for s, w in zip(p.profiles[i]["samples"], p.profiles[i]["weights"])
-               if {"plain", "blocking"} & set(p.names(s))]
-    whole, share = sum(w for w, _ in entries), true[1] / sum(true)
-    seen = sum(w for w, is_blocking in entries if is_blocking) / whole
-    # joined samples count as one: five standard deviations and more
-    sigma = (share * (1 - share) * sum(w * w for w, _ in entries)) ** 0.5 / whole
-    assert abs(seen - share) < 5 * sigma < 0.35, (seen, share, sigma, len(entries), p.block["cpu"])
+""", scale, SPPROF_INTERVAL="4ms")
+        p, true = r.profile(), list(map(float, r.out.split()))
+        i = p.thread("MainThread") if len(p.profiles) > 1 else 0
+        p.entries = [(w, "blocking" in p.names(s)) for s, w in zip(p.profiles[i]["samples"], p.profiles[i]["weights"])
+                     if {"plain", "blocking"} & set(p.names(s))]
+        p.whole, p.share = sum(w for w, _ in p.entries), true[1] / sum(true)
+        # joined samples count as one: five standard deviations and more
+        p.sigma = (p.share * (1 - p.share) * sum(w * w for w, _ in p.entries)) ** 0.5 / max(1, p.whole)
+        return p
+    p, _ = telling(measure, lambda p: p.entries and 5 * p.sigma < 0.35)
+    seen = sum(w for w, is_blocking in p.entries if is_blocking) / p.whole
+    assert abs(seen - p.share) < 5 * p.sigma < 0.35, (seen, p.share, p.sigma, len(p.entries), p.block["cpu"])
     # what fell late, and into a section, looks as if it had been held back: on a busy machine only
     assert p.block["cpu"]["blocked"] < 0.2 * p.block["cpu"]["used"], p.block["cpu"]
 
