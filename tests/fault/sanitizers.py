@@ -17,7 +17,7 @@ source, build, *pythons = sys.argv[1:]
 subprocess.run(["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_C_COMPILER=gcc", "-DSPPROF_COMMAND=OFF",
                 "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"],
                check=True, stdout=subprocess.DEVNULL)
-units = ["unit_config", "unit_names", "unit_lines", "unit_elf", "unit_walk", "unit_store", "unit_gate", "unit_salvage", "unit_writer"]
+units = ["unit_config", "unit_names", "unit_lines", "unit_elf", "unit_walk", "unit_store", "unit_gate", "unit_swap", "unit_salvage", "unit_writer"]
 subprocess.run(["cmake", "--build", build, "--target", "spprof_library", *units], check=True, stdout=subprocess.DEVNULL)
 env = dict(clean_env(), ASAN_OPTIONS="detect_leaks=0", SPPROF_TEST_GOLDEN=os.path.join(source, "tests/golden"))
 for unit in units:
@@ -26,9 +26,9 @@ for unit in units:
 threads = build + "-threads"
 subprocess.run(["cmake", "-S", source, "-B", threads, "-G", "Ninja", "-DCMAKE_C_COMPILER=gcc", "-DSPPROF_COMMAND=OFF",
                 "-DCMAKE_C_FLAGS=-fsanitize=thread -fno-omit-frame-pointer"], check=True, stdout=subprocess.DEVNULL)
-subprocess.run(["cmake", "--build", threads, "--target", "unit_store", "unit_gate"], check=True, stdout=subprocess.DEVNULL)
-for unit in ("unit_store", "unit_gate"):
-    subprocess.run([os.path.join(threads, "tests/unit", unit)], check=True, env=dict(clean_env(), TSAN_OPTIONS="halt_on_error=1"))
+subprocess.run(["cmake", "--build", threads, "--target", "unit_store", "unit_gate", "unit_swap"], check=True, stdout=subprocess.DEVNULL)
+for unit in ("unit_store", "unit_gate", "unit_swap"):
+    subprocess.run([os.path.join(threads, "tests/unit", unit)], check=True, env=dict(clean_env(), TSAN_OPTIONS="halt_on_error=1", SPPROF_TEST_SWAPS="100"))
 
 PROGRAM = """
 import threading, time, os, json, asyncio
