@@ -59,13 +59,14 @@ static bool tick(struct sp_live *l, uint32_t i)
     return true;
 }
 
-static void claim(struct sp_live *l)
+static void claim(struct sp_live *l, bool wants)
 {
     if (sp_gate_enter()) {
-        sp_live_claim(r, l);
+        if (wants)
+            sp_live_claim(r, l);
         sp_gate_leave();
     } else {
-        usleep(50); /* it begins without a slot */
+        usleep(2000); /* it begins without a slot; not so many that there is nothing but those to see to */
     }
 }
 
@@ -78,8 +79,7 @@ static void *live(void *arg)
             usleep(1000);
             continue;
         }
-        if (i % 3)
-            claim(l);
+        claim(l, i % 3);
         sp_live_run(l, 0);
         for (uint32_t k = 0; k < i % 5; k++)
             if (tick(l, i + k))
@@ -89,7 +89,7 @@ static void *live(void *arg)
         atomic_fetch_add(&used_ns, cpu_ns + 11);
         atomic_fetch_add(&lives, 1);
         if (i % 10 == 0 && (l = sp_live_new())) { /* pthread_create refused */
-            claim(l);
+            claim(l, true);
             end(l, SP_LIVE_NEVER_BEGAN);
             atomic_fetch_add(&never_began, 1);
         }
