@@ -257,6 +257,74 @@ static void without_a_table(void)
     CHECK(u.end == SP_UNWIND_NO_RULE && (int)u.n == at(leaf) + 2);
 }
 
+/* ---- frames that another register than the stack's or the frame's leads to, below one that aligned its stack by hand */
+#ifdef __x86_64__
+#define BY_REGISTER(name, number)                                                                                  \
+    int name(int (*f)(void)) __attribute__((visibility("hidden")));                                                \
+    __asm__(".text\n.hidden " #name "\n.globl " #name "\n.type " #name ", @function\n" #name ":\n.cfi_startproc\n" \
+            "push %" #number "\n.cfi_adjust_cfa_offset 8\n.cfi_offset %" #number ", -16\n"                         \
+            "mov %rsp, %" #number "\n.cfi_def_cfa_register %" #number "\nsub $48, %rsp\ncall *%rdi\n"              \
+            "mov %" #number ", %rsp\n.cfi_def_cfa_register %rsp\npop %" #number                                    \
+            "\n.cfi_adjust_cfa_offset -8\nret\n.cfi_endproc")
+BY_REGISTER(by_rbx, rbx);
+BY_REGISTER(by_r12, r12);
+
+FRAME static int aligned(void)
+{
+    int n = keep & 7;
+    _Alignas(64) volatile char space[64];
+    volatile char more[n + 16]; /* of no fixed size: the frame pointer alone says where the frame is */
+    space[0] = more[0] = 1;
+    __asm__ volatile("xor %%ebx, %%ebx\n\txor %%r12d, %%r12d" ::: "rbx", "r12", "cc");
+    return leaf() + space[0] + more[0];
+}
+
+FRAME static int calls(int (*f)(int (*)(void)))
+{
+    return f(aligned) + keep;
+}
+
+/* A call that does not return may be a function's last instruction: the return address lies in the next. */
+int ends_in_a_call(int (*f)(void)) __attribute__((visibility("hidden")));
+__asm__(
+    ".text\n.hidden ends_in_a_call\n.globl ends_in_a_call\n.type ends_in_a_call, @function\nends_in_a_call:\n.cfi_startproc\n"
+    "sub $40, %rsp\n.cfi_adjust_cfa_offset 40\nmovq $0, (%rsp)\ncall "
+    "*%rdi\n.cfi_endproc\n.cfi_startproc\nnop\nret\n.cfi_endproc");
+
+static int never_returns(void);
+FRAME static int leaves(void)
+{
+    keep = leaf();
+    int first = at(leaf);
+    CHECK(u.end == SP_UNWIND_BOTTOM && at(leaves) == first + 1 && at(ends_in_a_call) == first + 2);
+    CHECK(at(never_returns) == first + 3);
+    _exit(0);
+}
+
+FRAME static int never_returns(void)
+{
+    return ends_in_a_call(leaves) + keep;
+}
+
+static void a_call_is_the_last_instruction(void)
+{
+    prepare();
+    never_returns();
+    CHECK(false);
+}
+
+static void frames_by_other_registers(void)
+{
+    prepare();
+    for (int i = 0; i < 4; i++) { /* the later ones by kept rules, which do not follow r12 */
+        calls(i % 2 ? by_rbx : by_r12);
+        CHECK(u.end == SP_UNWIND_BOTTOM);
+        int first = at(leaf);
+        CHECK(first > 0 && at(aligned) == first + 1 && at(i % 2 ? by_rbx : by_r12) == first + 2 && at(calls) == first + 3);
+    }
+}
+#endif
+
 static void a_bad_return_is_no_frame(void)
 {
     ucontext_t c;
@@ -508,6 +576,10 @@ const struct unit_case unit_cases[] = {
     {"code_of_a_compiler_ends_the_walk", code_of_a_compiler_ends_the_walk},
     {"without_a_table", without_a_table},
     {"files_change", files_change},
+#ifdef __x86_64__
+    {"frames_by_other_registers", frames_by_other_registers},
+    {"a_call_is_the_last_instruction", a_call_is_the_last_instruction},
+#endif
     {"a_bad_return_is_no_frame", a_bad_return_is_no_frame},
     {"any_registers", any_registers},
     {"room_ends", room_ends},
