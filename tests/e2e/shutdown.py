@@ -37,6 +37,11 @@ watched = Ref(); sys.watch = weakref.ref(watched, on_death); watched.me = watche
 """
 
 
+def is_told(p, ns, used=0.1e9):
+    """On a busy machine a tick comes late, and stands for the function that runs then."""
+    return ns + p.doubt_ns() >= used
+
+
 # between (shutdown) and what threading's own end calls
 OF_THREADING = ["_shutdown", "_register_atexit.<locals>.<lambda>"]
 
@@ -64,10 +69,10 @@ def frames_of_the_end(b):
     early = ["at_exit", "at_shutdown"]
     if b.version >= (3, 11):
         seen = ends(b, p, early + ["on_death", "Module", "Cycle", "Late"])
-        assert all(ns > 0.02e9 for ns in seen.values()), (seen, p.stacks())
+        assert all(is_told(p, ns) for ns in seen.values()), (seen, p.stacks())
     else:
         seen = ends(b, p, early + ["on_death", "__del__"])
-        assert all(ns > 0.02e9 for ns in seen.values()) and seen["__del__"] > 0.1e9, (seen, p.stacks())
+        assert all(is_told(p, ns) for ns in seen.values()) and is_told(p, seen["__del__"], 0.3e9), (seen, p.stacks())
 
 
 def under(p, function):
@@ -96,8 +101,8 @@ for f in (ctypes.CFUNCTYPE(None)(called), ctypes.CFUNCTYPE(None)(atexit._run_exi
 atexit.register(at_exit)
 """, SPPROF_INTERVAL="1ms").profile()
     for f in ("called", "registered"):
-        assert under(p, f)[0] == 0 and under(p, f)[1] > 0.02e9, (f, p.stacks())
-    assert under(p, "at_exit")[1] == 0 and under(p, "at_exit")[0] > 0.02e9, p.stacks()
+        assert under(p, f)[0] == 0 and is_told(p, under(p, f)[1]), (f, p.stacks())
+    assert under(p, "at_exit")[1] == 0 and is_told(p, under(p, "at_exit")[0]), p.stacks()
 
 
 @case
@@ -107,9 +112,9 @@ def lives_of_an_embedded(b):
     need_frames(b)
     p = embed(b, "twice", HEAD.replace(", ctypes", "") + "def work(): busy(.1)\ndef at_exit(): busy(.1)\nwork(); atexit.register(at_exit)\n",
               SPPROF_INTERVAL="1ms").profile()
-    assert under(p, "work")[0] == 0 and under(p, "work")[1] > 0.1e9, p.stacks()
+    assert under(p, "work")[0] == 0 and is_told(p, under(p, "work")[1], 0.2e9), p.stacks()
     told, untold = under(p, "at_exit")
-    assert told > 0.02e9 and (untold > 0.02e9 if b.version < (3, 12) else untold == 0), p.stacks()
+    assert is_told(p, told + untold, 0.2e9) and (b.version < (3, 12) or untold == 0), p.stacks()
 
 
 FORKED = HEAD + """
@@ -143,7 +148,7 @@ def forks_of_the_end(b):
             told, untold = under(p, "child")
             assert (told if how == "thread" else untold) == 0, (how, p.stacks())
             if told + untold:
-                assert told + untold > 0.05e9, p.stacks()
+                assert is_told(p, told + untold, 0.15e9), p.stacks()
                 break
         else:
             raise AssertionError(f"{how}: no child seen")
@@ -173,7 +178,7 @@ def exit_in_a_call(b):
     assert r.code == 3, (r.code, r.err)
     p = r.profile()
     below = {s: ns for s, ns in p.stacks().items() if s[0] == "(shutdown)" and "deep" in s}
-    assert sum(below.values()) > 0.03e9 and all(s[1] == "<module>" and s.count("deep") == 51 for s in below), p.stacks()
+    assert is_told(p, sum(below.values()), 0.05e9) and all(s[1] == "<module>" and s.count("deep") == 51 for s in below), p.stacks()
     assert any(s[-1] == "busy" for s in below), below
 
 
@@ -182,7 +187,7 @@ def threads_that_go_on(b):
     """The main thread waits for others at the end: their frames are theirs, its own waiting is the end's."""
     need_frames(b)
     p = b.run(HEAD + "def work(): busy(.1)\nthreading.Thread(target=work).start()\n", SPPROF_INTERVAL="1ms").profile()
-    assert p.total_ns()["work"] > 0.07e9
+    assert is_told(p, p.total_ns()["work"])
     assert not [s for s in p.stacks() if s[0] == "(shutdown)" and "work" in s], p.stacks()
 
 
@@ -208,8 +213,8 @@ atexit.register(lib.call_on_fibre, last)
     for i in (p.thread("MainThread"), p.thread("Thread-1")):
         native = sum(ns for s, ns in p.stacks(i).items() if s[-1] == "resize")
         python = sum(ns for s, ns in p.stacks(i).items() if "called" in s and s[s.index("called") - 1] == "resize")
-        assert native > 0.07e9 and python > 0.07e9, (i, p.stacks(i))
-    assert under(p, "resize")[0] == 0 and under(p, "at_exit")[1] == 0 and under(p, "at_exit")[0] > 0.02e9, p.stacks()
+        assert is_told(p, native) and is_told(p, python), (i, p.stacks(i))
+    assert under(p, "resize")[0] == 0 and under(p, "at_exit")[1] == 0 and is_told(p, under(p, "at_exit")[0]), p.stacks()
     assert sum(p.block["losses"]["unwalkable"].values()) <= 3, p.block["losses"]
 
 
