@@ -59,6 +59,13 @@ SP_SIGSAFE static inline void sp_buf_u64_pad(struct sp_buf *b, uint64_t v, int w
 }
 
 /* [handler] In decimal. */
+SP_SIGSAFE static inline void sp_buf_hex(struct sp_buf *b, uint64_t v)
+{
+    int shift = v ? (63 - __builtin_clzll(v)) & ~3 : 0;
+    for (; shift >= 0; shift -= 4)
+        sp_buf_char(b, "0123456789abcdef"[v >> shift & 15]);
+}
+
 SP_SIGSAFE static inline void sp_buf_u64(struct sp_buf *b, uint64_t v)
 {
     sp_buf_u64_pad(b, v, 1);

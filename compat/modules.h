@@ -14,6 +14,14 @@ struct sp_module {
  * does not tell (before glibc 2.35, musl) the mappings are read anew at most once a second. */
 SP_SIGSAFE bool sp_module_at(struct sp_module *m, uintptr_t address);
 
+/* [handler] The path of its file, as the loader has it: at most `cap` bytes of it, NUL not counted. 0: not known. Where the loader
+ * does not tell, the file's name alone. */
+SP_SIGSAFE size_t sp_module_path(const struct sp_module *m, char *path, size_t cap);
+
+/* [handler] The build id that its linker gave it (ld --build-id, 20 bytes as a rule): how many bytes of it; 0: none. */
+#define SP_BUILD_ID_BYTES 32
+SP_SIGSAFE uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_BYTES]);
+
 /* [handler] What a library unloaded: the mappings are read anew at the next question. */
 SP_SIGSAFE void sp_modules_forget(void);
 

@@ -29,6 +29,13 @@ struct sp_py_frame {
     uint32_t node;  /* left to the caller */
 };
 
+/* An evaluation loop keeps a structure on the C stack that the Python chain leads to: the native frame that contains it is
+ * that loop's. */
+struct sp_py_loop {
+    uintptr_t at;    /* address of the structure */
+    uint32_t frames; /* walked when it was met: its own are the last of them */
+};
+
 #define SP_PY_PAGES 64
 #define SP_PY_PROBED 8
 
@@ -44,6 +51,8 @@ struct sp_py_walk {
     /* Pages known to hold a live code object, by address modulo SP_PY_PAGES; the walker adds to them. The
      * caller clears them when a code object that it saw has died, and when a stack is rejected. */
     uint64_t *pages;
+    struct sp_py_loop *loops; /* out, leaf first; NULL: not asked for. Not told by 3.9 */
+    uint32_t most_loops, n_loops;
     uintptr_t probed[SP_PY_PROBED]; /* pages that answered the probe in this sample */
     uint32_t n_probed;
 };
@@ -76,7 +85,7 @@ struct sp_py_layout {
     uint16_t uni_kind_bit; /* of `kind` in the state; `compact` and `ascii` are the bits behind its three */
     /* PyThreadState */
     uint16_t ts_interp, ts_frame /* frame, cframe or current_frame */, ts_root_cframe, ts_thread_id, ts_chunk;
-    uint16_t cframe_frame;
+    uint16_t cframe_frame, ts_cframe; /* ts_cframe: 3.10, whose frames do not hang on it */
     /* PyFrameObject (3.9, 3.10) or _PyInterpreterFrame */
     uint16_t fr_previous, fr_code, fr_instr, fr_owner, fr_is_entry, fr_locals, fr_bytes;
     uint16_t fr_tlbc; /* free-threaded from 3.14 on: which copy of the bytecode the frame runs */
@@ -102,6 +111,7 @@ struct sp_py {
     const struct sp_py_layout *layout; /* NULL: layout unknown, no frames */
     uintptr_t runtime;                 /* &_PyRuntime */
     uintptr_t code_type, frame_type;   /* &PyCode_Type, &PyFrame_Type */
+    uintptr_t eval_loop;               /* _PyEval_EvalFrameDefault; 0: not found */
     uintptr_t str_type, int_type;      /* &PyUnicode_Type, &PyLong_Type */
     void *(*this_tstate)(void);        /* PyGILState_GetThisThreadState: for versions without a key */
     uintptr_t entry;                   /* some address in it */

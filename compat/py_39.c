@@ -8,6 +8,7 @@ SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstat
     const struct sp_py_layout *l = py->layout;
     /* f_lasti counts bytes in 3.9 and code units of two bytes in 3.10; -1 before the first instruction. */
     const int64_t unit = l->minor == 9 ? 1 : 2;
+    uintptr_t cframe = l->ts_cframe ? sp_peek(tstate + l->ts_cframe) : 0; /* every frame has a loop of its own */
     for (uintptr_t frame = sp_peek(tstate + l->ts_frame); frame; frame = sp_peek(frame + l->fr_previous)) {
         if (!sp_py_plausible(frame))
             return SP_PY_BAD_ADDRESS;
@@ -25,6 +26,8 @@ SP_SIGSAFE static enum sp_py_reject walk(const struct sp_py *py, uintptr_t tstat
         w->root = frame;
         if (!sp_py_push(w, code, offset))
             return SP_PY_OK;
+        if (cframe)
+            cframe = sp_py_note_cframe(w, cframe, 8); /* struct _cframe {int use_tracing; struct _cframe *previous} */
     }
     return w->n ? SP_PY_OK : SP_PY_NO_FRAME;
 }

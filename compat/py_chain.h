@@ -125,10 +125,11 @@ struct sp_py_chain {
     uintptr_t last, last_in_chunk;
     int last_chunk;
     uint32_t n_in_chunks;
-    bool fresh;      /* the newest frame has not executed an instruction */
-    bool in_loop;    /* links_late: still among the frames of the innermost evaluation loop, */
-    uintptr_t outer; /* which began while this frame was current */
-    bool at_bottom;  /* a stack may end here */
+    bool fresh;       /* the newest frame has not executed an instruction */
+    bool in_loop;     /* links_late: still among the frames of the innermost evaluation loop, */
+    uintptr_t outer;  /* which began while this frame was current */
+    bool at_bottom;   /* a stack may end here */
+    uintptr_t cframe; /* 3.11: of the evaluation loop whose frames these are */
 };
 
 /* Reads the chunks, and where the innermost evaluation loop must lead. */
@@ -136,6 +137,7 @@ SP_INLINE enum sp_py_reject sp_py_chain_begin(struct sp_py_chain *c, uintptr_t t
 {
     sp_py_chunks_read(c->py, tstate, c->chunks);
     c->last_chunk = -1;
+    c->cframe = c->family.has_is_entry ? sp_peek(tstate + c->l->ts_frame) : 0;
     /* else no evaluation loop runs, but compiled code */
     c->in_loop = c->family.links_late && sp_peek(tstate + c->l->ts_frame) != tstate + c->l->ts_root_cframe;
     return c->in_loop && !sp_py_outer_frame(c->l, tstate, c->w, &c->outer) ? SP_PY_BAD_FRAME : SP_PY_OK;
@@ -175,6 +177,7 @@ SP_INLINE enum sp_py_reject sp_py_chain_shim(struct sp_py_chain *c)
 {
     if (c->family.has_is_entry || c->owner > 8)
         return SP_PY_BAD_FRAME;
+    sp_py_note_loop(c->w, c->frame);
     return sp_py_chain_leave_loop(c) ? SP_PY_OK : SP_PY_BAD_FRAME;
 }
 
@@ -214,6 +217,8 @@ SP_INLINE enum sp_py_reject sp_py_chain_function(struct sp_py_chain *c)
     /* CO_NO_MONITORING_EVENTS marks _Py_InitCleanup (Objects/codeobject.c, 3.13) */
     if (!c->family.has_init_cleanup || !(sp_peek_u32(code + l->co_flags) & 0x2000000))
         sp_py_push(c->w, code, offset);
+    if (c->family.has_is_entry && c->at_bottom)
+        c->cframe = sp_py_note_cframe(c->w, c->cframe, c->l->cframe_frame + 8u);
     return SP_PY_OK;
 }
 

@@ -19,7 +19,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .rt_finalizing = 16, .interp_next = 0, .interp_id = 24, .interp_builtins = 880,
     },
     {
-        .minor = 10, .ops = &sp_py_ops_39,
+        .minor = 10, .ops = &sp_py_ops_39, .ts_cframe = 48,
         .ob_type = 8, .ob_size = 16, .tp_dealloc = 48,
         .uni_length = 16, .uni_state = 32, .uni_ascii = 48, .uni_compact = 72, .bytes_data = 32, .uni_kind_bit = 2,
         .ts_interp = 16, .ts_frame = 24, .ts_thread_id = 176,

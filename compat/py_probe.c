@@ -61,6 +61,7 @@ static void choose(sp_py_lookup *lookup, void *handle)
         sp_py.interp_builtins = (uint32_t)((const uint64_t *)sp_py.runtime)[sp_py.layout->debug.builtins];
     sp_py.code_type = (uintptr_t)lookup(handle, "PyCode_Type");
     sp_py.frame_type = (uintptr_t)lookup(handle, "PyFrame_Type");
+    sp_py.eval_loop = (uintptr_t)lookup(handle, "_PyEval_EvalFrameDefault");
     sp_py.str_type = (uintptr_t)lookup(handle, "PyUnicode_Type");
     sp_py.int_type = (uintptr_t)lookup(handle, "PyLong_Type");
     sp_py.this_tstate = (void *(*)(void))lookup(handle, "PyGILState_GetThisThreadState");

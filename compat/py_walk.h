@@ -92,6 +92,20 @@ SP_INLINE bool sp_py_is_foreign_frame(const struct sp_py *py, struct sp_py_walk 
            sp_peek(type + base) == py->frame_type;
 }
 
+/* The loop of the frames walked since the last one, whose structure is at `at`. */
+SP_INLINE void sp_py_note_loop(struct sp_py_walk *w, uintptr_t at)
+{
+    if (SP_UNLIKELY(w->loops) && w->n_loops < w->most_loops)
+        w->loops[w->n_loops++] = (struct sp_py_loop){at, w->n};
+}
+
+/* 3.10, 3.11: the loops' cframes are a list, innermost first; `previous` says where in one the next is. */
+SP_INLINE uintptr_t sp_py_note_cframe(struct sp_py_walk *w, uintptr_t cframe, uint32_t previous)
+{
+    sp_py_note_loop(w, cframe);
+    return w->loops && sp_py_on_stack(w, cframe, previous + 8u) ? sp_peek(cframe + previous) : 0;
+}
+
 /* Appends a frame. False: no room, the stack is truncated here. */
 SP_INLINE bool sp_py_push(struct sp_py_walk *w, uintptr_t code, int64_t offset)
 {

@@ -6,7 +6,17 @@
 
 #include "compat/buf.h"
 
-enum kind { kind_duration, kind_bytes, kind_count, kind_flag, kind_verbosity, kind_text, kind_switch, kind_imports };
+enum kind {
+    kind_duration,
+    kind_bytes,
+    kind_count,
+    kind_flag,
+    kind_verbosity,
+    kind_text,
+    kind_switch,
+    kind_imports,
+    kind_native
+};
 
 struct option {
     const char *name;
@@ -115,7 +125,7 @@ static bool parse_word(const char *s, const char *const *words, size_t n, uint64
 static bool parse(enum kind kind, const char *s, uint64_t *v)
 {
     static const char *const flags[] = {"0", "1"}, *const switches[] = {"off", "on"}, *const verbosity[] = {"0", "1", "auto"},
-                             *const imports[] = {"short", "full"};
+                             *const imports[] = {"short", "full"}, *const native[] = {"off", "on", "full"};
     uint64_t nano;
     switch (kind) {
     case kind_duration: return sp_config_parse_duration(s, v);
@@ -129,6 +139,7 @@ static bool parse(enum kind kind, const char *s, uint64_t *v)
     case kind_switch: return parse_word(s, switches, 2, v) || parse_word(s, flags, 2, v);
     case kind_verbosity: return parse_word(s, verbosity, 3, v);
     case kind_imports: return parse_word(s, imports, 2, v);
+    case kind_native: return parse_word(s, native, 3, v);
     case kind_text: break;
     }
     return false;

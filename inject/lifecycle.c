@@ -13,6 +13,7 @@
 #include "compat/os.h"
 #include "compat/py.h"
 #include "compat/real.h"
+#include "compat/unwind.h"
 #include "inject/environment.h"
 #include "inject/hooks.h"
 #include "inject/identity.h"
@@ -60,21 +61,36 @@ static bool has_region(const struct sp_region *r)
            (sp_recording_is_wiped() || sp_session_is_own_process());
 }
 
-static void code_dies(void *code)
+/* What the region knows by this address (NULL: by those of native code) may become something else. */
+static void forget(void *code)
 {
-    bool inside;
-    while (!(inside = sp_gate_enter())) {
+    while (!sp_gate_enter()) {
         sp_intern_leave_code();
         if (sp_gate_leave_work())
-            break;
+            return;
     }
-    if (inside) {
-        struct sp_region *r = sp_region_now();
-        if (has_region(r))
-            sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
-        sp_gate_leave();
-    }
+    struct sp_region *r = sp_region_now();
+    if (has_region(r) && code)
+        sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
+    else if (has_region(r))
+        sp_intern_forget_native(r);
+    sp_gate_leave();
+}
+
+static void code_dies(void *code)
+{
+    forget(code);
     original_dealloc(code);
+}
+
+bool sp_lifecycle_has_native(void)
+{
+    return config.native != SP_NATIVE_OFF;
+}
+
+void sp_lifecycle_forget_native(void)
+{
+    forget(NULL);
 }
 
 /* ---- fork */
@@ -126,6 +142,7 @@ static void after_fork_in_child(void)
     sp_py_end_forked();
     struct sp_live *self = sp_self_forked();
     sp_gate_forked();
+    sp_unwind_forked();
     writer_state = IDLE;
     sp_relay_forked();
     sp_hook_stack_forked();

@@ -182,7 +182,7 @@ SP_SIGSAFE static bool same_cell(const struct sp_region *r, uint32_t id, const v
     return ((const struct sp_cell *)sp_pool_entry(r, &r->cells, id))->address == *(const uint64_t *)key;
 }
 
-SP_SIGSAFE static struct sp_cell *cell_of(struct sp_region *r, uint64_t address)
+struct sp_cell *sp_intern_cell(struct sp_region *r, uint64_t address)
 {
     uint64_t hash = mix(address);
     uint32_t id = 0;
@@ -200,7 +200,7 @@ SP_SIGSAFE static struct sp_cell *cell_of(struct sp_region *r, uint64_t address)
 
 uint32_t sp_intern_code(struct sp_region *r, uint64_t address, char *text)
 {
-    struct sp_cell *cell = cell_of(r, address);
+    struct sp_cell *cell = sp_intern_cell(r, address);
     if (!cell)
         return 0;
     uint32_t fingerprint = sp_py_code_fingerprint(address);
@@ -234,6 +234,22 @@ void sp_intern_forget_code(struct sp_region *r, uint64_t address)
     __atomic_fetch_add(&r->epoch, 1, __ATOMIC_RELEASE); /* pairs with the handler's load before its walk */
 }
 
+/* Cells are known by the addresses of code objects, which are aligned, or by keys that are odd (native.c). */
+static void forget_cells(struct sp_region *r, bool odd_only)
+{
+    for (uint32_t id = 1; id < sp_pool_end(r, &r->cells); id++) {
+        struct sp_cell *cell = sp_pool_entry(r, &r->cells, id);
+        if (!odd_only || cell->address & 1)
+            sp_store_relaxed(&cell->code, 0);
+    }
+    __atomic_fetch_add(&r->epoch, 1, __ATOMIC_RELEASE);
+}
+
+void sp_intern_forget_native(struct sp_region *r)
+{
+    forget_cells(r, true);
+}
+
 static uint32_t any_left;
 
 void sp_intern_leave_code(void)
@@ -245,22 +261,19 @@ void sp_intern_forget_left(struct sp_region *r)
 {
     if (!__atomic_exchange_n(&any_left, 0, __ATOMIC_SEQ_CST))
         return;
-    for (uint32_t id = 1; id < sp_pool_end(r, &r->cells); id++)
-        ((struct sp_cell *)sp_pool_entry(r, &r->cells, id))->code = 0;
-    __atomic_fetch_add(&r->epoch, 1, __ATOMIC_RELEASE);
+    forget_cells(r, false);
 }
 
 /* ---- frames and nodes */
 SP_SIGSAFE static bool same_frame(const struct sp_region *r, uint32_t id, const void *key)
 {
     const struct sp_frame *f = sp_frame_at(r, id), *k = key;
-    return f->what == k->what && f->offset == k->offset && f->kind == k->kind;
+    return f->what == k->what && f->offset == k->offset && f->kind == k->kind && f->more == k->more;
 }
 
-uint32_t sp_intern_frame(struct sp_region *r, enum sp_frame_kind kind, uint32_t what, int32_t offset)
+SP_SIGSAFE static uint32_t frame_of(struct sp_region *r, struct sp_frame k)
 {
-    struct sp_frame k = {.kind = kind, .what = what, .offset = offset};
-    uint64_t hash = mix((uint64_t)what << 32 | (uint32_t)offset) + kind;
+    uint64_t hash = mix((uint64_t)k.what << 32 | (uint32_t)k.offset) + k.kind;
     uint32_t id = 0;
     for (;;) {
         struct place p = find(r, &r->frames_table, hash, same_frame, &k, true);
@@ -270,6 +283,16 @@ uint32_t sp_intern_frame(struct sp_region *r, enum sp_frame_kind kind, uint32_t 
         if (take(p, hash, id))
             return id;
     }
+}
+
+uint32_t sp_intern_frame(struct sp_region *r, enum sp_frame_kind kind, uint32_t what, int32_t offset)
+{
+    return frame_of(r, (struct sp_frame){.kind = kind, .what = what, .offset = offset});
+}
+
+uint32_t sp_intern_native_frame(struct sp_region *r, uint32_t library, uint64_t offset)
+{
+    return frame_of(r, (struct sp_frame){SP_FRAME_NATIVE, library, (int32_t)(uint32_t)offset, (uint32_t)(offset >> 32)});
 }
 
 SP_SIGSAFE static bool same_node(const struct sp_region *r, uint32_t id, const void *key)

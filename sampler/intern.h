@@ -15,6 +15,12 @@ SP_SIGSAFE uint32_t sp_intern_code(struct sp_region *r, uint64_t address, char *
 /* [handler] Id of a frame: `what` as struct sp_frame has it. */
 SP_SIGSAFE uint32_t sp_intern_frame(struct sp_region *r, enum sp_frame_kind kind, uint32_t what, int32_t offset);
 
+/* [handler] The same, of a function in a library. */
+SP_SIGSAFE uint32_t sp_intern_native_frame(struct sp_region *r, uint32_t library, uint64_t offset);
+
+/* [handler] What is known by this address; NULL: the region is full. */
+SP_SIGSAFE struct sp_cell *sp_intern_cell(struct sp_region *r, uint64_t address);
+
 /* [handler] Id of the call path that ends in `frame` below `parent` (0: a root). */
 SP_SIGSAFE uint32_t sp_intern_node(struct sp_region *r, uint32_t parent, uint32_t frame);
 
@@ -23,6 +29,9 @@ SP_SIGSAFE bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t n
 
 /* [any] The code object at `address` is about to be freed: its id is no longer found by address. */
 void sp_intern_forget_code(struct sp_region *r, uint64_t address);
+
+/* [any] Libraries came or went: native code is no longer found by address. */
+void sp_intern_forget_native(struct sp_region *r);
 
 /* [any] A code object is about to be freed while the gate is closed: noted outside the region. See sp_gate_leave_work. */
 void sp_intern_leave_code(void);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SP_REGION_MAGIC 0x3166726770707073ull /* "sppgrf1" as seen in a hex dump, low byte first */
-#define SP_REGION_LAYOUT 5
+#define SP_REGION_LAYOUT 6
 
 /* Where CPU time can go when it is not in a Python stack: also the pseudo-frame's number. */
 enum sp_category {
@@ -36,6 +36,7 @@ enum sp_pseudo {
     SP_PSEUDO_TRUNCATED,
     SP_PSEUDO_IMPORT,
     SP_PSEUDO_SHUTDOWN,
+    SP_PSEUDO_NATIVE_UNKNOWN, /* code of no library, or frames that no table leads through */
     SP_PSEUDO_N
 };
 
@@ -105,8 +106,8 @@ enum sp_lines { SP_LINES_NONE, SP_LINES_LNOTAB_39, SP_LINES_LINETABLE_310, SP_LI
 
 /* Address of a live code object -> newest id; one cell per address, overwritten in place. */
 struct sp_cell {
-    uint64_t address;
-    uint64_t code; /* fingerprint << 32 | code id; 0: the code died */
+    uint64_t address; /* or what stands for native code or for a library (native.c), and then the id is a frame's or a ref */
+    uint64_t code;    /* fingerprint << 32 | code id; 0: the code died */
 };
 
 enum sp_frame_kind {
@@ -118,10 +119,13 @@ enum sp_frame_kind {
 };
 
 struct sp_frame {
-    uint32_t kind;  /* enum sp_frame_kind */
-    uint32_t what;  /* Python: code id; native: ref of the module's path; pseudo: number; interpreter: id; task: ref */
-    int32_t offset; /* Python: byte offset of the instruction; native: low half of the offset */
-    uint32_t more;  /* native: high half */
+    uint32_t kind; /* enum sp_frame_kind */
+    /* Python: code id; native: ref of the library's text, its build id in hex, a colon and its path; pseudo: number;
+     * interpreter: id; task: ref */
+    uint32_t what;
+    /* Python: byte offset of the instruction; native: low half of the function's offset from where the library is mapped */
+    int32_t offset;
+    uint32_t more; /* native: high half */
 };
 
 /* The call tree. A parent's id is smaller than its children's. Node 0 is the root above all stacks. */
@@ -198,7 +202,8 @@ struct sp_thread {
     uint32_t fold_chunk, fold_record; /* FOLDING: the first record that is not folded yet; chunk 0: the log's first */
     uint32_t first_total;             /* id of the first of its sums; 0: none */
     /* previous stack and scratch, leaf first */
-    uint32_t stacks; /* offset / 64 of two arrays of `stack_depth` walked frames, behind a struct sp_stacks; 0: none */
+    uint32_t
+        stacks; /* offset / 64 of two arrays of `stack_depth` walked frames, behind a struct sp_stacks; 0: none. Native frames' room follows */
     uint32_t stack_depth;
     uint32_t current; /* which of the two holds the previous stack */
     uint32_t previous_n;
@@ -241,6 +246,9 @@ struct sp_target {
     struct sp_owed samples[SP_TARGET_SAMPLES];
 };
 
+/* Native frames: none; those of libraries, and the interpreter's own on the leaf side; all. */
+enum sp_native_shown { SP_NATIVE_OFF, SP_NATIVE_ON, SP_NATIVE_FULL };
+
 struct sp_region {
     uint64_t magic;
     uint32_t layout;
@@ -264,6 +272,7 @@ struct sp_region {
     uint32_t depth;
     uint32_t tasks;               /* whether stacks begin with the asyncio task */
     uint32_t lines;               /* whether frames are shown as lines */
+    uint32_t native;              /* enum sp_native_shown */
     uint32_t imports;             /* whether the import system's own frames are shown */
     uint32_t epoch;               /* grows when a sampled code object dies */
     uint32_t n_serial;            /* threads so far */

@@ -30,7 +30,7 @@ void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_inst
 {
     struct sp_thread *t = l->slot;
     uint64_t since_ns = at->mono_ns - r->started_mono_ns, cpu_ns = weigh(r, l, at, since_ns);
-    struct sp_sample s = sp_walk_python(r, l, at->sp);
+    struct sp_sample s = sp_walk_python(r, l, at->sp, at->context);
     s.cpu_ns = cpu_ns;
     s.since_ns = since_ns;
     if (s.loss)

@@ -6,7 +6,7 @@
 #include "compat/py.h"
 #include "sampler/log.h"
 
-#define STACK_BYTES(depth) (sizeof(struct sp_stacks) + (uint64_t)(depth)*2 * sizeof(struct sp_py_frame))
+#define ARRAY_BYTES(depth) ((uint64_t)(depth)*2 * sizeof(struct sp_py_frame))
 
 SP_SIGSAFE static void push(sp_list_head *head, uint32_t *next, uint32_t one)
 {
@@ -64,10 +64,11 @@ SP_SIGSAFE static uint32_t pop_stacks(struct sp_region *r)
 SP_SIGSAFE static uint32_t new_stacks(struct sp_region *r)
 {
     uint32_t depth = affordable_depth(r);
-    uint64_t at = is_affordable(r, STACK_BYTES(depth)) ? sp_store_alloc(r, STACK_BYTES(depth), 64) : 0;
+    uint64_t bytes = sizeof(struct sp_stacks) + ARRAY_BYTES(depth) + (r->native ? SP_SLOT_NATIVE_BYTES : 0);
+    uint64_t at = is_affordable(r, bytes) ? sp_store_alloc(r, bytes, 64) : 0;
     if (!at)
         return 0;
-    sp_add_relaxed(&r->stacks_bytes, STACK_BYTES(depth));
+    sp_add_relaxed(&r->stacks_bytes, bytes);
     ((struct sp_stacks *)sp_at(r, at))->depth = depth;
     return (uint32_t)(at / 64);
 }
@@ -80,6 +81,11 @@ bool sp_slot_give_stacks(struct sp_region *r, struct sp_thread *t)
     t->stack_depth = ((const struct sp_stacks *)sp_at64(r, at))->depth;
     t->stacks = at + (uint32_t)(sizeof(struct sp_stacks) / 64);
     return true;
+}
+
+void *sp_slot_native(struct sp_region *r, const struct sp_thread *t)
+{
+    return t->stacks ? (char *)sp_at64(r, t->stacks) + ARRAY_BYTES(t->stack_depth) : NULL;
 }
 
 void sp_slot_take_stacks(struct sp_region *r, struct sp_thread *t)

@@ -15,6 +15,10 @@ SP_SIGSAFE void sp_slot_free(struct sp_region *r, struct sp_thread *t);
 /* [handler] Gives the slot stacks that nobody has, or new ones. False: the region is full. */
 SP_SIGSAFE bool sp_slot_give_stacks(struct sp_region *r, struct sp_thread *t);
 
+/* [handler] The room for native frames behind its stacks, in a region that has them; NULL: it has no stacks. */
+#define SP_SLOT_NATIVE_BYTES 13312
+SP_SIGSAFE void *sp_slot_native(struct sp_region *r, const struct sp_thread *t);
+
 /* [handler] Takes the slot's stacks away: they are the next thread's. */
 SP_SIGSAFE void sp_slot_take_stacks(struct sp_region *r, struct sp_thread *t);
 

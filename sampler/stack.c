@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sampler/intern.h"
+#include "sampler/native.h"
 
 _Static_assert(SP_PY_PAGES == SP_PAGES_KNOWN, "page caches agree");
 
@@ -34,11 +35,10 @@ struct sp_py_frame *sp_stack_begin(struct sp_region *r, struct sp_thread *t)
     return stack_of(r, t, t->current ^ 1);
 }
 
-SP_SIGSAFE static uint32_t intern_one(struct sp_region *r, struct sp_thread *t, const struct sp_py_frame *f, uint32_t parent)
+SP_SIGSAFE static uint32_t python_frame(struct sp_region *r, struct sp_thread *t, const struct sp_py_frame *f)
 {
     uint32_t code = sp_intern_code(r, f->code, t->text);
-    uint32_t frame = code ? sp_intern_frame(r, SP_FRAME_PYTHON, code, f->offset) : 0;
-    return frame ? sp_intern_node(r, parent, frame) : 0;
+    return code ? sp_intern_frame(r, SP_FRAME_PYTHON, code, f->offset) : 0;
 }
 
 /* Root first: a node needs its parent's. */
@@ -53,7 +53,9 @@ uint32_t sp_stack_intern(struct sp_region *r, struct sp_thread *t, struct sp_py_
     }
     while (i) {
         i--;
-        parent = intern_one(r, t, &w->frames[i], parent);
+        const struct sp_py_frame *f = &w->frames[i];
+        uint32_t frame = sp_native_is(f) ? sp_native_intern(r, f, i == 0, t->text) : python_frame(r, t, f);
+        parent = frame ? sp_intern_node(r, parent, frame) : 0;
         if (!parent)
             return 0;
         w->frames[i].node = parent;

@@ -10,7 +10,7 @@
  * forgotten if a sampled code object died since. */
 SP_SIGSAFE struct sp_py_frame *sp_stack_begin(struct sp_region *r, struct sp_thread *t);
 
-/* [handler] Node of the stack that was walked into these frames, below `root` (0: none); each frame gets its own. 0: the region
+/* [handler] Node of the stack that was walked into these frames, merged with native ones or not, below `root` (0: none); each frame gets its own. 0: the region
  * is full. */
 SP_SIGSAFE uint32_t sp_stack_intern(struct sp_region *r, struct sp_thread *t, struct sp_py_walk *w, uint32_t root);
 

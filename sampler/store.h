@@ -27,7 +27,7 @@ SP_INLINE uint64_t sp_store_scratch_bytes(uint64_t region_bytes)
 
 struct sp_store_options {
     uint64_t interval_ns;
-    uint32_t depth, tasks, lines, imports;
+    uint32_t depth, tasks, lines, imports, native;
     uint64_t now_mono_ns, now_wall_ns, tick_ns, before_start_ns;
     uint32_t profile, pid, ppid;
     uint64_t writable_bytes; /* 0: all of it */

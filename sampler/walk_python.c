@@ -7,6 +7,7 @@
 #include "compat/py.h"
 #include "sampler/adopt.h"
 #include "sampler/intern.h"
+#include "sampler/native.h"
 #include "sampler/stack.h"
 
 _Static_assert((int)SP_PY_NO_FRAME == (int)SP_LOSS_NO_FRAME && (int)SP_PY_BAD_BOTTOM == (int)SP_LOSS_BAD_BOTTOM &&
@@ -98,12 +99,12 @@ SP_SIGSAFE static bool is_bootstrap(const struct sp_region *r, uint32_t node)
            string_ends(r, c->file, "threading.py", 12);
 }
 
-SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_live *l, uintptr_t tstate, const struct sp_py_walk *w)
+SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_live *l, uintptr_t tstate, const struct sp_py_walk *w,
+                                   uint32_t root)
 {
     struct sp_thread *t = l->slot;
     if (!l->name_place || w->truncated)
         return;
-    uint32_t root = w->frames[w->n - 1].node;
     if (root != t->name_node && !is_bootstrap(r, root))
         return;
     t->name_node = root;
@@ -131,7 +132,7 @@ SP_SIGSAFE static bool is_ending(struct sp_live *l, const struct sp_py_walk *w, 
     return sp_py_is_ending(l->stack_top, w->sp, is_other);
 }
 
-struct sp_sample sp_walk_python(struct sp_region *r, struct sp_live *l, uintptr_t sp)
+SP_SIGSAFE static struct sp_sample walk_python(struct sp_region *r, struct sp_live *l, uintptr_t sp, struct sp_native *native)
 {
     struct sp_thread *t = l->slot;
     if (!sp_py.layout)
@@ -154,6 +155,8 @@ struct sp_sample sp_walk_python(struct sp_region *r, struct sp_live *l, uintptr_
         .sp = sp,
         .stack_top = l->stack_top,
         .pages = t->pages,
+        .loops = native ? native->loops : NULL,
+        .most_loops = SP_NATIVE_LOOPS,
     };
     why = sp_py.ops->walk(&sp_py, tstate, &w);
     finalizing = finalizing || is_ending(l, &w, why == SP_PY_OK);
@@ -164,14 +167,42 @@ struct sp_sample sp_walk_python(struct sp_region *r, struct sp_live *l, uintptr_
         return pseudo(r, SP_CATEGORY_UNWALKABLE, (enum sp_loss)why);
     }
     l->saw_python = 1;
-    uint32_t root;
+    uint32_t root, outermost = native ? sp_native_merge(r, native, &w) : w.n - 1;
     uint32_t node = intern_root(r, t, tstate, &w, finalizing, &root) ? sp_stack_intern(r, t, &w, root) : 0;
     if (!node) {
         sp_stack_forget(t);
         return python(r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_LOSS_OVERFLOW);
     }
-    follow_name(r, l, tstate, &w);
+    follow_name(r, l, tstate, &w, w.frames[outermost].node);
     if (w.headless)
         return (struct sp_sample){.node = node, .category = SP_CATEGORY_UNWALKABLE, .loss = SP_LOSS_BAD_BOTTOM};
     return python(node, w.truncated ? SP_LOSS_TRUNCATED : SP_LOSS_NONE);
+}
+
+SP_SIGSAFE static bool is_bare(const struct sp_region *r, const struct sp_sample *s)
+{
+    const struct sp_node *n = sp_node_at(r, s->node);
+    return !n->parent && sp_frame_at(r, n->frame)->kind == SP_FRAME_PSEUDO && s->loss != SP_LOSS_OVERFLOW;
+}
+
+/* A sample without Python frames: its native ones, below what says why there are no others. */
+SP_SIGSAFE static void add_native(struct sp_region *r, struct sp_thread *t, struct sp_native *native, struct sp_sample *s)
+{
+    struct sp_py_walk w = {.frames = sp_stack_begin(r, t), .cap = t->stack_depth};
+    sp_native_merge(r, native, &w);
+    uint32_t root = s->category == SP_CATEGORY_NATIVE_THREAD ? 0 : s->node;
+    uint32_t node = w.n ? sp_stack_intern(r, t, &w, root) : 0;
+    if (node)
+        s->node = node;
+    else if (w.n)
+        sp_stack_forget(t);
+}
+
+struct sp_sample sp_walk_python(struct sp_region *r, struct sp_live *l, uintptr_t sp, const void *context)
+{
+    struct sp_native *native = sp_native_walk(r, l, context);
+    struct sp_sample s = walk_python(r, l, sp, native);
+    if (SP_UNLIKELY(native) && is_bare(r, &s))
+        add_native(r, l->slot, native, &s);
+    return s;
 }

@@ -43,6 +43,28 @@ static bool is_module(const struct sp_string *name)
     return name->bytes == 8 && memcmp(name->data, "<module>", 8) == 0;
 }
 
+size_t sp_names_library_path(const struct sp_string *library)
+{
+    const char *colon = memchr(library->data, ':', library->bytes);
+    return colon ? (size_t)(colon - library->data) + 1 : 0;
+}
+
+/* A function without a symbol: its library's name and its place there. */
+static void native_function(const struct sp_view *v, const struct sp_function *f, struct sp_names_part *part,
+                            struct sp_buf *made)
+{
+    const struct sp_frame *frame = sp_frame_at(v->region, f->native);
+    const struct sp_string *library = sp_string_at(v->region, f->file);
+    size_t at = sp_names_library_path(library);
+    for (size_t i = at; i + 1 < library->bytes; i++)
+        if (library->data[i] == '/')
+            at = i + 1;
+    part[0] = (struct sp_names_part){library->data + at, library->bytes - at};
+    sp_buf_str(made, "+0x");
+    sp_buf_hex(made, (uint64_t)frame->more << 32 | (uint32_t)frame->offset);
+    part[1] = (struct sp_names_part){made->data, made->len};
+}
+
 void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_function *name)
 {
     const struct sp_function *f = &v->functions[i];
@@ -54,6 +76,10 @@ void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_func
         sp_buf_u64(&made, f->pseudo);
         sp_buf_str(&made, " frames elided)");
         part[0] = (struct sp_names_part){made.data, made.len};
+        return;
+    }
+    if (f->native) {
+        native_function(v, f, part, &made);
         return;
     }
     if (!f->name) {

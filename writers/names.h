@@ -23,6 +23,9 @@ struct sp_names_function {
 /* [hook] The name of function i of the view, elided ones included, in *name; its parts point into it and into the region. */
 void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_function *name);
 
+/* [hook] Where the path begins in the text of a native frame's library (region.h). */
+size_t sp_names_library_path(const struct sp_string *library);
+
 /* [hook] Where the part of a path begins that tells it to a person: behind site-packages or the standard library's folder;
  * else its last three names. */
 size_t sp_names_short_path(const char *path, size_t bytes);

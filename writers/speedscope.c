@@ -16,12 +16,6 @@
 #define HEAD "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spprof@"
 #define HEAD_BYTES 65536ull /* room kept for what is not stacks when a file size limit is to be held */
 
-static void put_interned(struct sp_out *o, const struct sp_region *r, uint32_t ref)
-{
-    const struct sp_string *s = sp_string_at(r, ref);
-    sp_json_string(o, s->data, s->bytes);
-}
-
 static void put_function(struct sp_out *o, const struct sp_view *v, uint32_t i)
 {
     const struct sp_function *f = &v->functions[i];
@@ -32,8 +26,10 @@ static void put_function(struct sp_out *o, const struct sp_view *v, uint32_t i)
         sp_json_part(o, name.parts[part].text, name.parts[part].bytes);
     sp_out_char(o, '"');
     if (i < v->n_functions && f->file) {
+        const struct sp_string *s = sp_string_at(v->region, f->file);
+        size_t from = f->native ? sp_names_library_path(s) : 0;
         sp_out_str(o, ",\"file\":");
-        put_interned(o, v->region, f->file);
+        sp_json_string(o, s->data + from, s->bytes - from);
     }
     if (i < v->n_functions && f->line > 0)
         sp_json_key_u64(o, "line", (uint64_t)f->line, false);

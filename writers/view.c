@@ -55,6 +55,8 @@ static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
     const struct sp_frame *f = sp_frame_at(r, frame);
     if (f->kind == SP_FRAME_TASK)
         return (struct sp_function){.name = f->what};
+    if (f->kind == SP_FRAME_NATIVE)
+        return (struct sp_function){.file = f->what, .native = frame};
     if (f->kind != SP_FRAME_PYTHON)
         return (struct sp_function){.pseudo = f->what};
     const struct sp_code *c = sp_code_at(r, f->what);
@@ -69,7 +71,7 @@ static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
 
 static uint32_t function_index(struct sp_view *v, struct set *s, struct sp_function f)
 {
-    uint32_t at = hash3((uint64_t)f.name << 32 | f.file, (uint32_t)f.line, f.pseudo);
+    uint32_t at = hash3((uint64_t)f.name << 32 | f.file, (uint32_t)f.line, (uint64_t)f.native << 32 | f.pseudo);
     for (;; at++) {
         uint32_t *slot = &s->slots[at & s->mask];
         if (*slot == 0) {
@@ -77,7 +79,7 @@ static uint32_t function_index(struct sp_view *v, struct set *s, struct sp_funct
             return *slot = v->n_functions;
         }
         const struct sp_function *g = &v->functions[*slot - 1];
-        if (g->name == f.name && g->file == f.file && g->line == f.line && g->pseudo == f.pseudo)
+        if (g->name == f.name && g->file == f.file && g->line == f.line && g->pseudo == f.pseudo && g->native == f.native)
             return *slot;
     }
 }

@@ -13,9 +13,10 @@
 #define SP_VIEW_UNUSED UINT32_MAX
 
 struct sp_function {
-    uint32_t name, file; /* refs; for pseudo-functions name is 0 */
+    uint32_t name, file; /* refs; for pseudo-functions and native ones name is 0 */
     int32_t line;        /* first line of the function, or with `lines` the line */
     uint32_t pseudo;     /* number of the pseudo-frame, or of elided frames */
+    uint32_t native;     /* frame id of a native one, whose `file` is the library's text (region.h); 0: it is none */
 };
 
 struct sp_view_profile {

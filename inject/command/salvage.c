@@ -129,13 +129,15 @@ static uint32_t copy_frame(struct salvage *s, const struct sp_frame *f)
     uint32_t what = f->what;
     if (f->kind == SP_FRAME_PYTHON)
         what = what < s->n_codes ? s->code_of[what] : 0;
-    else if (f->kind == SP_FRAME_TASK)
+    else if (f->kind == SP_FRAME_TASK || f->kind == SP_FRAME_NATIVE)
         what = copy_string(s, what);
     else if (f->kind == SP_FRAME_PSEUDO && what >= SP_PSEUDO_N)
         return 0;
     else if (f->kind != SP_FRAME_PSEUDO && f->kind != SP_FRAME_INTERPRETER)
         return 0;
     bool named = f->kind == SP_FRAME_PSEUDO || what;
+    if (named && f->kind == SP_FRAME_NATIVE)
+        return sp_intern_native_frame(s->into, what, (uint64_t)f->more << 32 | (uint32_t)f->offset);
     return named ? sp_intern_frame(s->into, (enum sp_frame_kind)f->kind, what, f->offset) : 0;
 }
 
@@ -373,6 +375,7 @@ struct sp_salvage_result sp_salvage(struct sp_region *into, uint64_t into_bytes,
         .tasks = s.head.tasks,
         .lines = s.head.lines,
         .imports = s.head.imports,
+        .native = s.head.native,
         .now_mono_ns = s.head.started_mono_ns,
         .now_wall_ns = s.head.started_wall_ns,
         .tick_ns = sp_max_u64(s.head.tick_ns, 1),

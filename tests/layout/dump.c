@@ -13,7 +13,8 @@ int main(void)
         const struct sp_py_layout *l = &sp_py_layouts[i];
         ROW(ob_type), ROW(ob_size), ROW(tp_dealloc), ROW(uni_length), ROW(uni_state), ROW(uni_ascii), ROW(uni_compact);
         ROW(bytes_data), ROW(ts_interp), ROW(ts_frame), ROW(ts_root_cframe), ROW(ts_thread_id), ROW(ts_chunk);
-        ROW(cframe_frame), ROW(fr_previous), ROW(fr_code), ROW(fr_instr), ROW(fr_owner), ROW(fr_is_entry), ROW(fr_locals);
+        ROW(cframe_frame), ROW(ts_cframe), ROW(fr_previous), ROW(fr_code), ROW(fr_instr), ROW(fr_owner), ROW(fr_is_entry),
+            ROW(fr_locals);
         ROW(fr_bytes), ROW(co_filename), ROW(co_name), ROW(co_first_line), ROW(co_flags), ROW(co_lines), ROW(co_code);
         ROW(co_locals), ROW(co_stack), ROW(co_frame_words), ROW(rt_tstate_current), ROW(rt_tss_key), ROW(rt_interp_head);
         ROW(rt_interp_main), ROW(rt_finalizing), ROW(interp_next), ROW(interp_id), ROW(interp_ending), ROW(interp_builtins);

@@ -17,7 +17,8 @@ import sys
 import tempfile
 
 
-GIL_FIELDS = {"interp_gil", "gil_last_holder", "gil_locked"}  # releases.txt is older
+GIL_FIELDS = {"interp_gil", "gil_last_holder", "gil_locked"}
+NEW_FIELDS = GIL_FIELDS | {"ts_cframe"}  # releases.txt is older
 
 
 def expressions(minor, free_threaded):
@@ -32,7 +33,7 @@ def expressions(minor, free_threaded):
         "ts_interp": "offsetof(PyThreadState, interp)", "ts_thread_id": "offsetof(PyThreadState, thread_id)",
         "ts_frame": "offsetof(PyThreadState, %s)" % ("frame" if minor <= 10 else "cframe" if minor <= 12 else "current_frame"),
         "ts_root_cframe": "offsetof(PyThreadState, root_cframe)", "ts_chunk": "offsetof(PyThreadState, datastack_chunk)",
-        "cframe_frame": "offsetof(_PyCFrame, current_frame)",
+        "cframe_frame": "offsetof(_PyCFrame, current_frame)", "ts_cframe": "offsetof(PyThreadState, cframe)",
         "fr_previous": f"offsetof({frame}, %s)" % ("f_back" if minor <= 10 else "previous"),
         "fr_code": f"offsetof({frame}, %s)" % ("f_code" if minor <= 12 else "f_executable"),
         "fr_instr": f"offsetof({frame}, %s)" % ("f_lasti" if minor <= 10 else "prev_instr" if minor <= 12 else "instr_ptr"),
@@ -64,6 +65,8 @@ def expressions(minor, free_threaded):
     absent = set() if minor >= 14 and free_threaded else {"fr_tlbc", "co_tlbc"}
     if minor < 14 or free_threaded:
         absent |= {"ts_task"}  # and what lies behind: the task's own fields are in no header
+    if minor != 10:
+        absent |= {"ts_cframe"}
     if minor < 11:
         absent |= {"ts_root_cframe", "ts_chunk", "cframe_frame", "fr_owner", "fr_bytes", "co_locals", "co_stack"}
     if minor != 11:
@@ -240,7 +243,7 @@ def compare_releases(dump, path):
         assert all(re.fullmatch(rf"3\.{minor}\.\d+(rc\d+)?{'t' if free_threaded else ''}d?", name) for name in names), names
         bad += differences(names[0], rows[minor, free_threaded], fields, ())
         # interp_ending: where it is wrong, the end's first part has no name; interp_builtins: where it is wrong, frames of the interpreter's end have no names, or are looked at a little longer
-        missing = set(expressions(minor, free_threaded)) - set(fields) - {"uni_kind_bit", "interp_builtins", "interp_ending"} - GIL_FIELDS
+        missing = set(expressions(minor, free_threaded)) - set(fields) - {"uni_kind_bit", "interp_builtins", "interp_ending"} - NEW_FIELDS
         if missing:
             print(f"FAIL {names[0]}: nothing is said of {sorted(missing)}")
             bad += 1

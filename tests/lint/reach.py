@@ -47,6 +47,8 @@ INDIRECT = {
     "sp_view_each_entry": "emit", "sp_view_each_stack": "emit", "each": "emit",
     "write_on_own_stack": "write_here is a root", "sp_lifecycle_finish": "the same",
     "sp_lifecycle_fork_bare": "libc's own _Fork, which calls no handlers", "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
+    "sp_elf_loader_finds": "glibc's _dl_find_object, which takes no lock",
+    "sp_os_each_mapping_by": "note_mapping and takes_name, which are SP_SIGSAFE",
     "sp_py_touch": "CPython's load from thread-local storage",
 }
 # function -> why what it reaches beyond is not followed

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ * See modules.h: which file a library is, from its header in memory and from the loader. */
+#include <elf.h>
+#include <string.h>
+
+#include "compat/elf.h"
+#include "compat/modules.h"
+#include "compat/os.h"
+#include "compat/pages.h"
+
+struct named {
+    const struct sp_module *module;
+    char *path;
+    size_t cap, n;
+};
+
+SP_SIGSAFE static size_t copy(char *path, size_t cap, const char *from)
+{
+    size_t n = 0;
+    for (; n < cap && from[n]; n++)
+        path[n] = from[n];
+    return n;
+}
+
+SP_SIGSAFE static bool takes_name(void *arg, const struct sp_os_mapping *m)
+{
+    struct named *s = arg;
+    if (m->start != s->module->start)
+        return false;
+    s->n = copy(s->path, s->cap, m->name);
+    return true;
+}
+
+static char chunk[1024];
+static uint32_t is_read; /* somebody uses it: another one gets no name */
+
+size_t sp_module_path(const struct sp_module *m, char *path, size_t cap)
+{
+    struct sp_elf_object o;
+    if (sp_elf_loader_tells() && sp_elf_loader_finds(&o, m->start)) {
+        if (o.library && o.library->path && o.library->path[0])
+            return copy(path, cap, o.library->path);
+        return sp_os_read_link("/proc/self/exe", path, cap) == 0 ? copy(path, cap, path) : 0;
+    }
+    struct named s = {m, path, cap, 0};
+    uint32_t no = 0;
+    if (!sp_cas(&is_read, &no, 1))
+        return 0;
+    sp_os_each_mapping_by(chunk, sizeof chunk, takes_name, &s);
+    sp_store_release(&is_read, 0);
+    return s.n;
+}
+
+/* Notes are {name's bytes, content's bytes, type}, the name, the content, each padded to 4 bytes (gABI; for 8-byte alignment see
+ * linux-abi's property notes, which are no build ids). */
+SP_SIGSAFE static uint32_t id_in(uintptr_t at, uintptr_t end, uint8_t id[SP_BUILD_ID_BYTES])
+{
+    while (end - at >= sizeof(Elf64_Nhdr) && end > at) {
+        Elf64_Nhdr h;
+        memcpy(&h, (const void *)at, sizeof h);
+        uint64_t content = at + sizeof h + (((uint64_t)h.n_namesz + 3) & ~3ull),
+                 next = content + (((uint64_t)h.n_descsz + 3) & ~3ull);
+        if (next > end || next <= at)
+            return 0;
+        if (h.n_type == NT_GNU_BUILD_ID && h.n_namesz == 4 && memcmp((const char *)at + sizeof h, "GNU", 4) == 0) {
+            uint32_t n = h.n_descsz < SP_BUILD_ID_BYTES ? h.n_descsz : SP_BUILD_ID_BYTES;
+            memcpy(id, (const void *)(uintptr_t)content, n);
+            return n;
+        }
+        at = (uintptr_t)next;
+    }
+    return 0;
+}
+
+#define NOTES_BYTES_MAX 4096u
+
+uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_BYTES])
+{
+    Elf64_Ehdr h;
+    if (m->end - m->start < 4096 || !sp_pages_known(m->start, sizeof h))
+        return 0;
+    memcpy(&h, (const void *)m->start, sizeof h);
+    if (memcmp(h.e_ident, ELFMAG, SELFMAG) != 0 || h.e_phentsize != sizeof(Elf64_Phdr) || h.e_phoff > 4096 || (h.e_phoff & 7) ||
+        !h.e_phnum || !sp_pages_known(m->start + h.e_phoff, (uintptr_t)h.e_phnum * sizeof(Elf64_Phdr)))
+        return 0;
+    const Elf64_Phdr *p = (const Elf64_Phdr *)(m->start + h.e_phoff);
+    uint64_t low = UINT64_MAX;
+    for (uint32_t i = 0; i < h.e_phnum; i++)
+        if (p[i].p_type == PT_LOAD)
+            low = sp_min_u64(low, p[i].p_vaddr & ~4095ull);
+    for (uint32_t i = 0; i < h.e_phnum; i++) {
+        uint64_t at = p[i].p_vaddr - low, bytes = p[i].p_memsz;
+        if (p[i].p_type != PT_NOTE || !bytes || bytes > NOTES_BYTES_MAX || at > m->end - m->start - bytes || (at & 3) ||
+            !sp_pages_known(m->start + at, bytes))
+            continue;
+        uint32_t n = id_in(m->start + at, m->start + at + bytes, id);
+        if (n)
+            return n;
+    }
+    return 0;
+}

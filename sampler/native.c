@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ * See native.h. */
+#include "sampler/native.h"
+
+#include <string.h>
+
+#include "compat/buf.h"
+#include "compat/modules.h"
+#include "sampler/intern.h"
+#include "sampler/slots.h"
+
+#define TEXT_BYTES 4096u
+
+_Static_assert(sizeof(struct sp_native) <= SP_SLOT_NATIVE_BYTES, "the slot has room");
+
+/* Cells by address (region.h) hold code objects, which are aligned. These are not. */
+SP_INLINE uint64_t code_key(uintptr_t address)
+{
+    return (uint64_t)address << 2 | 1;
+}
+
+SP_INLINE uint64_t module_key(uintptr_t start)
+{
+    return (uint64_t)start << 2 | 3;
+}
+
+struct sp_native *sp_native_walk(struct sp_region *r, struct sp_live *l, const void *context)
+{
+    struct sp_native *n = r->native && context ? sp_slot_native(r, l->slot) : NULL;
+    if (SP_LIKELY(!n))
+        return NULL;
+    n->unwind.frames = n->frames;
+    n->unwind.cap = SP_NATIVE_FRAMES;
+    n->unwind.stack_top = l->stack_top;
+    sp_unwind(&n->unwind, context);
+    return n;
+}
+
+/* ---- which native frames are shown, and where */
+struct merge {
+    enum sp_native_shown shown;
+    struct sp_native *native;
+    const struct sp_py_walk *w;
+    const struct sp_py_loop *loops;
+    uint32_t n_loops, loop; /* the next one */
+    uint32_t python;        /* frames of the loops so far */
+    uint32_t kept;
+};
+
+/* Whether some loop's structure lies in [low, high). Below are those of loops that have returned. */
+SP_SIGSAFE static bool meets_loop(struct merge *m, uintptr_t low, uintptr_t high)
+{
+    bool met = false;
+    for (; m->loop < m->n_loops && m->loops[m->loop].at < high; m->loop++) {
+        met |= m->loops[m->loop].at >= low;
+        m->python = m->loops[m->loop].frames;
+    }
+    return met;
+}
+
+SP_SIGSAFE static void keep(struct merge *m, uintptr_t code)
+{
+    m->native->frames[m->kept++] = (struct sp_unwind_frame){code, m->python};
+}
+
+/* Between Python frames the interpreter's own functions only hand a call on. */
+SP_SIGSAFE static bool is_shown(const struct merge *m, uintptr_t code)
+{
+    return m->shown == SP_NATIVE_FULL || !m->python || code - sp_py.start >= sp_py.end - sp_py.start;
+}
+
+SP_SIGSAFE static void choose(struct merge *m)
+{
+    struct sp_native *n = m->native;
+    uintptr_t low = m->w->sp;
+    bool ends_early = n->unwind.end != SP_UNWIND_BOTTOM && n->unwind.end != SP_UNWIND_NO_MODULE;
+    for (uint32_t i = 0; i < n->unwind.n; i++) {
+        struct sp_unwind_frame f = n->frames[i];
+        bool is_loop = f.cfa && meets_loop(m, low, f.cfa);
+        low = f.cfa;
+        if (is_loop)
+            continue;
+        bool is_outside = m->n_loops && m->loop == m->n_loops;
+        if (is_outside && (m->shown == SP_NATIVE_ON || m->python < m->w->n || m->w->truncated)) {
+            ends_early = false;
+            break;
+        }
+        uintptr_t code = i ? f.pc - 1 : f.pc;
+        if (is_shown(m, code))
+            keep(m, code);
+    }
+    if (ends_early && m->kept && m->kept < SP_NATIVE_FRAMES && m->native->frames[m->kept - 1].cfa == m->python)
+        keep(m, 0);
+}
+
+/* 3.9 tells no loops: there each Python frame has one of its own, known by its function. If they are not as many as the frames,
+ * only what lies leafward of the innermost has a place. */
+SP_SIGSAFE static uint32_t count_loops(const struct sp_native *n, const struct sp_py_walk *w, struct sp_py_loop *loops)
+{
+    uintptr_t low = w->sp;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < n->unwind.n && n->frames[i].cfa; low = n->frames[i++].cfa)
+        if (sp_unwind_function(i ? n->frames[i].pc - 1 : n->frames[i].pc) == sp_py.eval_loop && found < SP_NATIVE_LOOPS) {
+            loops[found] = (struct sp_py_loop){low, found + 1};
+            found++;
+        }
+    if (found && found != w->n) {
+        loops[0].frames = w->n;
+        found = 1;
+    }
+    return found;
+}
+
+/* In place: both lists are leaf first, so from the root end every frame moves to where nothing is needed any more. */
+SP_SIGSAFE static void insert(const struct sp_native *n, uint32_t kept, struct sp_py_walk *w)
+{
+    uint32_t from = w->n, to = w->n + kept;
+    w->n = to;
+    while (kept) {
+        const struct sp_unwind_frame *f = &n->frames[kept - 1];
+        if (from > f->cfa) {
+            w->frames[--to] = w->frames[--from];
+        } else {
+            w->frames[--to] = (struct sp_py_frame){.code = code_key(f->pc)};
+            kept--;
+        }
+    }
+}
+
+uint32_t sp_native_merge(const struct sp_region *r, struct sp_native *n, struct sp_py_walk *w)
+{
+    struct merge m = {.shown = r->native, .native = n, .w = w, .loops = n->loops, .n_loops = w->n_loops};
+    uint32_t n_python = w->n, before = 0;
+    if (n_python && !m.n_loops && sp_py.eval_loop)
+        m.n_loops = count_loops(n, w, n->loops);
+    if (n_python && !m.n_loops)
+        return n_python - 1; /* where native frames belong is not known */
+    choose(&m);
+    m.kept = m.kept < w->cap - n_python ? m.kept : w->cap - n_python;
+    while (before < m.kept && n->frames[before].cfa < n_python)
+        before++;
+    insert(n, m.kept, w);
+    return n_python ? n_python - 1 + before : 0;
+}
+
+/* ---- frames in the region */
+/* The library's text: its build id, a colon, its path. */
+SP_SIGSAFE static uint32_t intern_module(struct sp_region *r, const struct sp_module *m, char *text)
+{
+    struct sp_cell *cell = sp_intern_cell(r, module_key(m->start));
+    uint64_t known = cell ? sp_load_acquire(&cell->code) : 0;
+    if (known)
+        return (uint32_t)known;
+    uint8_t id[SP_BUILD_ID_BYTES];
+    struct sp_buf b = sp_buf_at(text, TEXT_BYTES);
+    for (uint32_t i = 0, n = sp_module_build_id(m, id); i < n; i++) {
+        sp_buf_char(&b, "0123456789abcdef"[id[i] >> 4]);
+        sp_buf_char(&b, "0123456789abcdef"[id[i] & 15]);
+    }
+    sp_buf_char(&b, ':');
+    b.len += sp_module_path(m, text + b.len, TEXT_BYTES - b.len);
+    uint32_t ref = sp_intern_string(r, text, (uint32_t)b.len);
+    if (ref && cell)
+        sp_store_release(&cell->code, ref);
+    return ref;
+}
+
+SP_SIGSAFE static uint32_t intern_at(struct sp_region *r, uintptr_t address, char *text)
+{
+    struct sp_module m;
+    if (!address || !sp_module_at(&m, address))
+        return sp_node_at(r, r->pseudo_node[SP_PSEUDO_NATIVE_UNKNOWN])->frame;
+    uintptr_t start = sp_unwind_function(address);
+    if (start < m.start || start > address)
+        start = address;
+    uint32_t module = intern_module(r, &m, text);
+    return module ? sp_intern_native_frame(r, module, start - m.start) : 0;
+}
+
+uint32_t sp_native_intern(struct sp_region *r, const struct sp_py_frame *f, bool is_leaf, char *text)
+{
+    uintptr_t address = (uintptr_t)(f->code >> 2);
+    if (is_leaf)
+        return intern_at(r, address, text);
+    struct sp_cell *cell = sp_intern_cell(r, f->code);
+    uint64_t known = cell ? sp_load_acquire(&cell->code) : 0;
+    if (known)
+        return (uint32_t)known;
+    uint32_t frame = intern_at(r, address, text);
+    if (frame && cell)
+        sp_store_release(&cell->code, frame);
+    return frame;
+}

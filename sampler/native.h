@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * Native frames of a sample. The C stack is walked by the unwind tables, and merged with the Python frames by address: the
+ * native frame that holds an evaluation loop's structure is that loop, and stands for the loop's Python frames. */
+#ifndef SP_SAMPLER_NATIVE_H
+#define SP_SAMPLER_NATIVE_H
+
+#include "compat/py.h"
+#include "compat/unwind.h"
+#include "sampler/live.h"
+#include "sampler/store.h"
+
+#define SP_NATIVE_FRAMES 512
+#define SP_NATIVE_LOOPS 256
+
+/* One sample's walk, in the room behind the thread's stacks (slots.h). */
+struct sp_native {
+    struct sp_unwind unwind;
+    struct sp_py_loop loops[SP_NATIVE_LOOPS];        /* of the Python walk */
+    struct sp_unwind_frame frames[SP_NATIVE_FRAMES]; /* leaf first; after the merge those that are shown, `cfa` the number of
+                                                        Python frames nearer the leaf */
+};
+
+/* [handler] Walks the C stack of the thread, interrupted in `context` (a ucontext_t). NULL: native frames are not wanted, or
+ * there is no context to begin at. */
+SP_SIGSAFE struct sp_native *sp_native_walk(struct sp_region *r, struct sp_live *l, const void *context);
+
+/* [handler] Puts the native frames that are shown among the Python frames of w, which is asked for its loops; none of either
+ * may be there. Where the outermost Python frame is afterwards: its index. */
+SP_SIGSAFE uint32_t sp_native_merge(const struct sp_region *r, struct sp_native *n, struct sp_py_walk *w);
+
+/* [handler] Whether a merged frame is a native one; then the id of its frame in the region, 0: that is full. A leaf is at an
+ * instruction of its own each time and is not kept by address. `text` is scratch of 4,096 bytes. */
+SP_INLINE bool sp_native_is(const struct sp_py_frame *f)
+{
+    return f->code & 1;
+}
+SP_SIGSAFE uint32_t sp_native_intern(struct sp_region *r, const struct sp_py_frame *f, bool is_leaf, char *text);
+
+#endif
