@@ -6,6 +6,7 @@
 
 #include "compat/version.h"
 #include "writers/names.h"
+#include "writers/symbols.h"
 #include "writers/text.h"
 #include "writers/view_bound.h"
 
@@ -149,7 +150,10 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
                                     .entry_bytes = entry_bytes,
                                     .profile_bytes = profile_bytes,
                                     .arg = &e};
-    if (!sp_view_init(&v, p) || !measure_paths(&e) || !sp_view_bound(&v, &limits))
+    if (!sp_view_init(&v, p))
+        return -ENOMEM;
+    sp_symbols_of_view(&v);
+    if (!measure_paths(&e) || !sp_view_bound(&v, &limits))
         return -ENOMEM;
     find_plain(&e);
     sp_out_str(o, HEAD SPPROF_VERSION ", nanoseconds of CPU\n");

@@ -43,23 +43,29 @@ static bool is_module(const struct sp_string *name)
     return name->bytes == 8 && memcmp(name->data, "<module>", 8) == 0;
 }
 
-size_t sp_names_library_path(const struct sp_string *library)
+static struct sp_names_part base_name(const struct sp_string *library)
 {
-    const char *colon = memchr(library->data, ':', library->bytes);
-    return colon ? (size_t)(colon - library->data) + 1 : 0;
+    size_t at = sp_view_library_path(library);
+    for (size_t i = at; i + 1 < library->bytes; i++)
+        if (library->data[i] == '/')
+            at = i + 1;
+    return (struct sp_names_part){library->data + at, library->bytes - at};
 }
 
-/* A function without a symbol: its library's name and its place there. */
+/* "deflate [libz.so.1]"; a function without a symbol is its library's name and its place there. */
 static void native_function(const struct sp_view *v, const struct sp_function *f, struct sp_names_part *part,
                             struct sp_buf *made)
 {
     const struct sp_frame *frame = sp_frame_at(v->region, f->native);
-    const struct sp_string *library = sp_string_at(v->region, f->file);
-    size_t at = sp_names_library_path(library);
-    for (size_t i = at; i + 1 < library->bytes; i++)
-        if (library->data[i] == '/')
-            at = i + 1;
-    part[0] = (struct sp_names_part){library->data + at, library->bytes - at};
+    struct sp_names_part library = base_name(sp_string_at(v->region, f->file));
+    if (f->symbol) {
+        part[0] = (struct sp_names_part){f->symbol, strlen(f->symbol)};
+        part[1] = (struct sp_names_part){" [", 2};
+        part[2] = library;
+        part[3] = (struct sp_names_part){"]", 1};
+        return;
+    }
+    part[0] = library;
     sp_buf_str(made, "+0x");
     sp_buf_hex(made, (uint64_t)frame->more << 32 | (uint32_t)frame->offset);
     part[1] = (struct sp_names_part){made->data, made->len};

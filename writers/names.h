@@ -11,20 +11,18 @@
 
 /* A name in parts, so that a long one needs no copy. They are not NUL-terminated; what the program gave is valid UTF-8 as
  * a rule, and whatever a damaged file holds otherwise. */
-#define SP_NAMES_PARTS 3
+#define SP_NAMES_PARTS 4
 struct sp_names_function {
     struct sp_names_part {
         const char *text;
         size_t bytes;
-    } parts[SP_NAMES_PARTS]; /* the name; of a module its file's short path; its line, or how many frames were elided */
-    char text[48];           /* of parts that are made here */
+    } parts
+        [SP_NAMES_PARTS]; /* the name; of a module its file's short path; its line, or how many frames were elided; of native functions their library */
+    char text[48]; /* of parts that are made here */
 };
 
 /* [hook] The name of function i of the view, elided ones included, in *name; its parts point into it and into the region. */
 void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_function *name);
-
-/* [hook] Where the path begins in the text of a native frame's library (region.h). */
-size_t sp_names_library_path(const struct sp_string *library);
 
 /* [hook] Where the part of a path begins that tells it to a person: behind site-packages or the standard library's folder;
  * else its last three names. */

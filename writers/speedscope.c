@@ -8,6 +8,7 @@
 #include "writers/json.h"
 #include "writers/meta.h"
 #include "writers/names.h"
+#include "writers/symbols.h"
 #include "writers/view_bound.h"
 
 /* What the viewer holds: beyond some 3,000 frames a stack and 65 MB a file it fails. */
@@ -27,7 +28,7 @@ static void put_function(struct sp_out *o, const struct sp_view *v, uint32_t i)
     sp_out_char(o, '"');
     if (i < v->n_functions && f->file) {
         const struct sp_string *s = sp_string_at(v->region, f->file);
-        size_t from = f->native ? sp_names_library_path(s) : 0;
+        size_t from = f->native ? sp_view_library_path(s) : 0;
         sp_out_str(o, ",\"file\":");
         sp_json_string(o, s->data + from, s->bytes - from);
     }
@@ -147,7 +148,10 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
         .sums = true, .most_entries = ENTRIES_MAX, .most_bytes = BYTES_MAX, .entry_bytes = entry_bytes, .arg = v};
     if (p->most_bytes != UINT64_MAX)
         limits.most_bytes = sp_min_u64(BYTES_MAX, p->most_bytes > HEAD_BYTES ? p->most_bytes - HEAD_BYTES : p->most_bytes / 2);
-    if (!sp_view_init(v, p) || !sp_view_bound(v, &limits))
+    if (!sp_view_init(v, p))
+        return -ENOMEM;
+    sp_symbols_of_view(v);
+    if (!sp_view_bound(v, &limits))
         return -ENOMEM;
 
     char title[SP_NAMES_TITLE_BYTES];

@@ -17,7 +17,17 @@ struct sp_function {
     int32_t line;        /* first line of the function, or with `lines` the line */
     uint32_t pseudo;     /* number of the pseudo-frame, or of elided frames */
     uint32_t native;     /* frame id of a native one, whose `file` is the library's text (region.h); 0: it is none */
+    const char *symbol;  /* of a native one, NUL-terminated; NULL: not known (symbols.h) */
 };
+
+/* Where the path begins in the text of a native frame's library (region.h); 0: that is damaged. */
+SP_INLINE size_t sp_view_library_path(const struct sp_string *library)
+{
+    size_t i = 0;
+    while (i < library->bytes && library->data[i] != ':')
+        i++;
+    return i < library->bytes ? i + 1 : 0;
+}
 
 struct sp_view_profile {
     uint32_t thread;      /* number; 0: the other threads together */

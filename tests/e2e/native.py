@@ -132,6 +132,33 @@ run()
 
 
 @case
+def names_of_functions(b):
+    """A function has the name that its library's symbols give it, with the library; where the file is gone, or is another, its
+    place there. In every format, and after a kill."""
+    need_frames(b)
+    spin_library = os.path.join(b.build, "tests", "libspin.so")
+    for change, name in (("", "spin_ms [libspin.so]"), ("os.unlink(sys.argv[1])", "libspin.so+0x"),
+                         ("os.rename(sys.argv[2], sys.argv[1])", "libspin.so+0x")):
+        mine = shutil.copy(spin_library, os.path.join(b.fresh(), "libspin.so"))
+        other = shutil.copy(os.path.join(b.build, "tests", "libchurn.so"), os.path.join(b.fresh(), "other.so"))
+        for out in ("p.json", "p.collapsed"):
+            shutil.copy(spin_library, mine)
+            shutil.copy(os.path.join(b.build, "tests", "libchurn.so"), other)
+            r = b.run(SPIN + f"spin(200)\n{change}\n", mine, other, SPPROF_NATIVE="on", SPPROF_INTERVAL="1ms", SPPROF_OUT=out)
+            with open(os.path.join(r.directory, out)) as f:
+                text = f.read()
+            assert name in text and ("spin_ms" in text) == (not change), (change, out, text[:2000])
+    spool = b.fresh()
+    spin(b, "spin(200); os.kill(os.getpid(), 9)\n", SPPROF_SPOOL=spool, check=False)
+    out = os.path.join(b.fresh(), "p.collapsed")
+    command = [os.path.join(b.build, "spprof"), "recover", "-o", out, os.path.join(spool, *os.listdir(spool))]
+    subprocess.run(command, check=True, env=b.env(), capture_output=True)
+    with open(out) as f:
+        text = f.read()
+    assert "spin_ms [libspin.so]" in text, text
+
+
+@case
 def threads_without_python(b):
     """A thread without Python is its native stack."""
     need_frames(b)

@@ -12,7 +12,7 @@ MAY = {  # folder, those below it without a row of their own included
     "inject/command": {"inject/command", "inject/options.def", "sampler", "writers", "compat"},
     "sampler": {"sampler", "compat"},
     # the writers' headers through which the store is read
-    "writers": {"writers", "sampler/store.h", "compat/base.h", "compat/buf.h", "compat/utc.h", "compat/version.h"},
+    "writers": {"writers", "sampler/store.h", "compat/base.h", "compat/buf.h", "compat/symbols.h", "compat/utc.h", "compat/version.h"},
     "compat": {"compat"},
 }
 LINUX = re.compile(r'\bSYS_\w+|\bgetauxval\b|\bsp_syscall6\b|<linux/|<sys/(auxv|prctl|syscall)\.h>|"/(proc|sys)/')

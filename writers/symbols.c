@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ * See symbols.h. One pass over each library's symbols, by what the scratch area has left. */
+#include "writers/symbols.h"
+
+#include <string.h>
+
+#include "compat/symbols.h"
+
+#define NAMES_PART 8 /* of what is left of the scratch area: for names */
+#define READ_BYTES (64u << 10)
+
+struct namer {
+    struct sp_view *v;
+    char *names, *names_end; /* room for them */
+    uint32_t *order;         /* functions of one library, by their place in it */
+    struct sp_symbol *wanted;
+    uint32_t n;
+    uint8_t *scratch;
+};
+
+static uint64_t place_of(const struct sp_view *v, uint32_t function)
+{
+    const struct sp_frame *f = sp_frame_at(v->region, v->functions[function].native);
+    return (uint64_t)f->more << 32 | (uint32_t)f->offset;
+}
+
+/* Shell's, by Knuth's gaps: no recursion, and no memory as qsort() may take. */
+static void sort(const struct sp_view *v, uint32_t *order, uint32_t n)
+{
+    uint32_t gap = 1;
+    while (gap < n / 3)
+        gap = 3 * gap + 1;
+    for (; gap; gap /= 3)
+        for (uint32_t i = gap; i < n; i++) {
+            uint32_t one = order[i], k = i;
+            for (; k >= gap && place_of(v, order[k - gap]) > place_of(v, one); k -= gap)
+                order[k] = order[k - gap];
+            order[k] = one;
+        }
+}
+
+static void named(void *arg, uint32_t i, const char *name)
+{
+    struct namer *n = arg;
+    size_t bytes = strlen(name) + 1;
+    if ((size_t)(n->names_end - n->names) < bytes)
+        return;
+    n->v->functions[n->order[i]].symbol = memcpy(n->names, name, bytes);
+    n->names += bytes;
+}
+
+static uint32_t digit(char c)
+{
+    return (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* The functions of one library, from the first on that lies in it. */
+static void name_library(struct namer *n, uint32_t first)
+{
+    struct sp_view *v = n->v;
+    const struct sp_string *library = sp_string_at(v->region, v->functions[first].file);
+    size_t at = sp_view_library_path(library), bytes = library->bytes - at;
+    uint8_t id[SP_BUILD_ID_MAX];
+    uint32_t n_id = (uint32_t)(at / 2);
+    char path[4096];
+    if (!at || !bytes || bytes >= sizeof path || n_id > sizeof id)
+        return;
+    memcpy(path, library->data + at, bytes);
+    path[bytes] = '\0';
+    for (uint32_t i = 0; i < n_id; i++)
+        id[i] = (uint8_t)(digit(library->data[2 * i]) << 4 | digit(library->data[2 * i + 1]));
+    n->n = 0;
+    for (uint32_t f = first; f < v->n_functions; f++)
+        if (v->functions[f].native && v->functions[f].file == v->functions[first].file)
+            n->order[n->n++] = f;
+    sort(v, n->order, n->n);
+    for (uint32_t i = 0; i < n->n; i++)
+        n->wanted[i] = (struct sp_symbol){.start = place_of(v, n->order[i])};
+    struct sp_symbols s = {
+        .path = path,
+        .build_id = n_id ? id : NULL,
+        .n_build_id = n_id,
+        .debug_root = "/usr/lib/debug",
+        .wanted = n->wanted,
+        .n = n->n,
+        .scratch = n->scratch,
+        .n_scratch = READ_BYTES,
+    };
+    sp_symbols_name(&s, named, n);
+}
+
+static bool is_first_of_its_library(const struct sp_view *v, uint32_t function)
+{
+    for (uint32_t f = 0; f < function; f++)
+        if (v->functions[f].native && v->functions[f].file == v->functions[function].file)
+            return false;
+    return true;
+}
+
+void sp_symbols_of_view(struct sp_view *v)
+{
+    uint64_t left = v->region->scratch_bytes - v->used_bytes, names = left / NAMES_PART;
+    uint64_t work = (uint64_t)v->n_functions * (sizeof(uint32_t) + sizeof(struct sp_symbol)) + READ_BYTES + 4 * 64;
+    uint32_t first = 0;
+    while (first < v->n_functions && !v->functions[first].native)
+        first++;
+    if (first == v->n_functions || names + work > left / 2)
+        return;
+    struct namer n = {.v = v, .names = sp_view_alloc(v, names)};
+    uint64_t mark = v->used_bytes;
+    char *begin = n.names;
+    n.names_end = n.names + names;
+    n.order = sp_view_alloc(v, v->n_functions * sizeof n.order[0]);
+    n.wanted = sp_view_alloc(v, v->n_functions * sizeof n.wanted[0]);
+    n.scratch = sp_view_alloc(v, READ_BYTES);
+    for (; first < v->n_functions; first++)
+        if (v->functions[first].native && is_first_of_its_library(v, first))
+            name_library(&n, first);
+    v->used_bytes = mark - names + (uint64_t)(n.names - begin);
+    v->used_bytes = (v->used_bytes + 63) & ~63ull;
+}
