@@ -24,7 +24,7 @@ enum sp_py_reject {
 
 /* One frame of a walked stack. */
 struct sp_py_frame {
-    uint64_t code;  /* address of the code object */
+    uint64_t code;  /* address of the code object; odd: of native code (sampler/native.h) */
     int32_t offset; /* byte offset of the instruction; negative before the first */
     uint32_t node;  /* left to the caller */
 };

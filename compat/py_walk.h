@@ -3,7 +3,7 @@
  *
  * Why every check is there: 3.11 and 3.12 publish thread-state->cframe before it is filled, and gcc moves
  * `frame->previous = ...` behind the store that makes the frame current. For 1 to 22 instructions the chain
- * is NULL, stale or garbage (1 in some 30,000 samples). tests/fault/singlestep holds that no such instant
+ * is NULL, stale or garbage (1 in some 30,000 samples). tests/fault/step.py holds that no such instant
  * faults and that none yields an impossible stack. */
 #ifndef SP_COMPAT_PY_WALK_H
 #define SP_COMPAT_PY_WALK_H

@@ -45,6 +45,9 @@ static void check_place(const struct sp_output *o)
     static char directory[SP_PATH_BYTES];
     if (o->out[0] && sp_name_kind_of(o->out) == SP_NAME_PATTERN)
         return; /* its directory may hold fields */
+    struct sp_os_stat st;
+    if (o->out[0] && sp_os_stat(o->out, true, &st) == 0 && st.kind != SP_OS_REGULAR)
+        return; /* refused for what it is, when the profile is written */
     if (o->out[0])
         sp_name_parent(directory, o->out);
     const char *place = o->out[0] ? directory : o->directory[0] ? o->directory : "/";

@@ -40,7 +40,7 @@ static void begin_thread(struct sp_live *l, uint64_t before_ns, uintptr_t stack_
     if (sp_gate_enter()) {
         begin_in(sp_session_region(), l, mask);
         sp_gate_leave();
-    } else if (sp_region_now()) { /* after the state, see sp_session_begin() */
+    } else if (sp_region_now()) { /* after the state, see sp_recording_begin() */
         sp_engine_start(NULL, l);
     }
 }

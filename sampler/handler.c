@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * See handler.h. errno needs no saving: nothing here calls libc but memcpy, memset and the vDSO's clock. */
+ * See handler.h. errno needs no saving: nothing here calls libc but memcpy, memset, memcmp and the vDSO's clock. */
 #include "sampler/handler.h"
 
 #include "compat/cpu.h"

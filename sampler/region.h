@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define SP_REGION_MAGIC 0x3166726770707073ull /* "sppgrf1" as seen in a hex dump, low byte first */
+#define SP_REGION_MAGIC 0x3166726770707073ull /* "spppgrf1" as seen in a hex dump, low byte first */
 #define SP_REGION_LAYOUT 6
 
 /* Where CPU time can go when it is not in a Python stack: also the pseudo-frame's number. */
@@ -54,7 +54,7 @@ enum sp_loss {
     SP_LOSS_BAD_BOTTOM,  /* the chain does not end where a stack ends */
     SP_LOSS_WALK_N,
     /* the rest */
-    SP_LOSS_NESTED = SP_LOSS_WALK_N, /* a tick inside a tick: time goes to the next sample */
+    SP_LOSS_NESTED = SP_LOSS_WALK_N, /* a tick inside a tick, or on a stack without room: time goes to the next sample */
     SP_LOSS_FROZEN,                  /* a tick while the writer ran: time goes to the rest */
     SP_LOSS_OVERFLOW,                /* the tree was full: time is in (overflow) */
     SP_LOSS_TRUNCATED,               /* deeper than the limit: the leaf part is kept */

@@ -105,7 +105,6 @@ SP_INLINE struct sp_thread *sp_thread_at(const struct sp_region *r, uint32_t num
     return at ? sp_at64(r, at) : NULL;
 }
 
-/* Of the sample, node, cpu_ns and since_ns are told. */
 /* What is known of one look at a thread, from the walk through the log to the view. */
 struct sp_sample {
     uint32_t node;
@@ -115,6 +114,7 @@ struct sp_sample {
     uint64_t since_ns;         /* since the start of the profile */
 };
 
+/* Of the sample, node, cpu_ns and since_ns are told. */
 typedef void sp_booked_fn(void *arg, const struct sp_sample *s);
 
 /* Calls call() for each sum of the list that begins with the one of this id, all with the same time. */

@@ -8,6 +8,7 @@
 
 #define NAMES_PART 8 /* of what is left of the scratch area: for names */
 #define READ_BYTES (64u << 10)
+#define PATH_BYTES 4096u
 
 struct namer {
     struct sp_view *v;
@@ -16,6 +17,7 @@ struct namer {
     struct sp_symbol *wanted;
     uint32_t n;
     uint8_t *scratch;
+    char *path; /* PATH_BYTES */
 };
 
 static uint64_t place_of(const struct sp_view *v, uint32_t function)
@@ -62,11 +64,10 @@ static void name_library(struct namer *n, uint32_t first)
     size_t at = sp_view_library_path(library), bytes = library->bytes - at;
     uint8_t id[SP_BUILD_ID_MAX];
     uint32_t n_id = (uint32_t)(at / 2);
-    char path[4096];
-    if (!at || !bytes || bytes >= sizeof path || n_id > sizeof id)
+    if (!at || !bytes || bytes >= PATH_BYTES || n_id > sizeof id)
         return;
-    memcpy(path, library->data + at, bytes);
-    path[bytes] = '\0';
+    memcpy(n->path, library->data + at, bytes);
+    n->path[bytes] = '\0';
     for (uint32_t i = 0; i < n_id; i++)
         id[i] = (uint8_t)(digit(library->data[2 * i]) << 4 | digit(library->data[2 * i + 1]));
     n->n = 0;
@@ -77,7 +78,7 @@ static void name_library(struct namer *n, uint32_t first)
     for (uint32_t i = 0; i < n->n; i++)
         n->wanted[i] = (struct sp_symbol){.start = place_of(v, n->order[i])};
     struct sp_symbols s = {
-        .path = path,
+        .path = n->path,
         .build_id = n_id ? id : NULL,
         .n_build_id = n_id,
         .debug_root = "/usr/lib/debug",
@@ -100,7 +101,7 @@ static bool is_first_of_its_library(const struct sp_view *v, uint32_t function)
 void sp_symbols_of_view(struct sp_view *v)
 {
     uint64_t left = v->region->scratch_bytes - v->used_bytes, names = left / NAMES_PART;
-    uint64_t work = (uint64_t)v->n_functions * (sizeof(uint32_t) + sizeof(struct sp_symbol)) + READ_BYTES + 4 * 64;
+    uint64_t work = (uint64_t)v->n_functions * (sizeof(uint32_t) + sizeof(struct sp_symbol)) + READ_BYTES + PATH_BYTES + 4 * 64;
     uint32_t first = 0;
     while (first < v->n_functions && !v->functions[first].native)
         first++;
@@ -113,6 +114,7 @@ void sp_symbols_of_view(struct sp_view *v)
     n.order = sp_view_alloc(v, v->n_functions * sizeof n.order[0]);
     n.wanted = sp_view_alloc(v, v->n_functions * sizeof n.wanted[0]);
     n.scratch = sp_view_alloc(v, READ_BYTES);
+    n.path = sp_view_alloc(v, PATH_BYTES);
     for (; first < v->n_functions; first++)
         if (v->functions[first].native && is_first_of_its_library(v, first))
             name_library(&n, first);

@@ -75,7 +75,7 @@ static void describe(const struct sp_report_rows *r, const cJSON *frame, int lin
     else if (r->by == SP_REPORT_FILE)
         snprintf(out, cap, "%s", file);
     else
-        snprintf(out, cap, line ? "%s (%s:%d)" : "%s (%s)", name, file, line); /* native frames have no line */
+        snprintf(out, cap, line ? "%s (%s:%d)" : "%s", name, file, line); /* a native one's name tells its library */
 }
 
 static void describe_process(const struct sp_report_file *f, char *out, size_t cap)

@@ -9,8 +9,8 @@ import sys
 
 root, command = sys.argv[1:3]
 text = open(os.path.join(root, "README.md"), encoding="utf-8").read()
-rows = re.findall(r'SP_OPTION\(\w+, "(\w+)", \w+, [^,]+, [^,]+, [^,]+, "([^"]*)", "([^"]*)",\s*"([^"]*)"\)',
-                  open(os.path.join(root, "inject/options.def")).read())
+rows = [(n, v, d, m.replace("\\\"", "\"")) for n, v, d, m in re.findall(r'SP_OPTION\(\w+, "(\w+)", \w+, [^,]+, [^,]+, [^,]+, "([^"]*)", "([^"]*)",\s*"((?:[^"\\\\]|\\\\.)*)"\)',
+                  open(os.path.join(root, "inject/options.def")).read())]
 help_text = subprocess.run([command, "help"], capture_output=True, text=True, check=True).stdout
 manual = subprocess.run([command, "help", "--man"], capture_output=True, text=True, check=True).stdout
 problems = []
