@@ -171,15 +171,15 @@ def exit_in_a_call(b):
     """Py_Exit() below frames (an exception that ends the program in a callback of C): they stand under (shutdown) too, and
     the strings that they are named by are freed while they still stand."""
     need_frames(b)
-    r = b.run(HEAD + "class Late:\n    def __del__(self, busy=busy): busy(.05)\nsys.late = Late()\n"
+    r = b.run(HEAD + "class Late:\n    def __del__(self, busy=busy): busy(.2)\nsys.late = Late()\n"
               "names = [sys.intern('name%d' % i) for i in range(100000)]\n"
               "def deep(n):\n    if n: return deep(n - 1)\n    ctypes.pythonapi.Py_Exit(3)\ndeep(50)\n", check=False, SPPROF_INTERVAL="1ms",
               MALLOC_PERTURB_="85", PYTHONMALLOC=None if b.free_threaded else "malloc")
     assert r.code == 3, (r.code, r.err)
     p = r.profile()
     below = {s: ns for s, ns in p.stacks().items() if s[0] == "(shutdown)" and "deep" in s}
-    assert is_told(p, sum(below.values()), 0.05e9) and all(s[1] == "<module>" and s.count("deep") == 51 for s in below), p.stacks()
-    assert any(s[-1] == "busy" for s in below), below
+    assert is_told(p, sum(below.values()), 0.2e9) and all(s[1] == "<module>" and s.count("deep") == 51 for s in below), p.stacks()
+    assert any(s[-1] == "busy" for s in below) or p.doubt_ns() > 0.2e9, (below, p.block)
 
 
 @case
