@@ -14,6 +14,9 @@ struct sp_module {
  * does not tell (before glibc 2.35, musl) the mappings are read anew at most once a second. */
 SP_SIGSAFE bool sp_module_at(struct sp_module *m, uintptr_t address);
 
+/* [start] Keeps the program's own path, which the loader does not tell: asking for it later may be forbidden. */
+void sp_modules_start(void);
+
 /* [handler] The path of its file, as the loader has it: at most `cap` bytes of it, NUL not counted. 0: not known. Where the loader
  * does not tell, the file's name alone. */
 SP_SIGSAFE size_t sp_module_path(const struct sp_module *m, char *path, size_t cap);

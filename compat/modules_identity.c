@@ -8,6 +8,14 @@
 #include "compat/os.h"
 #include "compat/pages.h"
 
+static char program[4096];
+
+void sp_modules_start(void)
+{
+    if (sp_os_read_link("/proc/self/exe", program, sizeof program) != 0)
+        program[0] = '\0';
+}
+
 struct named {
     const struct sp_module *module;
     char *path;
@@ -40,7 +48,7 @@ size_t sp_module_path(const struct sp_module *m, char *path, size_t cap)
     if (sp_elf_loader_tells() && sp_elf_loader_finds(&o, m->start)) {
         if (o.library && o.library->path && o.library->path[0])
             return copy(path, cap, o.library->path);
-        return sp_os_read_link("/proc/self/exe", path, cap) == 0 ? copy(path, cap, path) : 0;
+        return copy(path, cap, program);
     }
     struct named s = {m, path, cap, 0};
     uint32_t no = 0;

@@ -20,7 +20,7 @@ SP_INLINE uintptr_t *reg(struct sp_unwind *w, uint32_t number)
 __attribute__((no_sanitize("address"))) bool sp_unwind_stack_ask(struct sp_unwind_stack *s, uintptr_t address, uintptr_t *value)
 {
     uintptr_t page = address >> SP_PAGE_SHIFT;
-    if (address & 7 || page == 0 || (page != s->page && !sp_os_readable(address)))
+    if (address & 7 || page == 0 || !sp_os_readable(address))
         return false;
     s->page = page;
     *value = *(const volatile uintptr_t *)address;
@@ -284,9 +284,12 @@ SP_SIGSAFE static enum sp_unwind_end step_out(struct sp_unwind *w)
 SP_SIGSAFE static void unwind_frames(struct sp_unwind *u)
 {
     u->end = GOES_ON;
+    u->n_interrupted = 0;
     for (u->n = 0; u->n < u->cap && u->end == GOES_ON;) {
         struct sp_unwind_frame *f = &u->frames[u->n++];
         *f = (struct sp_unwind_frame){*reg(u, SP_UNWIND_PC), 0};
+        if (SP_UNLIKELY(u->exact && u->n > 1 && u->n_interrupted < SP_UNWIND_INTERRUPTED))
+            u->interrupted[u->n_interrupted++] = u->n - 1;
         u->end = step_out(u);
         if (u->end == SP_UNWIND_BAD_RETURN)
             u->n--; /* it is no frame */

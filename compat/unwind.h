@@ -24,12 +24,17 @@ enum sp_unwind_end {
     SP_UNWIND_ENDS
 };
 
+#define SP_UNWIND_INTERRUPTED 4
+
 /* About 700 bytes: not for the stack of a handler. */
 struct sp_unwind {
     struct sp_unwind_frame *frames; /* the caller's, leaf first */
     uint32_t cap, n;
     uintptr_t stack_top; /* where the thread's own stack ends; 0: not known */
     enum sp_unwind_end end;
+    uint32_t interrupted[SP_UNWIND_INTERRUPTED],
+        n_interrupted; /* frames, beside the leaf, whose pc is the instruction itself: below
+                                                                   signal handlers; of more handlers they are not told */
 
     /* the walk's own */
     bool exact;     /* the instruction itself, not where a call returns to */

@@ -35,7 +35,7 @@ SP_REAL_SLOT(sigignore);
 static struct sigaction wanted[SP_OS_SIGNALS];
 static bool stood_in[SP_OS_SIGNALS];   /* the real disposition is our stand-in */
 static bool interrupts[SP_OS_SIGNALS]; /* siginterrupt(sig, 1) */
-static bool started;
+static bool started, may_spool;
 static void (*finish)(enum sp_finish how); /* writes the profile */
 
 static int real_sigaction_call(int sig, const struct sigaction *act, struct sigaction *old)
@@ -203,7 +203,7 @@ static void install_sigprof(void)
         wish = wanted[SIGPROF].sa_flags & (SA_RESTART | SA_ONSTACK);
     struct sigaction ours = {.sa_sigaction = sp_handler, .sa_flags = SA_SIGINFO | wish | unknown_flags(SIGPROF)};
     fill(&ours.sa_mask);
-    if (sp_spool_path()[0])
+    if (may_spool)
         sigdelset(&ours.sa_mask, SIGBUS); /* see sp_spool_is_cut */
     real_sigaction_call(SIGPROF, &ours, NULL);
 }
@@ -269,9 +269,10 @@ bool sp_hook_signal_can_start(void)
     return real_sigaction_call(SIGPROF, NULL, &now) == 0; /* it is one system call that asks and sets */
 }
 
-void sp_hook_signal_start(void (*on_end)(enum sp_finish how))
+void sp_hook_signal_start(void (*on_end)(enum sp_finish how), bool spools)
 {
     finish = on_end;
+    may_spool = spools;
     for (int sig = 1; sig < SP_OS_SIGNALS; sig++) {
         if (!kills_by_default(sig) && sig != SIGPROF)
             continue;

@@ -10,6 +10,7 @@
 #include "compat/buf.h"
 #include "compat/cpu.h"
 #include "compat/diag.h"
+#include "compat/modules.h"
 #include "compat/os.h"
 #include "compat/py.h"
 #include "compat/real.h"
@@ -237,8 +238,10 @@ static void install(void)
     sp_self_init();
     register_fork_handlers();
     sp_hook_stack_start();
+    if (config.native)
+        sp_modules_start();
     sp_engine->open(config.interval_ns); /* its ticks are known from here on */
-    sp_hook_signal_start(sp_lifecycle_finish);
+    sp_hook_signal_start(sp_lifecycle_finish, config.spool[0] != 0);
     sp_store_release(&sp_session.state, SP_SESSION_RUNNING);
     sp_self_begin_main(sp_os_main_stack());
 }

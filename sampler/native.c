@@ -30,7 +30,7 @@ struct sp_native *sp_native_walk(struct sp_region *r, struct sp_live *l, const v
     if (SP_LIKELY(!n))
         return NULL;
     n->unwind.frames = n->frames;
-    n->unwind.cap = SP_NATIVE_FRAMES;
+    n->unwind.cap = SP_NATIVE_FRAMES - 1; /* and the mark of a gap */
     n->unwind.stack_top = l->stack_top;
     sp_unwind(&n->unwind, context);
     return n;
@@ -47,15 +47,26 @@ struct merge {
     uint32_t kept;
 };
 
-/* Whether some loop's structure lies in [low, high). Below are those of loops that have returned. */
+#define RETURNED_BYTES 16384ul /* an evaluation loop's frame and what it calls on its way out are smaller */
+
+/* Takes the next loops whose structures lie in [low, high). */
 SP_SIGSAFE static bool meets_loop(struct merge *m, uintptr_t low, uintptr_t high)
 {
     bool met = false;
-    for (; m->loop < m->n_loops && m->loops[m->loop].at < high; m->loop++) {
-        met |= m->loops[m->loop].at >= low;
+    for (; m->loop < m->n_loops && m->loops[m->loop].at - low < high - low; m->loop++) {
         m->python = m->loops[m->loop].frames;
+        met = true;
     }
     return met;
+}
+
+/* Where the instruction of a frame is, or the call that it waits for. */
+SP_SIGSAFE static uintptr_t code_of(const struct sp_unwind *u, uint32_t i)
+{
+    bool is_exact = i == 0;
+    for (uint32_t k = 0; k < u->n_interrupted; k++)
+        is_exact |= u->interrupted[k] == i;
+    return is_exact ? u->frames[i].pc : u->frames[i].pc - 1;
 }
 
 SP_SIGSAFE static void keep(struct merge *m, uintptr_t code)
@@ -73,23 +84,25 @@ SP_SIGSAFE static void choose(struct merge *m)
 {
     struct sp_native *n = m->native;
     uintptr_t low = m->w->sp;
+    meets_loop(m, low - RETURNED_BYTES, low); /* the innermost may just have returned */
     bool ends_early = n->unwind.end != SP_UNWIND_BOTTOM && n->unwind.end != SP_UNWIND_NO_MODULE;
     for (uint32_t i = 0; i < n->unwind.n; i++) {
         struct sp_unwind_frame f = n->frames[i];
-        bool is_loop = f.cfa && meets_loop(m, low, f.cfa);
+        uintptr_t code = code_of(&n->unwind, i);
+        bool is_loop = f.cfa > low && meets_loop(m, low, f.cfa); /* else it is on another stack than its caller */
         low = f.cfa;
         if (is_loop)
             continue;
-        bool is_outside = m->n_loops && m->loop == m->n_loops;
+        bool is_outside = m->n_loops && (m->loop == m->n_loops || m->python == m->w->n); /* 3.15: one is in the thread state */
         if (is_outside && (m->shown == SP_NATIVE_ON || m->python < m->w->n || m->w->truncated)) {
             ends_early = false;
             break;
         }
-        uintptr_t code = i ? f.pc - 1 : f.pc;
         if (is_shown(m, code))
             keep(m, code);
     }
-    if (ends_early && m->kept && m->kept < SP_NATIVE_FRAMES && m->native->frames[m->kept - 1].cfa == m->python)
+    bool is_gap = n->unwind.end == SP_UNWIND_FULL || (m->kept && n->frames[m->kept - 1].cfa == m->python);
+    if (ends_early && is_gap && m->kept < SP_NATIVE_FRAMES)
         keep(m, 0);
 }
 
@@ -100,7 +113,7 @@ SP_SIGSAFE static uint32_t count_loops(const struct sp_native *n, const struct s
     uintptr_t low = w->sp;
     uint32_t found = 0;
     for (uint32_t i = 0; i < n->unwind.n && n->frames[i].cfa; low = n->frames[i++].cfa)
-        if (sp_unwind_function(i ? n->frames[i].pc - 1 : n->frames[i].pc) == sp_py.eval_loop && found < SP_NATIVE_LOOPS) {
+        if (sp_unwind_function(code_of(&n->unwind, i)) == sp_py.eval_loop && found < SP_NATIVE_LOOPS) {
             loops[found] = (struct sp_py_loop){low, found + 1};
             found++;
         }
@@ -136,7 +149,13 @@ uint32_t sp_native_merge(const struct sp_region *r, struct sp_native *n, struct 
     if (n_python && !m.n_loops)
         return n_python - 1; /* where native frames belong is not known */
     choose(&m);
-    m.kept = m.kept < w->cap - n_python ? m.kept : w->cap - n_python;
+    if (m.kept + n_python > w->cap) { /* what is cut is cut at the root */
+        m.kept = m.kept < w->cap ? m.kept : w->cap - 1;
+        n_python = w->n = w->cap - m.kept;
+        w->truncated = true;
+        while (m.kept && n->frames[m.kept - 1].cfa > n_python)
+            m.kept--;
+    }
     while (before < m.kept && n->frames[before].cfa < n_python)
         before++;
     insert(n, m.kept, w);

@@ -159,6 +159,8 @@ SP_SIGSAFE static struct sp_sample walk_python(struct sp_region *r, struct sp_li
         .most_loops = SP_NATIVE_LOOPS,
     };
     why = sp_py.ops->walk(&sp_py, tstate, &w);
+    if (!why && !w.n) /* there is room for none: the spool was cut off at this very moment */
+        return python(r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_LOSS_OVERFLOW);
     finalizing = finalizing || is_ending(l, &w, why == SP_PY_OK);
     if (why == SP_PY_NO_FRAME)
         return finalizing ? shutdown(r) : frameless(r, l, true);

@@ -64,8 +64,8 @@ static void name_library(struct namer *n, uint32_t first)
     size_t at = sp_view_library_path(library), bytes = library->bytes - at;
     uint8_t id[SP_BUILD_ID_MAX];
     uint32_t n_id = (uint32_t)(at / 2);
-    if (!at || !bytes || bytes >= PATH_BYTES || n_id > sizeof id)
-        return;
+    if (!n_id || !bytes || bytes >= PATH_BYTES || n_id > sizeof id)
+        return; /* without a build id nothing tells whether the file is still the one that was mapped */
     memcpy(n->path, library->data + at, bytes);
     n->path[bytes] = '\0';
     for (uint32_t i = 0; i < n_id; i++)
@@ -79,7 +79,7 @@ static void name_library(struct namer *n, uint32_t first)
         n->wanted[i] = (struct sp_symbol){.start = place_of(v, n->order[i])};
     struct sp_symbols s = {
         .path = n->path,
-        .build_id = n_id ? id : NULL,
+        .build_id = id,
         .n_build_id = n_id,
         .debug_root = "/usr/lib/debug",
         .wanted = n->wanted,

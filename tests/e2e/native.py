@@ -86,7 +86,7 @@ def ten_levels(b):
         python = python_only(s)
         assert [n for n in python if n in ("level", "sort", compare)] == ["level", "sort", compare] * 10, s
         between = [i for i, (name, _) in enumerate(s) if name == "sort"]
-        for i in between:
+        for i in between if "(native" not in python else ():  # the way through a JIT compiler's code is not seen
             called = [library for _, library in s[i + 1:i + s[i:].index((compare, None))]]
             assert any(library and library.startswith("libc") for library in called), (s, called)
 
@@ -148,6 +148,11 @@ def names_of_functions(b):
             with open(os.path.join(r.directory, out)) as f:
                 text = f.read()
             assert name in text and ("spin_ms" in text) == (not change), (change, out, text[:2000])
+    anonymous = os.path.join(b.fresh(), "libspin.so") # without a build id nothing tells whether the file is still the same
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "spin.c")
+    subprocess.run(["cc", "-O1", "-w", "-shared", "-fPIC", "-Wl,--build-id=none", "-D_GNU_SOURCE", source, "-o", anonymous, "-lpthread", "-lrt"], check=True)
+    r = b.run(SPIN + "spin(200)\n", anonymous, SPPROF_NATIVE="on", SPPROF_INTERVAL="1ms")
+    assert b"libspin.so+0x" in r.profile().raw and b"spin_ms" not in r.profile().raw, r.profile().raw
     spool = b.fresh()
     spin(b, "spin(200); os.kill(os.getpid(), 9)\n", SPPROF_SPOOL=spool, check=False)
     out = os.path.join(b.fresh(), "p.collapsed")
@@ -168,7 +173,7 @@ def threads_without_python(b):
     p = spin(b, program).profile()
     in_library = sum(w for s, w in stacks(p).items() if ("", "libspin.so") in s)
     assert in_library >= 0.3e9 - p.doubt_ns() and not p.total_ns()["(native thread)"], (stacks(p), p.block)
-    assert p.block["cpu"]["native_thread"] >= in_library, p.block["cpu"]
+    assert p.block["cpu"]["native_thread"] >= in_library - p.doubt_ns(), p.block["cpu"]
 
 
 @case

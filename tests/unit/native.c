@@ -26,6 +26,8 @@ static void lay(uint32_t n_python, enum sp_unwind_end end, const uintptr_t *pcs,
         native.frames[i] = (struct sp_unwind_frame){pcs[i], 0x1000 * (i + 1ul)};
     for (uint32_t i = 0; i < n_loops; i++)
         native.loops[i] = loops[i];
+    native.unwind.frames = native.frames;
+    native.unwind.n_interrupted = 0;
     native.unwind.n = n;
     native.unwind.end = end;
 }
@@ -90,6 +92,16 @@ static void no_python(void)
     CHECK_STR(merged(SP_NATIVE_ON), "");
 }
 
+/* 3.15: the outermost structure is none of the stack's. */
+static void one_elsewhere(void)
+{
+    const struct sp_py_loop with[] = {loops[0], loops[1], {0x90000, 3}};
+    lay(3, SP_UNWIND_BOTTOM, pcs, 7, with, 3);
+    CHECK_STR(merged(SP_NATIVE_ON), "l10 i20 p1 p2 l50 p3");
+    lay(3, SP_UNWIND_BOTTOM, pcs, 7, with, 3);
+    CHECK_STR(merged(SP_NATIVE_FULL), "l10 i20 p1 p2 i40 l50 p3 i70");
+}
+
 /* Frames without a loop have no place. A loop that lies below the stack pointer has just returned. */
 static void no_place(void)
 {
@@ -104,13 +116,32 @@ static void no_room(void)
 {
     lay(3, SP_UNWIND_BOTTOM, pcs, 7, loops, 2);
     w.cap = 4;
-    CHECK_STR(merged(SP_NATIVE_ON), "l10 p1 p2 p3");
+    CHECK_STR(merged(SP_NATIVE_ON), "l10 i20 p1"); /* the leaf is kept, and the root cut */
+    CHECK(w.truncated);
     lay(3, SP_UNWIND_BOTTOM, pcs, 7, loops, 2);
     w.cap = 3;
-    CHECK_STR(merged(SP_NATIVE_ON), "p1 p2 p3");
+    CHECK_STR(merged(SP_NATIVE_ON), "l10 i20 p1");
+}
+
+/* A handler's stack may lie above the one that was interrupted, and the instruction there is no call's. */
+static void another_stack(void)
+{
+    lay(3, SP_UNWIND_BOTTOM, pcs, 7, loops, 2);
+    w.sp = 0x90000;
+    native.frames[0] = (struct sp_unwind_frame){IN_LIBRARY(0x80), 0x91000};
+    native.frames[1] =
+        (struct sp_unwind_frame){IN_LIBRARY(0x91), 0x100}; /* the kernel's: it ends at the interrupted stack pointer */
+    native.frames[2] = (struct sp_unwind_frame){IN_LIBRARY(0xa0), 0x1000};
+    native.frames[3] = (struct sp_unwind_frame){IN_PYTHON(0x31), 0x3000};
+    native.frames[4] = (struct sp_unwind_frame){IN_LIBRARY(0x51), 0x5000};
+    native.frames[5] = (struct sp_unwind_frame){IN_PYTHON(0x61), 0x6000};
+    native.unwind.n = 6;
+    native.unwind.interrupted[0] = 2;
+    native.unwind.n_interrupted = 1;
+    CHECK_STR(merged(SP_NATIVE_ON), "l80 l90 la0 p1 p2 l50 p3");
 }
 
 const struct unit_case unit_cases[] = {
-    {"by_address", by_address}, {"cut_short", cut_short}, {"no_python", no_python},
-    {"no_place", no_place},     {"no_room", no_room},     {NULL, NULL},
+    {"by_address", by_address}, {"cut_short", cut_short},         {"no_python", no_python},         {"no_place", no_place},
+    {"no_room", no_room},       {"another_stack", another_stack}, {"one_elsewhere", one_elsewhere}, {NULL, NULL},
 };

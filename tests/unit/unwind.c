@@ -370,6 +370,33 @@ static void any_registers(void)
     }
 }
 
+/* A fibre's stack just below a thread's own: the guard page between them belongs to neither. */
+static void a_guard_page_is_no_fault(void)
+{
+    static uint8_t context[sizeof(ucontext_t) + 512];
+    uint64_t x = 88172645463325252ull;
+    char *stack = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(stack != MAP_FAILED && mprotect(stack + 4096, 4096, PROT_NONE) == 0);
+    prepare();
+    for (int i = 0; i < 20000; i++) {
+        for (uint32_t k = 0; k < SP_UNWIND_REGISTERS; k++) {
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            uintptr_t v = (uintptr_t)stack + 8 * ((x >> 40) % 1536);
+            if (k == SP_UNWIND_SP)
+                v = (uintptr_t)stack + 8 * ((x >> 40) % 512);
+            if (k == SP_UNWIND_PC)
+                v = (uintptr_t)&printf + (x >> 40) % 100000;
+            *(uintptr_t *)(context + sp_unwind_in_context(k)) = v;
+        }
+        u.frames = frames;
+        u.cap = CAP;
+        u.stack_top = (uintptr_t)stack + 3 * 4096;
+        sp_unwind(&u, context);
+        CHECK(u.n <= CAP && u.end < SP_UNWIND_ENDS);
+    }
+    munmap(stack, 3 * 4096);
+}
+
 static void room_ends(void)
 {
     prepare();
@@ -582,6 +609,7 @@ const struct unit_case unit_cases[] = {
 #endif
     {"a_bad_return_is_no_frame", a_bad_return_is_no_frame},
     {"any_registers", any_registers},
+    {"a_guard_page_is_no_fault", a_guard_page_is_no_fault},
     {"room_ends", room_ends},
     {"while_a_library_goes", while_a_library_goes},
     {"libraries_take_turns", libraries_take_turns},
