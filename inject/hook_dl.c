@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include "compat/unwind.h"
+#include "inject/forget.h"
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
 #include "inject/python.h"
@@ -16,7 +17,7 @@ SP_EXPORT int dlclose(void *handle)
         return SP_REAL(dlclose)(handle);
     sp_unwind_closing();
     int rc = SP_REAL(dlclose)(handle);
-    sp_lifecycle_forget_native();
+    sp_forget_native();
     sp_unwind_closed();
     return rc;
 }

@@ -16,6 +16,7 @@
 #include "compat/real.h"
 #include "compat/unwind.h"
 #include "inject/environment.h"
+#include "inject/forget.h"
 #include "inject/hooks.h"
 #include "inject/identity.h"
 #include "inject/output.h"
@@ -52,46 +53,10 @@ static bool python_ran;
 static struct sp_config config;
 static struct sp_output output;
 static struct sp_identity identity;
-static sp_py_dealloc *original_dealloc;
-
-/* ---- code objects die */
-static bool has_region(const struct sp_region *r)
-{
-    /* A fork child's region is empty until its first sample, or still its parent's; a vfork child runs no Python. */
-    return sp_load_relaxed(&sp_session.state) == SP_SESSION_RUNNING && sp_store_ready(r) &&
-           (sp_recording_is_wiped() || sp_session_is_own_process());
-}
-
-/* What the region knows by this address (NULL: by those of native code) may become something else. */
-static void forget(void *code)
-{
-    while (!sp_gate_enter()) {
-        sp_intern_leave_code();
-        if (sp_gate_leave_work())
-            return;
-    }
-    struct sp_region *r = sp_region_now();
-    if (has_region(r) && code)
-        sp_intern_forget_code(r, (uint64_t)(uintptr_t)code);
-    else if (has_region(r))
-        sp_intern_forget_native(r);
-    sp_gate_leave();
-}
-
-static void code_dies(void *code)
-{
-    forget(code);
-    original_dealloc(code);
-}
 
 bool sp_lifecycle_has_native(void)
 {
     return config.native != SP_NATIVE_OFF;
-}
-
-void sp_lifecycle_forget_native(void)
-{
-    forget(NULL);
 }
 
 /* ---- fork */
@@ -233,8 +198,7 @@ static void install(void)
     memcpy(output.host, identity.host, sizeof output.host);
     memcpy(output.script, identity.script, sizeof output.script);
     sp_hook_python_start();
-    if (sp_py.layout)
-        original_dealloc = sp_py_hook_code_dealloc(code_dies);
+    sp_forget_start();
     sp_self_init();
     register_fork_handlers();
     sp_hook_stack_start();

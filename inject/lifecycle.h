@@ -23,9 +23,8 @@ void sp_lifecycle_finish(enum sp_finish how);
 /* [hook] Calls `fork`, which runs no handlers of libc's: those of ours as it would. */
 int sp_lifecycle_fork_bare(int (*fork)(void));
 
-/* [any] Whether native frames are wanted; then what the region knows by their addresses is forgotten, when libraries went. */
+/* [any] Whether native frames are wanted. */
 bool sp_lifecycle_has_native(void);
-void sp_lifecycle_forget_native(void);
 
 /* [any] The program was not replaced after all. */
 void sp_lifecycle_exec_failed(void);
