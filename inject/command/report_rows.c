@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * See report.h: the table of functions, lines, files, threads or processes. Rows of several files that are called
  * the same are one row. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,8 +69,9 @@ static const char *shown(const char *name)
 static void describe(const struct sp_report_rows *r, const cJSON *frame, int line, char *out, size_t cap)
 {
     const char *file = sp_report_string(frame, "file"), *name = shown(sp_report_string(frame, "name"));
-    if (!line)
-        line = (int)sp_report_number(frame, "line");
+    double number = sp_report_number(frame, "line");
+    if (!line && number >= 1 && number <= INT_MAX)
+        line = (int)number;
     if (!*file)
         snprintf(out, cap, "%s", name);
     else if (r->by == SP_REPORT_FILE)
