@@ -146,6 +146,8 @@ uint32_t sp_native_merge(const struct sp_region *r, struct sp_native *n, struct 
     uint32_t n_python = w->n, before = 0;
     if (n_python && !m.n_loops && sp_py.eval_loop)
         m.n_loops = count_loops(n, w, n->loops);
+    if (!w->cap) /* the spool was cut off at this very moment */
+        return 0;
     if (n_python && !m.n_loops)
         return n_python - 1; /* where native frames belong is not known */
     choose(&m);

@@ -147,7 +147,7 @@ static void short_paths(void)
     CHECK_STR(short_path("/v/lib/python3.13t/site-packages/torch/_dynamo/__init__.py"), "torch/_dynamo/__init__.py");
     CHECK_STR(short_path("/usr/lib/python3.12/json/decoder.py"), "json/decoder.py");
     CHECK_STR(short_path("/usr/lib64/python3.9/os.py"), "os.py");
-    CHECK_STR(short_path("/data/me/work/app/main.py"), "work/app/main.py");
+    CHECK_STR(short_path("/data/me/shop/app/main.py"), "shop/app/main.py");
     CHECK_STR(short_path("/app/main.py"), "/app/main.py");
     CHECK_STR(short_path("main.py"), "main.py");
     CHECK_STR(short_path("<string>"), "<string>");
