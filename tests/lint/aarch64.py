@@ -33,7 +33,7 @@ def main(root):
         for frame in (16, 112):
             turns.append(os.path.join(d, f"turn_{frame}.so"))
             subprocess.run([CC, "-shared", "-fPIC", f"-DFRAME={frame}", os.path.join(root, "tests/support/turn.c"), "-o", turns[-1]], check=True)
-        for name in ("cfi", "unwind"):
+        for name in ("cfi", "unwind", "unwind_libraries"):
             exe = os.path.join(d, name)
             subprocess.run([CC, "-O2", "-D_GNU_SOURCE", "-I", root, f'-DTURN_A="{turns[0]}"', f'-DTURN_B="{turns[1]}"',
                             os.path.join(root, "tests/unit", name + ".c"), os.path.join(root, "tests/support/unit.c"), *compat, "-o", exe,
