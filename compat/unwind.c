@@ -235,7 +235,9 @@ SP_SIGSAFE static enum sp_unwind_end by_frame_pointer(struct sp_unwind *w)
     sp_add_relaxed(&sp_unwind_counts.by_frame_pointer, 1);
     w->registers.known = SP_UNWIND_BIT(SP_UNWIND_SP) | SP_UNWIND_BIT(SP_UNWIND_FP);
     *reg(w, SP_UNWIND_PC) = to;
-    *reg(w, SP_UNWIND_SP) = w->cfa = fp + 16;
+    w->cfa = fp + 16;
+    /* aarch64: gcc keeps a frame's record at the frame's bottom; the caller's stack pointer is where its own record lies */
+    *reg(w, SP_UNWIND_SP) = SP_UNWIND_RETURN_ON_STACK || next < fp + 16 ? fp + 16 : next;
     *reg(w, SP_UNWIND_FP) = next;
     w->exact = false;
     return GOES_ON;
