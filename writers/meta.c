@@ -160,6 +160,44 @@ static void put_bounded(struct sp_out *o, const struct sp_view *v)
     sp_out_char(o, '}');
 }
 
+/* The libraries that native frames lie in, and where in them each begins: what their names can be found by later, elsewhere. */
+static void put_modules(struct sp_out *o, const struct sp_view *v)
+{
+    sp_json_key(o, "modules", false);
+    sp_out_char(o, '[');
+    for (uint32_t i = 0; i < v->n_modules; i++) {
+        const struct sp_string *s = sp_string_at(v->region, v->modules[i]);
+        size_t path = sp_view_library_path(s);
+        sp_out_str(o, i ? ",\n{\"path\":" : "\n{\"path\":");
+        sp_json_string(o, s->data + path, s->bytes - path);
+        if (path > 1) {
+            sp_json_key(o, "build_id", false);
+            sp_json_string(o, s->data, path - 1);
+        }
+        sp_out_char(o, '}');
+    }
+    sp_out_str(o, "]");
+}
+
+static void put_native(struct sp_out *o, const struct sp_view *v)
+{
+    bool first = true;
+    sp_json_key(o, "native", false);
+    for (uint32_t i = 0; i < v->n_functions; i++) {
+        if (!v->functions[i].native)
+            continue;
+        sp_out_str(o, first ? "[[" : ",[");
+        first = false;
+        sp_out_u64(o, i);
+        sp_out_char(o, ',');
+        sp_out_u64(o, v->functions[i].module);
+        sp_out_char(o, ',');
+        sp_out_u64(o, sp_view_place(v->region, &v->functions[i]));
+        sp_out_char(o, ']');
+    }
+    sp_out_char(o, ']');
+}
+
 void sp_meta_write(struct sp_view *v, struct sp_out *o)
 {
     sp_out_char(o, '{');
@@ -172,6 +210,10 @@ void sp_meta_write(struct sp_view *v, struct sp_out *o)
     put_losses(o, v->region);
     put_threads(o, v);
     put_bounded(o, v);
+    if (v->n_modules) {
+        put_modules(o, v);
+        put_native(o, v);
+    }
     sp_lines_write(v, o);
     sp_out_char(o, '}');
 }

@@ -56,7 +56,6 @@ static struct sp_names_part base_name(const struct sp_string *library)
 static void native_function(const struct sp_view *v, const struct sp_function *f, struct sp_names_part *part,
                             struct sp_buf *made)
 {
-    const struct sp_frame *frame = sp_frame_at(v->region, f->native);
     struct sp_names_part library = base_name(sp_string_at(v->region, f->file));
     if (f->symbol) {
         part[0] = (struct sp_names_part){f->symbol, strlen(f->symbol)};
@@ -67,7 +66,7 @@ static void native_function(const struct sp_view *v, const struct sp_function *f
     }
     part[0] = library;
     sp_buf_str(made, "+0x");
-    sp_buf_hex(made, (uint64_t)frame->more << 32 | (uint32_t)frame->offset);
+    sp_buf_hex(made, sp_view_place(v->region, f));
     part[1] = (struct sp_names_part){made->data, made->len};
 }
 

@@ -22,8 +22,7 @@ struct namer {
 
 static uint64_t place_of(const struct sp_view *v, uint32_t function)
 {
-    const struct sp_frame *f = sp_frame_at(v->region, v->functions[function].native);
-    return (uint64_t)f->more << 32 | (uint32_t)f->offset;
+    return sp_view_place(v->region, &v->functions[function]);
 }
 
 /* Shell's, by Knuth's gaps: no recursion, and no memory as qsort() may take. */
@@ -56,11 +55,10 @@ static uint32_t digit(char c)
     return (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
-/* The functions of one library, from the first on that lies in it. */
-static void name_library(struct namer *n, uint32_t first)
+static void name_library(struct namer *n, uint32_t module)
 {
     struct sp_view *v = n->v;
-    const struct sp_string *library = sp_string_at(v->region, v->functions[first].file);
+    const struct sp_string *library = sp_string_at(v->region, v->modules[module]);
     size_t at = sp_view_library_path(library), bytes = library->bytes - at;
     uint8_t id[SP_BUILD_ID_MAX];
     uint32_t n_id = (uint32_t)(at / 2);
@@ -71,8 +69,8 @@ static void name_library(struct namer *n, uint32_t first)
     for (uint32_t i = 0; i < n_id; i++)
         id[i] = (uint8_t)(digit(library->data[2 * i]) << 4 | digit(library->data[2 * i + 1]));
     n->n = 0;
-    for (uint32_t f = first; f < v->n_functions; f++)
-        if (v->functions[f].native && v->functions[f].file == v->functions[first].file)
+    for (uint32_t f = 0; f < v->n_functions; f++)
+        if (v->functions[f].native && v->functions[f].module == module)
             n->order[n->n++] = f;
     sort(v, n->order, n->n);
     for (uint32_t i = 0; i < n->n; i++)
@@ -90,22 +88,11 @@ static void name_library(struct namer *n, uint32_t first)
     sp_symbols_name(&s, named, n);
 }
 
-static bool is_first_of_its_library(const struct sp_view *v, uint32_t function)
-{
-    for (uint32_t f = 0; f < function; f++)
-        if (v->functions[f].native && v->functions[f].file == v->functions[function].file)
-            return false;
-    return true;
-}
-
 void sp_symbols_of_view(struct sp_view *v)
 {
     uint64_t left = v->region->scratch_bytes - v->used_bytes, names = left / NAMES_PART;
     uint64_t work = (uint64_t)v->n_functions * (sizeof(uint32_t) + sizeof(struct sp_symbol)) + READ_BYTES + PATH_BYTES + 4 * 64;
-    uint32_t first = 0;
-    while (first < v->n_functions && !v->functions[first].native)
-        first++;
-    if (first == v->n_functions || names + work > left / 2)
+    if (!v->n_modules || names + work > left / 2)
         return;
     struct namer n = {.v = v, .names = sp_view_alloc(v, names)};
     uint64_t mark = v->used_bytes;
@@ -115,9 +102,8 @@ void sp_symbols_of_view(struct sp_view *v)
     n.wanted = sp_view_alloc(v, v->n_functions * sizeof n.wanted[0]);
     n.scratch = sp_view_alloc(v, READ_BYTES);
     n.path = sp_view_alloc(v, PATH_BYTES);
-    for (; first < v->n_functions; first++)
-        if (v->functions[first].native && is_first_of_its_library(v, first))
-            name_library(&n, first);
+    for (uint32_t i = 0; i < v->n_modules; i++)
+        name_library(&n, i);
     v->used_bytes = mark - names + (uint64_t)(n.names - begin);
     v->used_bytes = (v->used_bytes + 63) & ~63ull;
 }

@@ -100,6 +100,35 @@ static bool find_functions(struct sp_view *v)
     return true;
 }
 
+/* Without room for them there are none. */
+static void find_modules(struct sp_view *v)
+{
+    uint32_t n = 0;
+    uint64_t begin = v->used_bytes;
+    struct set s;
+    for (uint32_t f = 0; f < v->n_functions; f++)
+        n += v->functions[f].native != 0;
+    if (!n || (uint64_t)n * 40 > (v->region->scratch_bytes - begin) / 2)
+        return;
+    v->modules = sp_view_alloc(v, (uint64_t)n * 4);
+    if (!v->modules || !set_init(v, &s, n))
+        return;
+    for (uint32_t i = 0; i < v->n_functions; i++) {
+        struct sp_function *f = &v->functions[i];
+        for (uint32_t at = hash3(f->file, 0, 2); f->native; at++) {
+            uint32_t *slot = &s.slots[at & s.mask];
+            if (!*slot) {
+                v->modules[v->n_modules++] = f->file;
+                *slot = v->n_modules;
+            }
+            f->module = *slot - 1;
+            if (v->modules[f->module] == f->file)
+                break;
+        }
+    }
+    v->used_bytes = (begin + (uint64_t)v->n_modules * 4 + 63) & ~63ull;
+}
+
 /* ---- stacks of functions */
 static uint32_t function_at(const struct sp_view *v, uint32_t node)
 {
@@ -398,6 +427,7 @@ bool sp_view_init(struct sp_view *v, const struct sp_profile *p)
     v->touched = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
     if (!v->sum || !v->touched || !find_threads(v))
         return false;
+    find_modules(v);
     sum_up(v);
     return true;
 }

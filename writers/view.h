@@ -17,8 +17,16 @@ struct sp_function {
     int32_t line;        /* first line of the function, or with `lines` the line */
     uint32_t pseudo;     /* number of the pseudo-frame, or of elided frames */
     uint32_t native;     /* frame id of a native one, whose `file` is the library's text (region.h); 0: it is none */
+    uint32_t module;     /* ... and that library's index in `modules` */
     const char *symbol;  /* of a native one, NUL-terminated; NULL: not known (symbols.h) */
 };
+
+/* Where a native function begins, in bytes from where its library is mapped. */
+SP_INLINE uint64_t sp_view_place(const struct sp_region *r, const struct sp_function *f)
+{
+    const struct sp_frame *frame = sp_frame_at(r, f->native);
+    return (uint64_t)frame->more << 32 | (uint32_t)frame->offset;
+}
 
 /* Where the path begins in the text of a native frame's library (region.h); 0: that is damaged. */
 SP_INLINE size_t sp_view_library_path(const struct sp_string *library)
@@ -53,6 +61,8 @@ struct sp_view {
 
     struct sp_function *functions; /* by index; elided ones come last */
     uint32_t n_functions, n_elided_functions;
+    uint32_t *modules; /* libraries that native functions lie in: refs of their texts */
+    uint32_t n_modules;
     uint32_t *function_of_frame; /* SP_VIEW_UNUSED: on no stack that is shown */
     uint32_t n_frames, n_nodes;
     uint32_t *part;     /* node -> node of the sub-interpreter it belongs to, or 0; NULL: there was none */

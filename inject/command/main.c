@@ -9,6 +9,7 @@
 #include "compat/base.h"
 #include "compat/version.h"
 #include "inject/command/command.h"
+#include "inject/command/demangle.h"
 
 static int help(int argc, char **argv);
 static int version(int argc, char **argv);
@@ -137,6 +138,7 @@ static int version(int argc, char **argv)
 {
     (void)argc, (void)argv;
     puts("spprof " SPPROF_VERSION);
+    printf("%s libiberty\n", sp_cli_demangles ? "with" : "without");
     return 0;
 }
 

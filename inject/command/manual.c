@@ -96,6 +96,15 @@ static const struct section {
               "their callers), elided_stacks (middles left out), time_order_until_ns (no order of time afterwards; null: "
               "there is all of it).",
               NULL},
+             {"modules",
+              "of native frames, if there are any: path of each library as the process knew it, and build_id in hex if it has "
+              "one.",
+              NULL},
+             {"native",
+              "[[frame index, module index, offset], ...]: where each native frame's function begins, in bytes from the "
+              "module's beginning in memory, which is its lowest loaded address (of a PT_LOAD, down to a multiple of 4096). "
+              "symbolize reads it.",
+              NULL},
              {"lines", "[[frame index, [[line, self, total], ...]], ...]: what each line cost.", NULL}},
     },
     {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "inject/command/command.h"
+#include "inject/command/demangle.h"
 #include "inject/command/report.h"
 
 static uint32_t hash(const char *s)
@@ -70,6 +71,8 @@ static void describe(const struct sp_report_rows *r, const cJSON *frame, int lin
 {
     const char *file = sp_report_string(frame, "file"), *name = shown(sp_report_string(frame, "name"));
     double number = sp_report_number(frame, "line");
+    char readable[4096];
+    name = sp_cli_demangle(name, file, readable, sizeof readable);
     if (!line && number >= 1 && number <= INT_MAX)
         line = (int)number;
     if (!*file)
