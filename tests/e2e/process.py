@@ -150,7 +150,7 @@ except OSError: pass
 print('end')
 """)
     assert r.out == "end\n"
-    ps = r.profiles()
+    ps = r.programs()
     assert len(ps) == 3, [p.path for p in ps]
     assert sorted(spent(b, p) >= 0.12e9 for p in ps)[-2:] == [True, True], [p.total_ns() for p in ps]
 
