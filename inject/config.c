@@ -145,6 +145,21 @@ static bool parse(enum kind kind, const char *s, uint64_t *v)
     return false;
 }
 
+/* A number that the row allows. */
+static bool takes(const struct option *o, const char *value, uint64_t *v)
+{
+    return parse(o->kind, value, v) && *v >= o->lowest && *v <= o->highest;
+}
+
+const char *sp_config_refuses(const char *name, const char *value)
+{
+    uint64_t v;
+    for (const struct option *o = options; o < options + SP_ARRAY_LEN(options); o++)
+        if (strcmp(o->name, name) == 0)
+            return (o->kind == kind_text ? strlen(value) <= o->highest : takes(o, value, &v)) ? NULL : o->values;
+    return "";
+}
+
 static void complain_value(const struct option *o, const char *value, void (*complain)(const char *))
 {
     char line[512];
@@ -174,7 +189,7 @@ static void read_option(struct sp_config *config, const struct option *o, const 
     }
     if (*value == '\0') /* set but empty: as if unset */
         return;
-    if (parse(o->kind, value, &v) && v >= o->lowest && v <= o->highest)
+    if (takes(o, value, &v))
         *(uint64_t *)field = v;
     else if (complain)
         complain_value(o, value, complain);

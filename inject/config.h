@@ -20,6 +20,9 @@ enum { SP_VERBOSE_NEVER, SP_VERBOSE_ALWAYS, SP_VERBOSE_AUTO };
  * may write over its environment. */
 void sp_config_read(struct sp_config *config, char *const *environment, void (*complain)(const char *line));
 
+/* [any] NULL: the option of this name ("SPPROF_...") takes the value; or what it accepts; "": there is no such option. */
+const char *sp_config_refuses(const char *name, const char *value);
+
 /* [hook] Parses a value of the kinds in options.def: true and *ns or *bytes, or false. */
 bool sp_config_parse_duration(const char *s, uint64_t *ns);
 bool sp_config_parse_bytes(const char *s, uint64_t *bytes);

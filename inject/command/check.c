@@ -47,46 +47,14 @@ bool sp_check_line_of(const char *path, const char *key, char *out, size_t cap)
     return found;
 }
 
-/* The library that LD_PRELOAD names here, or else one that was built or installed with this command. */
-static bool find_library(struct sp_check *c)
-{
-    static const char *const places[] = {"libspprof.so", "../lib/spprof/libspprof.so", "../lib64/spprof/libspprof.so",
-                                         "../lib/x86_64-linux-gnu/spprof/libspprof.so",
-                                         "../lib/aarch64-linux-gnu/spprof/libspprof.so"};
-    char here[PATH_MAX], path[2 * PATH_MAX];
-    const char *preload = getenv("LD_PRELOAD"), *name = preload ? strstr(preload, "libspprof") : NULL;
-    if (name) {
-        const char *from = name;
-        while (from > preload && from[-1] != ':' && from[-1] != ' ')
-            from--;
-        snprintf(path, sizeof path, "%.*s", (int)strcspn(from, ": "), from);
-        if (realpath(path, c->library))
-            return true;
-    }
-    ssize_t n = readlink("/proc/self/exe", here, sizeof here - 1);
-    here[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(here, '/');
-    if (slash)
-        slash[1] = '\0';
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        snprintf(path, sizeof path, "%s%s", here, places[i]);
-        if (realpath(path, c->library))
-            return true;
-    }
-    c->library[0] = '\0';
-    return false;
-}
-
 static void check_library(struct sp_check *c, const char *given)
 {
-    if (given ? !realpath(given, c->library) : !find_library(c))
+    const char *why;
+    if (given ? !realpath(given, c->library) : !sp_cli_library(c->library))
         sp_check_say(c, SP_CHECK_NO, "library", "%s: %s; name it with --library", given ? given : "libspprof.so",
                      given ? strerror(errno) : "it is not beside this command");
-    else if (strpbrk(c->library, " :"))
-        sp_check_say(c, SP_CHECK_NO, "library", "%s: LD_PRELOAD takes no name with a blank or a colon in it; put it elsewhere",
-                     c->library);
-    else if (access(c->library, R_OK) != 0)
-        sp_check_say(c, SP_CHECK_NO, "library", "%s: %s", c->library, strerror(errno));
+    else if ((why = sp_cli_library_refused(c->library)))
+        sp_check_say(c, SP_CHECK_NO, "library", "%s: %s", c->library, why);
     else
         sp_check_say(c, SP_CHECK_OK, "library", "%s", c->library);
 }

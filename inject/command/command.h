@@ -30,11 +30,19 @@ void sp_cli_manual(FILE *out);
 /* The subcommands: argv[0] is the name. */
 int sp_cli_report(int argc, char **argv);
 int sp_cli_check(int argc, char **argv);
+int sp_cli_run(int argc, char **argv);
 int sp_cli_recover(int argc, char **argv);
 int sp_cli_snapshot(int argc, char **argv);
 
 /* [any] What the subcommand takes, from main.c's table. */
 void sp_cli_usage(FILE *out, const char *subcommand);
+
+/* [any] The library that LD_PRELOAD names here, or else the one that was built or installed with this command: its real
+ * path, in `out` of PATH_MAX bytes; NULL: there is none. */
+const char *sp_cli_library(char *out);
+
+/* [any] NULL: LD_PRELOAD can name this file; or why it cannot. */
+const char *sp_cli_library_refused(const char *library);
 
 /* [any] Prints text that nobody vouches for: what could speak to the terminal or change how a line is read (control and
  * format characters, broken UTF-8) becomes a visible escape. Returns the characters printed. */

@@ -2,6 +2,7 @@
  * The command spprof. It runs beside the library, never inside a host: stdio and allocation are fine here. The
  * table of its subcommands feeds the dispatch, `spprof help` and the manual page (manual.c). */
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,8 +14,24 @@
 
 static int help(int argc, char **argv);
 static int version(int argc, char **argv);
+static int lib(int argc, char **argv);
 
 const struct sp_cli_subcommand sp_cli_subcommands[] = {
+    {
+        .name = "run",
+        .run = sp_cli_run,
+        .arguments = "[OPTION...] [--] COMMAND [ARG...]",
+        .does = "runs a program under the library",
+        .text =
+            "Sets the environment and becomes COMMAND: same process, status, signals and files. The options of the library\n"
+            "are options here: --interval 1ms is SPPROF_INTERVAL=1ms.",
+        .options = {{"-o OUT", "the profile's name, as --out", NULL},
+                    {"--report", "waits for COMMAND, hands signals on to it, and prints the report to standard error;",
+                     "without -o the profile is not kept"},
+                    {"--library FILE", "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
+                    {"--NAME VALUE", "SPPROF_NAME=VALUE, see below", NULL}},
+        .status = "that of COMMAND, or its signal; 126 if it cannot be run, 127 if it is not there",
+    },
     {
         .name = "report",
         .run = sp_cli_report,
@@ -70,6 +87,13 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .does = "prints this text, or what a command does",
         .options = {{"--man", "the manual page", NULL}},
         .status = "0",
+    },
+    {
+        .name = "lib",
+        .run = lib,
+        .arguments = "",
+        .does = "prints the path of the library, for LD_PRELOAD; --lib is the same",
+        .status = "0; 1 if it is not beside this command",
     },
     {.name = "version", .run = version, .arguments = "", .does = "prints the version", .status = "0"},
     {.name = NULL},
@@ -142,10 +166,23 @@ static int version(int argc, char **argv)
     return 0;
 }
 
+static int lib(int argc, char **argv)
+{
+    char library[PATH_MAX];
+    (void)argc, (void)argv;
+    if (sp_cli_library(library))
+        return puts(library) < 0;
+    fprintf(stderr, "spprof: libspprof.so: it is not beside this command\n");
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
-    name = strcmp(name, "--version") == 0 ? "version" : strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help" : name;
+    name = strcmp(name, "--version") == 0                           ? "version"
+           : strcmp(name, "--lib") == 0                             ? "lib"
+           : strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help"
+                                                                    : name;
     const struct sp_cli_subcommand *c = find(name);
     opterr = 0; /* getopt() would print the option as it is */
     if (c)

@@ -109,17 +109,22 @@ static const struct section {
     },
     {
         .title = "EXAMPLES",
-        .items = {{"LD_PRELOAD=/opt/libspprof.so SPPROF_OUT=profile.json python app.py",
-                   "one file for the program, and one more for each Python that it starts. The loader wants an absolute path "
-                   "without a blank or a colon.",
-                   NULL},
-                  {"SPPROF_OUT=/var/tmp/%e-%p.collapsed", "collapsed stacks, one file a process.", NULL},
-                  {"SPPROF_INTERVAL=1ms SPPROF_LINES=1", "more samples; frames are lines.", NULL},
-                  {"spprof report --by line profile*.json", "the lines that all processes of a run spent most in.", NULL},
-                  {"spprof snapshot -o now.json 4711 && spprof report now.json", "what a service does, while it does it.",
-                   NULL},
-                  {"spprof recover --remove /profiles/*.spool", "what the OOM killer left of SPPROF_SPOOL=/profiles.", NULL},
-                  {"spprof check -q python3.12 || echo not here", "for a script: is it any use here?", NULL}},
+        .items =
+            {{"spprof run -o profile.json python app.py", "as the next line, without the library's path.", NULL},
+             {"spprof run --report --interval 1ms python app.py",
+              "where the time went, in the terminal. A signal that is sent to the whole process group from outside reaches the "
+              "program twice: by itself and through spprof.",
+              NULL},
+             {"LD_PRELOAD=/opt/libspprof.so SPPROF_OUT=profile.json python app.py",
+              "one file for the program, and one more for each Python that it starts. The loader wants an absolute path "
+              "without a blank or a colon.",
+              NULL},
+             {"SPPROF_OUT=/var/tmp/%e-%p.collapsed", "collapsed stacks, one file a process.", NULL},
+             {"SPPROF_INTERVAL=1ms SPPROF_LINES=1", "more samples; frames are lines.", NULL},
+             {"spprof report --by line profile*.json", "the lines that all processes of a run spent most in.", NULL},
+             {"spprof snapshot -o now.json 4711 && spprof report now.json", "what a service does, while it does it.", NULL},
+             {"spprof recover --remove /profiles/*.spool", "what the OOM killer left of SPPROF_SPOOL=/profiles.", NULL},
+             {"spprof check -q python3.12 || echo not here", "for a script: is it any use here?", NULL}},
     },
 };
 

@@ -9,7 +9,7 @@ import sys
 root = sys.argv[1]
 MAY = {  # folder, those below it without a row of their own included
     "inject": {"inject", "sampler", "writers", "compat"},
-    "inject/command": {"inject/command", "inject/options.def", "sampler", "writers", "compat"},
+    "inject/command": {"inject/command", "inject/config.h", "inject/options.def", "sampler", "writers", "compat"},
     "sampler": {"sampler", "compat"},
     # the writers' headers through which the store is read
     "writers": {"writers", "sampler/store.h", "compat/base.h", "compat/buf.h", "compat/symbols.h", "compat/utc.h", "compat/version.h"},

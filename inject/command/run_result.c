@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * What the processes of a run left behind: found by name and time, reported, and removed if nobody asked to keep it. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "inject/command/command.h"
+#include "inject/command/run.h"
+
+#define SUFFIX ".speedscope.json"
+
+static char name_of_report[] = "report";
+
+static bool refuse(const char *name, const char *why)
+{
+    fprintf(stderr, "spprof: ");
+    sp_cli_print(stderr, name);
+    fprintf(stderr, ": %s\n", why);
+    return false;
+}
+
+static bool make_temporary(struct sp_run_place *p)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(p->directory, sizeof p->directory - sizeof SUFFIX, "%s/spprof-run-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (!mkdtemp(p->directory))
+        return refuse(p->directory, strerror(errno));
+    p->is_temporary = true;
+    p->prefix = "";
+    p->suffix = SUFFIX;
+    return setenv("SPPROF_OUT", p->directory, 1) == 0 || refuse(p->directory, strerror(errno));
+}
+
+bool sp_run_place(struct sp_run_place *p, const char *out)
+{
+    struct stat st;
+    *p = (struct sp_run_place){0};
+    clock_gettime(CLOCK_REALTIME_COARSE, &p->since); /* as the times of files */
+    if (!out || !*out)
+        return make_temporary(p);
+    if (strchr(out, '%'))
+        return refuse(out, "--report finds no files whose names are a pattern; give a name without %, or none");
+    if (stat(out, &st) == 0 && S_ISDIR(st.st_mode)) {
+        snprintf(p->directory, sizeof p->directory, "%s", out);
+        p->prefix = "spprof-";
+        p->suffix = SUFFIX;
+        return true;
+    }
+    const char *base = strrchr(out, '/');
+    base = base ? base + 1 : out;
+    snprintf(p->directory, sizeof p->directory, "%.*s", (int)(base - out), out);
+    snprintf(p->name, sizeof p->name, "%s", base);
+    /* others of the run have their pid before the suffix */
+    char *dot = strrchr(p->name, '.');
+    if (dot && dot > p->name) {
+        size_t n = sizeof SUFFIX - 1, length = strlen(p->name);
+        if (length > n && strcmp(p->name + length - n, SUFFIX) == 0)
+            dot = p->name + length - n;
+        p->suffix = base + (dot - p->name);
+        *dot = '\0';
+    } else
+        p->suffix = "";
+    p->prefix = p->name;
+    return true;
+}
+
+static bool is_ours(const struct sp_run_place *p, const char *name, const char *path)
+{
+    struct stat st;
+    size_t length = strlen(name), n = strlen(p->suffix), m = strlen(p->prefix);
+    return length >= n + m && strncmp(name, p->prefix, m) == 0 && strcmp(name + length - n, p->suffix) == 0 &&
+           stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+           (st.st_mtim.tv_sec > p->since.tv_sec ||
+            (st.st_mtim.tv_sec == p->since.tv_sec && st.st_mtim.tv_nsec >= p->since.tv_nsec));
+}
+
+/* The paths, as an argument list of `report`; *n of them with its name. */
+static char **found(const struct sp_run_place *p, int *n)
+{
+    char **files = calloc(2, sizeof *files);
+    DIR *d = opendir(*p->directory ? p->directory : ".");
+    *n = 1;
+    for (struct dirent *e; d && files && (e = readdir(d));) {
+        char *path = NULL;
+        bool slash = *p->directory && p->directory[strlen(p->directory) - 1] != '/';
+        if (asprintf(&path, "%s%s%s", p->directory, slash ? "/" : "", e->d_name) < 0)
+            break;
+        char **more = is_ours(p, e->d_name, path) ? realloc(files, (size_t)(*n + 2) * sizeof *files) : NULL;
+        if (!more) {
+            free(path);
+            continue;
+        }
+        files = more;
+        files[(*n)++] = path;
+    }
+    if (d)
+        closedir(d);
+    if (files) {
+        files[0] = name_of_report;
+        files[*n] = NULL;
+    }
+    return files;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void sp_run_report(struct sp_run_place *p, bool is_said)
+{
+    int n;
+    char **files = found(p, &n);
+    if (!files)
+        return;
+    if (n > 1) {
+        qsort(files + 1, (size_t)(n - 1), sizeof *files, by_name);
+        fflush(stdout);
+        if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+            sp_cli_report(n, files);
+    } else if (!is_said)
+        fprintf(stderr, "spprof: there is no profile: no Python ran, or not for long enough, or a line above says why\n");
+    for (int i = 1; i < n; i++) {
+        if (p->is_temporary)
+            unlink(files[i]);
+        free(files[i]);
+    }
+    free(files);
+    if (p->is_temporary && rmdir(p->directory) != 0)
+        refuse(p->directory, "is left behind: other files are in it");
+}
