@@ -38,6 +38,11 @@ size_t sp_names_short_path(const char *path, size_t bytes)
     return third;
 }
 
+bool sp_names_is_mangled(const char *symbol)
+{
+    return symbol[0] == '_' && (symbol[1] == 'Z' || (symbol[1] == 'R' && symbol[2] && strchr("NIMXYBC", symbol[2])));
+}
+
 static bool is_module(const struct sp_string *name)
 {
     return name->bytes == 8 && memcmp(name->data, "<module>", 8) == 0;

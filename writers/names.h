@@ -24,6 +24,9 @@ struct sp_names_function {
 /* [hook] The name of function i of the view, elided ones included, in *name; its parts point into it and into the region. */
 void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_function *name);
 
+/* [hook] Whether a symbol is one that viewers demangle, C++'s or Rust's: where they do it is to stand alone, without its library. */
+bool sp_names_is_mangled(const char *symbol);
+
 /* [hook] Where the part of a path begins that tells it to a person: behind site-packages or the standard library's folder;
  * else its last three names. */
 size_t sp_names_short_path(const char *path, size_t bytes);

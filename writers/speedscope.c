@@ -3,7 +3,6 @@
  * are keyed by index there, so functions appear once; stacks are root first; weights are integer nanoseconds
  * that add up to endValue. What Speedscope has no place for is in the top-level object "spprof". */
 #include <errno.h>
-#include <string.h>
 
 #include "compat/version.h"
 #include "writers/json.h"
@@ -18,19 +17,13 @@
 #define HEAD "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spprof@"
 #define HEAD_BYTES 65536ull /* room kept for what is not stacks when a file size limit is to be held */
 
-/* What the viewer demangles if nothing else is in the name (C++, and Rust's later way); the library is the frame's file. */
-static bool is_mangled(const char *symbol)
-{
-    return symbol && symbol[0] == '_' && (symbol[1] == 'Z' || (symbol[1] == 'R' && strchr("NIMXYBC", symbol[2]) && symbol[2]));
-}
-
 static void put_function(struct sp_out *o, const struct sp_view *v, uint32_t i)
 {
     const struct sp_function *f = &v->functions[i];
     struct sp_names_function name;
     sp_names_function(v, i, &name);
     sp_out_str(o, i ? ",\n{\"name\":\"" : "\n{\"name\":\"");
-    size_t n_parts = i < v->n_functions && is_mangled(f->symbol) ? 1 : SP_NAMES_PARTS;
+    size_t n_parts = i < v->n_functions && f->symbol && sp_names_is_mangled(f->symbol) ? 1 : SP_NAMES_PARTS;
     for (size_t part = 0; part < n_parts; part++)
         sp_json_part(o, name.parts[part].text, name.parts[part].bytes);
     sp_out_char(o, '"');

@@ -33,6 +33,7 @@ int sp_cli_check(int argc, char **argv);
 int sp_cli_run(int argc, char **argv);
 int sp_cli_recover(int argc, char **argv);
 int sp_cli_snapshot(int argc, char **argv);
+int sp_cli_symbolize(int argc, char **argv);
 
 /* [any] What the subcommand takes, from main.c's table. */
 void sp_cli_usage(FILE *out, const char *subcommand);

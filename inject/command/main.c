@@ -11,6 +11,8 @@
 #include "compat/version.h"
 #include "inject/command/command.h"
 #include "inject/command/demangle.h"
+#include "inject/command/source_lines.h"
+#include "inject/command/unxz.h"
 
 static int help(int argc, char **argv);
 static int version(int argc, char **argv);
@@ -81,6 +83,18 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .status = "0; 1 if the profile could not be written",
     },
     {
+        .name = "symbolize",
+        .run = sp_cli_symbolize,
+        .arguments = "[OPTION...] FILE",
+        .does = "finds names and source lines of a profile's native functions, later or on another machine",
+        .text = "Looks for the symbols and debug files of the libraries, all by build id: at the paths that the process knew,\n"
+                "under /usr/lib/debug and in the directories that are given. Whatever else the profile holds stays.",
+        .options = {{"--debug-dir D", "a directory to look in as well; may be given up to eight times",
+                     "(D/.build-id as /usr/lib/debug has it, an unpacked image, libraries and .debug files side by side)"},
+                    {"-o OUT", "the new profile's name; - is standard output", "(FILE itself)"}},
+        .status = "0, found or not; 1 if the profile could not be read or written",
+    },
+    {
         .name = "help",
         .run = help,
         .arguments = "[COMMAND]",
@@ -125,7 +139,7 @@ static void overview(FILE *out)
     fprintf(out, "spprof " SPPROF_VERSION " - profiles any Python program by being preloaded\n\n"
                  "    LD_PRELOAD=/path/to/libspprof.so SPPROF_OUT=profile.json python app.py\n\n");
     for (const struct sp_cli_subcommand *c = sp_cli_subcommands; c->name; c++)
-        fprintf(out, "%s spprof %-8s %-26s %s\n", c == sp_cli_subcommands ? "usage:" : "      ", c->name, c->arguments,
+        fprintf(out, "%s spprof %-9s %-26s %s\n", c == sp_cli_subcommands ? "usage:" : "      ", c->name, c->arguments,
                 c->does);
     fprintf(out, "\nThe library reads these variables of the environment:\n\n");
     for (const struct sp_cli_pair *o = sp_cli_options; o->name; o++)
@@ -162,7 +176,8 @@ static int version(int argc, char **argv)
 {
     (void)argc, (void)argv;
     puts("spprof " SPPROF_VERSION);
-    printf("%s libiberty\n", sp_cli_demangles ? "with" : "without");
+    printf("%s libiberty\n%s libdw\n%s liblzma\n", sp_cli_demangles ? "with" : "without",
+           sp_source_lines_can ? "with" : "without", sp_unxz_can ? "with" : "without");
     return 0;
 }
 

@@ -123,6 +123,7 @@ static const struct section {
              {"SPPROF_INTERVAL=1ms SPPROF_LINES=1", "more samples; frames are lines.", NULL},
              {"spprof report --by line profile*.json", "the lines that all processes of a run spent most in.", NULL},
              {"spprof snapshot -o now.json 4711 && spprof report now.json", "what a service does, while it does it.", NULL},
+             {"spprof symbolize --debug-dir image/ profile.json", "names from the libraries of an unpacked image.", NULL},
              {"spprof recover --remove /profiles/*.spool", "what the OOM killer left of SPPROF_SPOOL=/profiles.", NULL},
              {"spprof check -q python3.12 || echo not here", "for a script: is it any use here?", NULL}},
     },

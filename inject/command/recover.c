@@ -13,9 +13,8 @@
 #include "inject/command/command.h"
 #include "inject/command/salvage.h"
 #include "inject/command/source.h"
+#include "inject/command/write_file.h"
 #include "writers/writer.h"
-
-#define OUT_BUFFER_BYTES 65536
 
 struct request {
     const char *out; /* NULL: a name made from the source's */
@@ -32,76 +31,22 @@ static int fail(const char *name, const char *why)
 }
 
 /* ---- writing */
-static int sink(void *arg, const void *data, size_t n)
+struct writing {
+    const struct sp_writer_ops *format;
+    struct sp_region *region;
+};
+
+static int write_region(struct sp_out *o, void *arg)
 {
-    const char *s = data;
-    while (n) {
-        ssize_t w = write(*(int *)arg, s, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w <= 0)
-            return w < 0 ? -errno : -EIO;
-        s += w;
-        n -= (size_t)w;
-    }
-    return 0;
+    const struct writing *w = arg;
+    struct sp_profile p = sp_writer_profile(w->region);
+    return w->format->write(&p, o);
 }
 
-/* As the library does it: not for others where everybody may put files. */
-static mode_t mode_beside(const char *name)
-{
-    char directory[PATH_MAX];
-    struct stat st;
-    snprintf(directory, sizeof directory, "%s", name);
-    char *slash = strrchr(directory, '/');
-    if (slash)
-        slash[slash == directory] = '\0';
-    return stat(slash ? directory : ".", &st) == 0 && (st.st_mode & S_ISVTX) ? 0600 : 0666;
-}
-
-/* Whether what stands under that name is a profile of ours, which a newer one may replace. */
-static bool is_ours(const char *name)
-{
-    char head[SP_WRITER_HEAD_BYTES];
-    struct stat st;
-    if (lstat(name, &st) != 0 || !S_ISREG(st.st_mode))
-        return false;
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t n = fd >= 0 ? read(fd, head, sizeof head) : -1;
-    if (fd >= 0)
-        close(fd);
-    return n == 0 || (n > 0 && sp_writer_is_ours(head, (size_t)n));
-}
-
-static int write_to(int fd, struct sp_region *r, const char *name)
-{
-    static char buffer[OUT_BUFFER_BYTES];
-    struct sp_out out = {.sink = sink, .arg = &fd, .buffer = buffer, .cap = sizeof buffer, .most = UINT64_MAX};
-    struct sp_profile p = sp_writer_profile(r);
-    return sp_writer_for(name)->write(&p, &out);
-}
-
-/* Beside its name first: a reader never sees half a file, and an older profile goes only when the new one is there. */
 static int write_out(struct sp_region *r, const char *name)
 {
-    char tmp[PATH_MAX + 32];
-    if (strcmp(name, "-") == 0) {
-        int rc = write_to(1, r, name);
-        return rc ? fail(name, strerror(-rc)) : 0;
-    }
-    snprintf(tmp, sizeof tmp, "%s.tmp-%d", name, (int)getpid());
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_beside(name));
-    if (fd < 0)
-        return fail(name, strerror(errno));
-    int rc = write_to(fd, r, name);
-    if (close(fd) != 0 && rc == 0)
-        rc = -errno;
-    if (rc == 0 && link(tmp, name) != 0)
-        rc = errno == EEXIST && !is_ours(name) ? -EEXIST : rename(tmp, name) != 0 ? -errno : 0;
-    unlink(tmp);
-    return rc == 0 ? 0
-                   : fail(name, rc == -EEXIST ? "it exists, is no profile of spprof, and stays; give another name with -o"
-                                              : strerror(-rc));
+    struct writing w = {sp_writer_for(name), r};
+    return sp_cli_write_file(name, 0, write_region, &w);
 }
 
 static void say_what(const struct sp_region *r, const char *out, uint64_t lost_ns)

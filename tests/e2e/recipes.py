@@ -126,7 +126,7 @@ edit("subcommand", "inject/command/main.c", '    {\n        .name = "check",',
 row = newest_row()
 edit("CPython version", "compat/py_layouts.c", row, row + row.replace(".minor = 15", ".minor = 16"))
 
-run("cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DSPPROF_WERROR=ON", "-DSPPROF_TESTS=OFF", f"-DCMAKE_C_COMPILER={cc}")
+run("cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DSPPROF_WERROR=ON", "-DSPPROF_TESTS=OFF", "-DSPPROF_EXTRAS=OFF", f"-DCMAKE_C_COMPILER={cc}")
 run("cmake", "--build", "build")
 
 with open(os.path.join(source, "README.md"), encoding="utf-8") as f:
@@ -139,6 +139,7 @@ for recipe, paths in touched.items():
 check("the subcommand runs, and is in help and manual page", run("build/spprof", "made", "a\x1bb") == "a\\x1bb\n" and
       "makes" in run("build/spprof", "help") and "usage: spprof made [TEXT]" in run("build/spprof", "help", "made") and
       "spprof made" in run("build/spprof", "help", "--man"))
+check("it is built without the command's optional libraries", run("build/spprof", "version").count("without") == 3)
 check("help knows the option", "SPPROF_MADE" in run("build/spprof", "help"))
 run(sys.executable, "tests/lint/readme.py", tree, "build/spprof")
 python316 = renamed(newest, "3.16")
@@ -153,6 +154,9 @@ for library, is_known in ((os.path.join(source, "build", "libspprof.so"), False)
           (r.err, p.total_ns()))
     b.close()
 b = Bench(newest, os.path.join(tree, "build", "libspprof.so"), os.path.join(tree, "build"))
+p = b.run(program, SPPROF_NATIVE="on").profile()
+r = subprocess.run([os.path.join(tree, "build/spprof"), "symbolize", p.path], capture_output=True, text=True)
+check("which symbolize says in one line", r.returncode == 0 and r.stderr.count("built without libdw") == 1 and p.block["native"], r.stderr)
 r = b.run(program, SPPROF_MADE="10")
 check("the option is read", "SPPROF_MADE=10 cannot be used; accepted: 1 ... 9; 5 is used" in r.err, r.err)
 for _ in range(2):

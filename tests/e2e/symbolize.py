@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Names of native functions for people: demangled by the command, and found later, elsewhere, by spprof symbolize."""
 import json
+import lzma
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -122,6 +124,184 @@ def hostile_names(b):
             assert "\x1b" not in out and max(map(len, out.splitlines())) < 9000, out
             shown += out
     assert "... [liby.so]" in shown, shown
+
+
+# --- spprof symbolize
+class Stripped:
+    """A profile of a library that has no symbols but those it exports; what they were is in files beside."""
+
+    def __init__(self, b, *flags):
+        self.whole = library(b, *flags)
+        self.directory = os.path.dirname(self.whole)
+        self.path, self.debug = os.path.join(b.fresh(), "libnames.so"), self.whole + ".debug"
+        subprocess.run(["strip", "-o", self.path, self.whole], check=True)
+        subprocess.run(["objcopy", "--only-keep-debug", self.whole, self.debug], check=True)
+        p = profile(b, self.path)
+        self.json, self.text = p.path, p.raw
+        self.build_id = of_library(p, self.path)[1]
+        assert "hidden" not in [f["name"].split(" ")[0] for f in p.frames] and "libnames.so+0x" in p.raw.decode(), p.frames
+
+    def named(self, b, *args, hidden=True):
+        """What symbolize makes of it -> the frame of hidden(), and what it said."""
+        out = os.path.join(b.fresh(), "out.json")
+        r = command(b, "symbolize", "-o", out, *args, self.json)
+        p = Profile(out)
+        found = [f for f in p.frames if f["name"] == "hidden [libnames.so]"]
+        assert len(found) == hidden, (args, p.frames, r.stderr)
+        return found[0] if found else None, r.stderr
+
+
+def put(path, *below):
+    to = os.path.join(*below)
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    shutil.copy(path, to)
+
+
+@case
+def later_elsewhere(b):
+    """The library is gone; its debug file tells names and lines, wherever in the directory it lies, and nothing else changes."""
+    s = Stripped(b, "-gz")
+    kept = os.path.join(b.fresh(), "libnames.so")
+    os.rename(s.path, kept)
+    _, said = s.named(b, hidden=False)
+    assert f"{s.path}: " in said and "no file with its build id was found" in said, said
+    for i, where in enumerate((f".build-id/{s.build_id[:2]}/{s.build_id[2:]}.debug", f".build-id/{s.build_id[:2]}/{s.build_id[2:]}",
+                               f"{s.build_id}/debuginfo", s.path[1:], s.path[1:] + ".debug", "libnames.so", "libnames.so.debug")):
+        d = b.fresh()
+        put(s.debug if i % 2 else s.whole, d, where)
+        frame, _ = s.named(b, "--debug-dir", "/nowhere", "--debug-dir", d)
+        if "with libdw" in command(b, "version").stdout:
+            line = SOURCE.splitlines().index("static __attribute__((noinline)) void hidden(long ms)") + 1
+            assert frame["file"].endswith("/names.c") and frame["line"] in (line, line + 1), frame
+    out = os.path.join(b.fresh(), "out.json")
+    command(b, "symbolize", "--debug-dir", d, "-o", out, s.json)
+    old, new = Profile(s.json), Profile(out)
+    symbols = subprocess.run(["nm", s.whole], capture_output=True, text=True, check=True).stdout
+    places = {int(line.split()[0], 16): line.split()[2] for line in symbols.splitlines() if len(line.split()) == 3}
+    for place, frame in of_library(new, s.path)[0].items():
+        readable = {"_ZN5outer4burnIiEEvT_": "outer::burn<int>", "_ZN7mycrate4work17h0123456789abcdefE": "mycrate::work",
+                    "_RNvCs1234_7mycrate5other": "mycrate::other"}.get(places[place], places[place])
+        assert frame["name"] in (f"{readable} [libnames.so]", places[place]), (frame, places[place])
+    native = {frame for frame, _, _ in old.block["native"]}
+    assert all(i in native or f == old.frames[i] for i, f in enumerate(new.frames)), "a Python frame changed"
+    begin, end = s.text.index(b'"shared"'), s.text.index(b'"profiles"')
+    assert new.raw[:begin] == s.text[:begin] and new.raw[new.raw.index(b'"profiles"'):] == s.text[end:], "more than frames changed"
+    assert "hidden [libnames.so]" in command(b, "report", "-n", "0", out).stdout
+
+
+@case
+def linked_debug_file(b):
+    """A stripped library names its debug file, which lies beside it, in .debug or below the directory; of another build it counts for
+    nothing."""
+    for where in ("", ".debug/", "given"):
+        s = Stripped(b, "-gsplit-dwarf" if where else "-gdwarf-4")
+        subprocess.run(["objcopy", f"--add-gnu-debuglink={s.debug}", s.path], check=True)
+        at, args = (b.fresh(), ["--debug-dir"]) if where == "given" else (os.path.join(os.path.dirname(s.path), where), [])
+        put(s.debug, at, "libnames.so.debug")
+        frame, _ = s.named(b, *args, *([at] if args else []))
+        assert "with libdw" not in command(b, "version").stdout or frame["file"].endswith("names.c"), frame
+    other = library(b, "-DCALLER2")
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wl,--build-id", "-o", other, os.path.join(os.path.dirname(other), "names.c"), "-O0"], check=True)
+    put(other, at, "libnames.so.debug")
+    s.named(b, "--debug-dir", at, hidden=False)
+
+
+@case
+def packed_symbols(b):
+    """Symbols that a library brings along in .gnu_debugdata; damaged ones are said."""
+    built_with(b, "liblzma")
+    s = Stripped(b)
+    small = os.path.join(b.fresh(), "small")
+    subprocess.run(["objcopy", "-S", "--keep-symbol=hidden", s.debug, small], check=True)
+    whole = lzma.compress(open(small, "rb").read())
+    for packed, hidden in ((whole, True), (whole[:len(whole) // 2], False), (b"\xfd7zXZ\0" + bytes(100), False),
+                           (lzma.compress(b"\x7fELF" + bytes(5000)), False)):
+        with open(small + ".xz", "wb") as f:
+            f.write(packed)
+        subprocess.run(["objcopy", "--remove-section=.gnu_debugdata", s.path], check=True)
+        subprocess.run(["objcopy", f"--add-section=.gnu_debugdata={small}.xz", s.path], check=True)
+        _, said = s.named(b, hidden=hidden)
+        assert hidden or "libnames.so: " in said, said
+
+
+@case
+def damaged_files(b):
+    """Whatever a library's or a debug file's bytes say: names are missing, and that is said."""
+    s = Stripped(b, "-gdwarf-5")
+    with open(s.debug, "rb") as f:
+        good = f.read()
+    dice = random.Random(1)
+    d = b.fresh()
+    put(s.debug, d, "libnames.so.debug")
+    for i in range(32):
+        bad = bytearray(good[:dice.randrange(64, len(good))] if i % 4 == 0 else good)
+        for _ in range(0 if i % 4 == 0 else 3 ** (i % 4) * 10):
+            bad[dice.randrange(0x300, len(bad))] = dice.choice((0, 1, 0x7f, 0x80, 0xff, dice.randrange(256)))
+        with open(os.path.join(d, "libnames.so.debug"), "wb") as f:
+            f.write(bad)
+        r = command(b, "symbolize", "--debug-dir", d, "-o", "-", s.json)
+        json.loads(r.stdout)
+        assert all(line.startswith("spprof: ") for line in r.stderr.splitlines()) and len(r.stderr.splitlines()) < 20, r.stderr
+
+
+@case
+def damaged_profiles(b):
+    """What is no profile of ours, or damaged, is one line; a file stays as it is."""
+    s = Stripped(b)
+    whole = s.text.decode()
+    block = json.loads(whole)["spprof"]
+
+    def changed(**keys):
+        return json.dumps(dict(json.loads(whole), spprof=dict(block, **keys)))
+
+    bad = {
+        "is empty": "", "no JSON text": "hello", "is cut off": whole[:len(whole) // 2], "is not a Speedscope profile": "{\"a\": 1}",
+        "not one that spprof wrote": json.dumps(dict(json.loads(whole), spprof=None)),
+        "names no libraries": changed(native=[]),
+        "its list of native frames": changed(native=[[0, len(block["modules"]), 4]]),
+    }
+    odd = [changed(native=n) for n in ([[99999, 0, 0]], [[0, 0]], [[0, 0, -1]], [[0, 0, 1e300]], [[0, 0, 1, 2]], [1], [[0, 0, "1"]])]
+    odd += [changed(modules=m) for m in ([], [{}], [{"path": 1}], [{"path": "x" * 5000}], 7, [{"path": "/\0"}])]
+    odd += [whole[:-3], whole + "x", "[" * 100000, "{\"a\":" * 100000, whole.replace("\"frames\":[", "\"frames\":[,", 1)]
+    for message, text in [*bad.items(), *(("", text) for text in odd)]:
+        path = os.path.join(b.fresh(), "p.json")
+        with open(path, "w") as f:
+            f.write(text)
+        r = command(b, "symbolize", path, code=0 if message == "names no libraries" else 1)
+        assert message in r.stderr and r.stderr.count("\n") == 1 and not r.stdout, (message, r.stderr, text[:100])
+        with open(path) as f:
+            assert f.read() == text, message
+    for path in ("/nowhere", b.directory, "/dev/null"):
+        r = command(b, "symbolize", path, code=1)
+        assert r.stderr.count("\n") == 1, r.stderr
+    harmless = changed(modules=[dict(m, build_id=i) for m, i in zip(block["modules"], ["x", "", "a" * 65, 7, "abc", None, "a" * 64] * 9)])
+    with open(path := os.path.join(b.fresh(), "p.json"), "w") as f:
+        f.write(harmless)
+    command(b, "symbolize", path, "-o", path + ".out")
+    for args in ([], ["--nope", s.json], [s.json, s.json], ["--debug-dir"], ["-o"], [*["--debug-dir", "x"] * 9, s.json]):
+        assert command(b, "symbolize", *args, code=2).stderr, args
+
+
+@case
+def in_place(b):
+    """Without -o the profile itself gets the names: a link stays one, the mode too; what is no profile of ours is not replaced."""
+    s = Stripped(b)
+    os.chmod(s.json, 0o640)
+    link = os.path.join(b.fresh(), "link.json")
+    os.symlink(s.json, link)
+    args = ["symbolize", "--debug-dir", s.directory]
+    command(b, *args, link)
+    assert os.path.islink(link) and os.stat(s.json).st_mode & 0o777 == 0o640, os.stat(s.json)
+    first = Profile(link)
+    assert "hidden [libnames.so]" in [f["name"] for f in first.frames], first.frames
+    command(b, *args, link)
+    assert Profile(link).raw == first.raw, "twice is not as once"
+    assert os.listdir(os.path.dirname(link)) == ["link.json"], "a file is left"
+    mine = os.path.join(b.fresh(), "notes.json")
+    with open(mine, "w") as f:
+        f.write("mine")
+    r = command(b, *args, "-o", mine, s.json, code=1)
+    assert "is no profile of spprof, and stays" in r.stderr and open(mine).read() == "mine", r.stderr
 
 
 if __name__ == "__main__":

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ * spprof symbolize: names and source lines of a profile's native frames, when and where the libraries' symbols are at hand. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "inject/command/command.h"
+#include "inject/command/demangle.h"
+#include "inject/command/source_lines.h"
+#include "inject/command/symbolize.h"
+#include "inject/command/unxz.h"
+#include "inject/command/write_file.h"
+
+#define LARGEST_FILE (1ll << 30)
+#define MOST_LINES 16 /* about libraries */
+
+struct request {
+    const char *out; /* NULL: the profile itself */
+    const char *directories[SP_SYMBOLIZE_DIRECTORIES + 1];
+    int n_directories;
+};
+
+static int fail(const char *name, const char *why)
+{
+    fprintf(stderr, "spprof: ");
+    sp_cli_print(stderr, name);
+    fprintf(stderr, ": %s\n", why);
+    return 1;
+}
+
+/* NULL: a line on stderr says why not. */
+static char *read_whole(const char *path, size_t *n, mode_t *mode)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    char *text = NULL;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        fail(path, strerror(errno));
+    } else if (!S_ISREG(st.st_mode)) {
+        fail(path, "is no regular file");
+    } else if (st.st_size > LARGEST_FILE) {
+        fail(path, "is larger than 1 GB; no profile of spprof is");
+    } else {
+        text = sp_symbolize_alloc(NULL, (size_t)st.st_size);
+        *mode = st.st_mode & 07777;
+        ssize_t r = 1;
+        for (*n = 0; r > 0 && *n < (size_t)st.st_size; *n += (size_t)(r > 0 ? r : 0))
+            r = read(fd, text + *n, (size_t)st.st_size - *n);
+    }
+    if (fd >= 0)
+        close(fd);
+    return text;
+}
+
+/* What the command was built without, in one line. */
+static void say_absent(void)
+{
+    if (sp_source_lines_can && sp_unxz_can && sp_cli_demangles)
+        return;
+    fprintf(stderr, "spprof: built without%s%s%s\n", sp_source_lines_can ? "" : " libdw (no source lines)",
+            sp_unxz_can ? "" : " liblzma (no .gnu_debugdata)", sp_cli_demangles ? "" : " libiberty (names stay mangled)");
+}
+
+static void say_missing(const struct sp_symbolize_module *m, const struct sp_symbolize_found *found)
+{
+    static int said;
+    uint32_t missing = 0;
+    for (uint32_t i = 0; i < m->n_frames; i++)
+        missing += !m->frames[i].name;
+    if ((!missing && !found->complaint) || ++said > MOST_LINES)
+        return;
+    const char *why =
+        !m->n_build_id ? "it has no build id, by which its file could be told" : "no file with its build id was found";
+    fprintf(stderr, "spprof: ");
+    sp_cli_print(stderr, *m->path ? m->path : "(no path)");
+    fprintf(stderr, ": %u of %u functions not found; %s\n", missing, m->n_frames,
+            found->complaint ? found->complaint
+            : found->files   ? "its symbols do not name them"
+                             : why);
+}
+
+static void say_found(const struct sp_symbolize *s, const char *out)
+{
+    uint32_t names = 0, lines = 0;
+    for (uint32_t i = 0; i < s->n_native; i++) {
+        names += s->native[i].name != NULL;
+        lines += s->native[i].file != NULL;
+    }
+    fprintf(stderr, "spprof: of %u native functions %u have a name from a symbol table, %u a source line; the profile is in ",
+            s->n_native, names, lines);
+    sp_cli_print(stderr, strcmp(out, "-") == 0 ? "standard output" : out);
+    fputc('\n', stderr);
+}
+
+static int write_text(struct sp_out *o, void *arg)
+{
+    return sp_symbolize_write(arg, o);
+}
+
+static int symbolize(const char *path, const struct request *q)
+{
+    size_t n = 0;
+    mode_t mode = 0;
+    char real[PATH_MAX]; /* a link stays one */
+    char *text = read_whole(path, &n, &mode);
+    struct sp_symbolize s;
+    if (!text)
+        return 1;
+    const char *error = sp_symbolize_read(&s, text, n);
+    int rc = error ? fail(path, error) : 0;
+    if (!error && !s.n_native)
+        fail(path, "names no libraries: it has no native frames (SPPROF_NATIVE), or an older spprof wrote it");
+    else if (!error)
+        say_absent();
+    for (uint32_t i = 0; !error && i < s.n_modules; i++) {
+        struct sp_symbolize_found found = sp_symbolize_module(&s.modules[i], q->directories);
+        say_missing(&s.modules[i], &found);
+    }
+    if (!error && (q->out || s.n_native)) {
+        const char *out = q->out ? q->out : realpath(path, real) ? real : path;
+        rc = sp_cli_write_file(out, q->out ? 0 : mode, write_text, &s);
+        if (rc == 0)
+            say_found(&s, out);
+    }
+    sp_symbolize_close(&s);
+    free(text);
+    return rc;
+}
+
+/* -1: all is well, optind is at the file; else the exit status. */
+static int parse(struct request *q, int argc, char **argv)
+{
+    static const struct option longs[] = {{"debug-dir", 1, NULL, 'd'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    optind = 1;
+    for (int c; (c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1;) {
+        if (c == 'h') {
+            sp_cli_usage(stdout, argv[0]);
+            return 0;
+        }
+        if (c == 'o') {
+            q->out = optarg;
+        } else if (c == 'd' && q->n_directories < SP_SYMBOLIZE_DIRECTORIES) {
+            q->directories[q->n_directories++] = optarg;
+        } else {
+            fail(argv[optind - 1], c == 'd' ? "is one directory too many" : "is not understood");
+            sp_cli_usage(stderr, argv[0]);
+            return 2;
+        }
+    }
+    if (argc - optind == 1)
+        return -1;
+    sp_cli_usage(stderr, argv[0]);
+    return 2;
+}
+
+int sp_cli_symbolize(int argc, char **argv)
+{
+    struct request q = {0};
+    int rc = parse(&q, argc, argv);
+    return rc >= 0 ? rc : symbolize(argv[optind], &q);
+}
