@@ -117,6 +117,7 @@ struct sp_py {
     uintptr_t entry;                   /* some address in it */
     uintptr_t start, end;              /* of its library or program; left to the caller of sp_py_probe(), as `build` is */
     uintptr_t finalize, finalize_end;  /* ... and this: Py_FinalizeEx(); 0: not known */
+    uintptr_t setsig, setsig_end;      /* ... and PyOS_setsig() */
     uint32_t interp_builtins;          /* offset in PyInterpreterState */
     uint32_t minor;
     char version[32]; /* "3.12.1" */
@@ -186,7 +187,7 @@ uint32_t sp_py_thread_name_place(uintptr_t thread, uintptr_t key, uintptr_t name
 /* [handler] The str at that place of the Thread whose _bootstrap() is `frame`, the root of this thread's stack; 0: it cannot
  * be read now. It may be read as long as sp_py_holds_gil() is true afterwards. */
 SP_SIGSAFE uintptr_t sp_py_thread_name_at(uintptr_t tstate, uintptr_t frame, uint32_t place);
-/* [handler] Whether this thread, whose state it is, holds the GIL; false where there is none. */
+/* [handler] Whether this thread, whose state it is, holds the GIL; where there is none, whether it is attached. */
 SP_SIGSAFE bool sp_py_holds_gil(uintptr_t tstate);
 
 /* ---- code objects (py_text.c) */

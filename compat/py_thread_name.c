@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The name of a threading.Thread, read from the object that the thread's own stack holds: in its root frame,
  * _bootstrap(), self is the first local. No code runs; what is read cannot change meanwhile, for the GIL is this
- * thread's. Builds without a GIL are left alone. Sources: Include/internal/pycore_dict.h, pycore_object.h,
+ * thread's. Without a GIL (3.13) another thread may give the name at any instant: memory of objects stays what it is while this
+ * thread is attached (pages of mimalloc's object heaps, QSBR), and the caller compares what it read. From 3.14 on builds
+ * without a GIL are left alone: none could be had to prove it on. Sources: Include/internal/pycore_dict.h, pycore_object.h,
  * Objects/dict-common.h (3.9, 3.10). Which of its attributes the name is, is found out when the thread is made, and
  * with it that all this holds. */
+#include "compat/os.h"
 #include "compat/py.h"
 #include "compat/py_walk.h"
 
@@ -17,7 +20,12 @@
 /* before an object, from 3.11 on */
 #define VALUES_BEFORE 32u       /* 3.11 */
 #define DICT_BEFORE 24u         /* from 3.12 on also values, with an odd address */
+#define DICT_BEFORE_FREE 8u     /* without a GIL, and then there is nothing else */
 #define TP_BASICSIZE_BEFORE 16u /* tp_dealloc */
+
+#define STATE_BEHIND_INTERP 24u /* PyThreadState, without a GIL */
+#define ATTACHED 1u
+#define NAME_BYTES 1024u /* of a str, head included: what is read of it at most */
 
 static uintptr_t name_key; /* the interned "_name": the code of threading keeps it */
 
@@ -63,6 +71,10 @@ SP_SIGSAFE static uintptr_t attribute(uintptr_t object, uint32_t place)
     const struct sp_py_layout *l = sp_py.layout;
     if (sp_py.minor < 11)
         return in_dict(sp_peek(object + l->ob_size), place); /* the dict follows PyObject in an instance of a plain class */
+    if (l->free_threaded) {                                  /* a dict would be another object, which may go at any instant */
+        uintptr_t type = sp_peek(object + l->ob_type), own = object + sp_peek(type + l->tp_dealloc - TP_BASICSIZE_BEFORE);
+        return !sp_peek(object - DICT_BEFORE_FREE) && sp_peek_u8(own + 3) == 1 ? in_values(own, place) : 0;
+    }
     uintptr_t values = sp_py.minor == 11 ? sp_peek(object - VALUES_BEFORE) : 0, dict = sp_peek(object - DICT_BEFORE);
     if (sp_py.minor == 12 && (dict & 1))
         values = dict + 1;
@@ -81,7 +93,7 @@ bool sp_py_holds_gil(uintptr_t tstate)
 {
     const struct sp_py_layout *l = sp_py.layout;
     if (l->free_threaded)
-        return false;
+        return sp_peek_u32(tstate + l->ts_interp + STATE_BEHIND_INTERP) == ATTACHED;
     if (l->rt_tstate_current)
         return sp_peek(sp_py.runtime + l->rt_tstate_current) == tstate;
     uintptr_t gil = sp_peek(sp_peek(tstate + l->ts_interp) + l->interp_gil);
@@ -90,7 +102,7 @@ bool sp_py_holds_gil(uintptr_t tstate)
 
 uint32_t sp_py_thread_name_place(uintptr_t thread, uintptr_t key, uintptr_t name)
 {
-    if (sp_py.layout->free_threaded || !sp_os_readable(thread - VALUES_BEFORE))
+    if ((sp_py.layout->free_threaded && sp_py.minor != 13) || !sp_os_readable(thread - VALUES_BEFORE))
         return 0;
     name_key = key;
     for (uint32_t place = 1; place <= MOST_SHARED; place++)
@@ -108,5 +120,7 @@ uintptr_t sp_py_thread_name_at(uintptr_t tstate, uintptr_t frame, uint32_t place
     if (!sp_py_plausible(thread) || thread < 4096 + VALUES_BEFORE)
         return 0;
     uintptr_t name = attribute(thread, place);
+    if (l->free_threaded && (!sp_py_plausible(name) || !sp_os_readable(name) || !sp_os_readable(name + NAME_BYTES)))
+        return 0;
     return sp_py_plausible(name) && sp_peek(name + l->ob_type) == sp_py.str_type ? name : 0;
 }

@@ -10,6 +10,7 @@
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
 #include "inject/python.h"
+#include "sampler/gate.h"
 
 SP_REAL_SLOT(pthread_condattr_setclock);
 SP_REAL_SLOT(pthread_key_create);
@@ -53,11 +54,12 @@ struct api {
     void (*error_restore)(void *, void *, void *);
     void (*decref)(void *);
     void *(*function_code)(void *), *(*method_function)(void *);
-    void *unicode_type, *function_type, *method_type;
+    void *(*modules)(void), *(*module_dict)(void *), *(*dict_get)(void *dict, void *key), *(*to_int)(unsigned long);
+    void *unicode_type, *function_type, *method_type, *module_type, *dict_type;
 };
 
 static struct api api;
-static bool has_api;
+static bool has_api, has_modules;
 
 void sp_hook_python_start(void)
 {
@@ -75,6 +77,13 @@ void sp_hook_python_start(void)
     api.method_type = sp_python_symbol("PyMethod_Type");
     has_api = api.unicode_type && api.function_type && api.method_type && api.function_code && api.method_function &&
               api.gil_held && api.intern && api.type_lookup && api.get && api.error_fetch && api.error_restore && api.decref;
+    api.modules = (void *(*)(void))sp_python_symbol("PyImport_GetModuleDict");
+    api.module_dict = (void *(*)(void *))sp_python_symbol("PyModule_GetDict");
+    api.dict_get = (void *(*)(void *, void *))sp_python_symbol("PyDict_GetItemWithError");
+    api.to_int = (void *(*)(unsigned long))sp_python_symbol("PyLong_FromUnsignedLong");
+    api.module_type = sp_python_symbol("PyModule_Type");
+    api.dict_type = sp_python_symbol("PyDict_Type");
+    has_modules = api.modules && api.module_dict && api.dict_get && api.to_int && api.module_type && api.dict_type;
 }
 
 /* The Thread object that this thread is starting: first local of the innermost frame, if that runs
@@ -157,4 +166,55 @@ uintptr_t sp_hook_python_new_thread(char name[SP_THREAD_NAME_BYTES], uint32_t *p
     uintptr_t code = (uintptr_t)code_to_run(object);
     api.error_restore(type, value, trace);
     return code;
+}
+
+/* ---- the name at the end, of the thread that ends the interpreter: the main one as a rule, which no hook saw begin. While
+ * _PySignal_Fini() (3.9: PyOS_FiniInterrupts()) restores SIGINT, and what else the program set, modules are all there and the
+ * GIL is the caller's (Python/pylifecycle.c). It does so by PyOS_setsig(), which nothing calls in a signal's handler. */
+static void *item(void *dict, void *key)
+{
+    return key && dict && type_of(dict) == api.dict_type ? api.dict_get(dict, key) : NULL;
+}
+
+/* Borrowed; NULL: there is none, or threading is not what it was. */
+static void *current_thread_object(void)
+{
+    void *keys[] = {api.intern("threading"), api.intern("_active"), api.to_int(sp_py_ident())};
+    void *module = item(api.modules(), keys[0]);
+    void *dict = module && type_of(module) == api.module_type ? api.module_dict(module) : NULL;
+    void *thread = item(item(dict, keys[1]), keys[2]);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        drop(keys[i]);
+    return thread;
+}
+
+static void read_last_name(struct sp_live *self)
+{
+    char name[SP_THREAD_NAME_BYTES] = "";
+    void *type, *value, *trace;
+    api.error_fetch(&type, &value, &trace);
+    void *object = current_thread_object(), *attribute = api.intern("_name");
+    void *text = object ? own_attribute(object, attribute) : NULL;
+    if (text && type_of(text) == api.unicode_type)
+        name[sp_py_text((uintptr_t)text, name, sizeof name - 1)] = '\0';
+    drop(text);
+    drop(attribute);
+    api.error_restore(type, value, trace);
+    if (!name[0] || !sp_gate_enter())
+        return;
+    sp_live_name(sp_session_region(), self, name);
+    sp_gate_leave();
+}
+
+void sp_hook_python_sets_signal(const void *caller)
+{
+    uintptr_t ts;
+    if (SP_LIKELY((uintptr_t)caller - sp_py.setsig >= sp_py.setsig_end - sp_py.setsig))
+        return;
+    struct sp_live *self = sp_session_is_running() && sp_py.layout ? sp_session_self : NULL;
+    if (!self || !has_api || !has_modules || sp_py_own_tstate(&ts) != SP_PY_FINALIZING || !ts)
+        return;
+    int saved = errno;
+    read_last_name(self);
+    errno = saved;
 }

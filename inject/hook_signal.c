@@ -329,6 +329,7 @@ static int set_other(int sig, const struct sigaction *act)
 
 SP_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
+    sp_hook_python_sets_signal(__builtin_return_address(0));
     if (!is_managed(sig))
         return real_sigaction_call(sig, act, old);
     struct sigaction before = wanted[sig];

@@ -71,5 +71,8 @@ void sp_hook_python_start(void);
 /* [any] The name that threading gave the thread that is about to be created, from its creator's Python frame. Returns the
  * code object that it is to run, which lives as long as the caller holds the GIL; 0: none, or not known. */
 uintptr_t sp_hook_python_new_thread(char name[SP_THREAD_NAME_BYTES], uint32_t *place);
+/* [any] sigaction() was called and will return to `caller`: is that Py_FinalizeEx() at work, the calling thread gets the last
+ * name that threading knows it by. */
+void sp_hook_python_sets_signal(const void *caller);
 
 #endif

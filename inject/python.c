@@ -35,6 +35,8 @@ static void say_where(bool is_known)
     memcpy(sp_py.build, is_static ? "static" : "shared", 7);
     sp_py.start = is_known ? image.start : 0;
     sp_py.end = is_known ? image.end : UINTPTR_MAX;
+    sp_py.setsig = is_known ? (uintptr_t)sp_elf_find(&image, "PyOS_setsig") : 0;
+    sp_py.setsig_end = sp_py.setsig ? sp_py.setsig + sp_elf_size(&image, "PyOS_setsig") : 0;
     sp_py.finalize = is_known ? (uintptr_t)sp_elf_find(&image, "Py_FinalizeEx") : 0;
     sp_py.finalize_end = sp_py.finalize ? sp_py.finalize + sp_elf_size(&image, "Py_FinalizeEx") : 0;
 }

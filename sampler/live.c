@@ -169,6 +169,13 @@ struct sp_thread *sp_live_slot(struct sp_region *r, struct sp_live *l)
     return l->slot;
 }
 
+void sp_live_name(const struct sp_region *r, struct sp_live *l, const char name[SP_THREAD_NAME_BYTES])
+{
+    memcpy(l->name, name, sizeof l->name);
+    if (r && l->profile == r->profile && l->slot)
+        memcpy(l->slot->name, name, sizeof l->slot->name);
+}
+
 void sp_live_session_begins(void)
 {
     __atomic_store_n(&session, session + 1, __ATOMIC_SEQ_CST);

@@ -98,6 +98,9 @@ SP_SIGSAFE void sp_live_run(struct sp_live *l, uint64_t before_ns);
  * or by who closed it; by one at a time. */
 SP_SIGSAFE struct sp_thread *sp_live_slot(struct sp_region *r, struct sp_live *l);
 
+/* [any] The calling thread, which runs in this entry, is called so. Inside the gate. */
+void sp_live_name(const struct sp_region *r, struct sp_live *l, const char name[SP_THREAD_NAME_BYTES]);
+
 /* [handler] Up to this reading of its clock what the thread used is booked. */
 SP_INLINE void sp_live_is_booked(struct sp_live *l, struct sp_thread *t, uint64_t cpu_ns)
 {

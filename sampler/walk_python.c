@@ -99,6 +99,14 @@ SP_SIGSAFE static bool is_bootstrap(const struct sp_region *r, uint32_t node)
            string_ends(r, c->file, "threading.py", 12);
 }
 
+/* Without a GIL it may have been given up, and its memory be another name's, in the midst of the reading: to be read twice. */
+SP_SIGSAFE static bool is_still(uintptr_t now, uintptr_t name, char *text, uint32_t n)
+{
+    char *again = text + SP_THREAD_NAME_BYTES;
+    return !sp_py.layout->free_threaded ||
+           (now == name && sp_py_text(name, again, SP_THREAD_NAME_BYTES - 1) == n && memcmp(again, text, n) == 0);
+}
+
 SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_live *l, uintptr_t tstate, const struct sp_py_walk *w,
                                    uint32_t root)
 {
@@ -113,7 +121,8 @@ SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_live *l, uintp
         return;
     /* Its address says nothing: of two names in turn each has the address that the last but one had. */
     uint32_t n = sp_py_text(name, t->text, SP_THREAD_NAME_BYTES - 1);
-    if ((memcmp(t->name, t->text, n) == 0 && !t->name[n]) || !sp_py_holds_gil(tstate))
+    if ((memcmp(t->name, t->text, n) == 0 && !t->name[n]) || !sp_py_holds_gil(tstate) ||
+        !is_still(sp_py_thread_name_at(tstate, w->root, l->name_place), name, t->text, n))
         return;
     memcpy(l->name, t->text, n);
     l->name[n] = '\0';

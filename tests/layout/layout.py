@@ -125,6 +125,9 @@ def relations(minor, free_threaded, row):
                   "entry": ("sizeof(PyDictKeyEntry)", 24), "unicode_entry": ("sizeof(PyDictUnicodeEntry)", 16)})
     if minor >= 13 and not free_threaded:
         r["valid"] = ("offsetof(PyDictValues, valid)", 3)
+    if minor == 13 and free_threaded:
+        r.update({"valid": ("offsetof(PyDictValues, valid)", 3), "values": ("offsetof(PyDictValues, values)", 8), "state_behind_interp":
+                  ("offsetof(PyThreadState, state) - offsetof(PyThreadState, interp)", 24), "attached": ("_Py_THREAD_ATTACHED", 1)})
     if minor >= 13:
         r["builtins_word"] = ("offsetof(_Py_DebugOffsets, interpreter_state.builtins) / 8", 13 if minor == 13 else 14)
         r["no_monitoring"] = ("CO_NO_MONITORING_EVENTS", 0x2000000)

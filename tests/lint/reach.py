@@ -55,6 +55,7 @@ INDIRECT = {
 # function -> why what it reaches beyond is not followed
 STOPS = {
     "sp_real_find_missing": "before our constructor ran; afterwards by system calls alone",
+    "sp_hook_python_sets_signal": "asks CPython only where PyOS_setsig() calls in Py_FinalizeEx(), which is no signal's handler",
 }
 
 
