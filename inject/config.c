@@ -2,6 +2,7 @@
  * See config.h. */
 #include "inject/config.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "compat/buf.h"
@@ -15,7 +16,8 @@ enum kind {
     kind_text,
     kind_switch,
     kind_imports,
-    kind_native
+    kind_native,
+    kind_signal
 };
 
 struct option {
@@ -122,6 +124,21 @@ static bool parse_word(const char *s, const char *const *words, size_t n, uint64
     return false;
 }
 
+static bool parse(enum kind kind, const char *s, uint64_t *v);
+
+/* Those that no one but users sends, and that the kernel would let kill. */
+static bool parse_signal(const char *s, uint64_t *v)
+{
+    static const char *const words[] = {"off", "0", "hup", "usr1", "usr2", "sighup", "sigusr1", "sigusr2"};
+    static const uint8_t numbers[] = {0, 0, SIGHUP, SIGUSR1, SIGUSR2, SIGHUP, SIGUSR1, SIGUSR2};
+    uint64_t i;
+    if (parse_word(s, words, SP_ARRAY_LEN(words), &i)) {
+        *v = numbers[i];
+        return true;
+    }
+    return parse(kind_count, s, v) && *v >= 34; /* the two below are libc's own */
+}
+
 static bool parse(enum kind kind, const char *s, uint64_t *v)
 {
     static const char *const flags[] = {"0", "1"}, *const switches[] = {"off", "on"}, *const verbosity[] = {"0", "1", "auto"},
@@ -140,6 +157,7 @@ static bool parse(enum kind kind, const char *s, uint64_t *v)
     case kind_verbosity: return parse_word(s, verbosity, 3, v);
     case kind_imports: return parse_word(s, imports, 2, v);
     case kind_native: return parse_word(s, native, 3, v);
+    case kind_signal: return parse_signal(s, v);
     case kind_text: break;
     }
     return false;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "compat/cpu.h"
+#include "compat/diag.h"
 #include "compat/os.h"
 #include "inject/hooks.h"
 #include "inject/session.h"
@@ -36,6 +37,7 @@ static struct sigaction wanted[SP_OS_SIGNALS];
 static bool stood_in[SP_OS_SIGNALS];   /* the real disposition is our stand-in */
 static bool interrupts[SP_OS_SIGNALS]; /* siginterrupt(sig, 1) */
 static bool started, may_spool;
+static int asked_by;                       /* the signal that asks for a profile; 0: none */
 static void (*finish)(enum sp_finish how); /* writes the profile */
 
 static int real_sigaction_call(int sig, const struct sigaction *act, struct sigaction *old)
@@ -237,11 +239,25 @@ static bool kills_by_default(int sig)
     }
 }
 
+/* Whatever the thread was doing, as at a death, but it goes on afterwards. */
+static void write_as_asked(void *context)
+{
+    int saved = errno;
+    if (!sp_handler_is_cramped(context))
+        finish(SP_FINISH_SNAPSHOT);
+    else
+        sp_diag("the signal that asks for a profile came to a thread with too little stack; send it again");
+    errno = saved;
+}
+
 static void standin(int sig, siginfo_t *info, void *context)
 {
     if (sig == SIGBUS && info->si_code == BUS_ADRERR && sp_spool_is_cut(info->si_addr))
         return;
-    die(sig, info, context);
+    if (sig == asked_by && sp_session_is_own_process())
+        write_as_asked(context);
+    else
+        die(sig, info, context);
 }
 
 static int install_standin(int sig)
@@ -269,9 +285,18 @@ bool sp_hook_signal_can_start(void)
     return real_sigaction_call(SIGPROF, NULL, &now) == 0; /* it is one system call that asks and sets */
 }
 
-void sp_hook_signal_start(void (*on_end)(enum sp_finish how), bool spools)
+static void say_taken(int sig)
+{
+    static bool said;
+    if (sig == asked_by && !said)
+        sp_diag("SPPROF_SIGNAL: the program handles this signal itself, or ignores it; it asks for no profile meanwhile");
+    said |= sig == asked_by;
+}
+
+void sp_hook_signal_start(void (*on_end)(enum sp_finish how), int asks, bool spools)
 {
     finish = on_end;
+    asked_by = asks;
     may_spool = spools;
     for (int sig = 1; sig < SP_OS_SIGNALS; sig++) {
         if (!kills_by_default(sig) && sig != SIGPROF)
@@ -284,6 +309,8 @@ void sp_hook_signal_start(void (*on_end)(enum sp_finish how), bool spools)
             install_sigprof();
         else if (now.sa_handler == SIG_DFL)
             stood_in[sig] = install_standin(sig) == 0;
+        else
+            say_taken(sig);
     }
     sp_handler_foreign = foreign;
     if (has_handler(&wanted[SIGPROF]))
@@ -323,6 +350,8 @@ static int set_other(int sig, const struct sigaction *act)
         stood_in[sig] = was;
     } else if (is_default) {
         keep_as_kernel(sig);
+    } else {
+        say_taken(sig);
     }
     return rc;
 }

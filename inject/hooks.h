@@ -13,8 +13,9 @@
 /* [start] Whether the system lets a handler be installed: without one a tick would kill. */
 bool sp_hook_signal_can_start(void);
 /* [start] Takes SIGPROF over, and the fatal signals that are at their default: before one of them kills, `on_end` writes
- * the profile. `spools`: the region may lie in a file, whose pages may go. */
-void sp_hook_signal_start(void (*on_end)(enum sp_finish how), bool spools);
+ * the profile. `asks`: one of them (0: none) that kills no more, but writes the profile so far. `spools`: the region may lie in
+ * a file, whose pages may go. */
+void sp_hook_signal_start(void (*on_end)(enum sp_finish how), int asks, bool spools);
 /* [hook] Whether ticks reach us: false once the program has set SIGPROF by a raw system call. */
 bool sp_hook_signal_is_ours(void);
 /* [any] Before and after an exec or spawn: the program's SIG_IGN and mask for SIGPROF are the real ones between. */

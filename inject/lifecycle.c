@@ -205,7 +205,7 @@ static void install(void)
     if (config.native)
         sp_modules_start();
     sp_engine->open(config.interval_ns); /* its ticks are known from here on */
-    sp_hook_signal_start(sp_lifecycle_finish, config.spool[0] != 0);
+    sp_hook_signal_start(sp_lifecycle_finish, (int)config.signal, config.spool[0] != 0);
     sp_store_release(&sp_session.state, SP_SESSION_RUNNING);
     sp_self_begin_main(sp_os_main_stack());
 }
