@@ -250,7 +250,7 @@ def forks():
 ts = [threading.Thread(target=forks) for i in range(3)] + [threading.Thread(target=busy, args=(0.5,)) for i in range(3)]
 for t in ts: t.start()
 for t in ts: t.join()
-time.sleep(0.1)
+while len(os.listdir('/proc/self/task')) > 1: time.sleep(0.01) # a thread's end comes after what join() waits for
 print(open('/proc/self/timers').read().count('ClockID:'), len(os.listdir('/proc/self/fd')))
 """, SPPROF_INTERVAL="1ms")
     assert r.out == "1 4\n", r.out

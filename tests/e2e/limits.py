@@ -326,17 +326,22 @@ for i in range(25):
     pid = os.fork()
     if pid == 0: os.execv("/bin/true", ["true"])
     os.waitpid(pid, 0)
+r, w = os.pipe()
 pid = os.fork()
 if pid == 0:
     os.setsid()
     if os.fork(): os._exit(0)
     work(); os._exit(0)
 os.waitpid(pid, 0)
+os.close(w)
+assert os.read(r, 1) == b"" # the daemon has ended
+os.close(r)
 stop = True
 for t in threads: t.join()
 try: print(os.waitpid(-1, os.WNOHANG))
 except ChildProcessError: print('no zombie')
-time.sleep(0.5)
+# a thread's end comes after what join() waits for
+while len(os.listdir('/proc/self/task')) > 1: time.sleep(0.01)
 print(open('/proc/self/timers').read().count('ClockID:'), len(os.listdir('/proc/self/fd')))
 """, SPPROF_INTERVAL="1ms")
     assert r.out == "no zombie\n1 4\n", r.out
