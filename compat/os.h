@@ -21,6 +21,10 @@ SP_SIGSAFE uint64_t sp_os_thread_cpu_ns_of(int tid); /* CPU of a thread of this 
 SP_SIGSAFE uint64_t sp_os_process_cpu_ns(void);
 SP_SIGSAFE uint64_t sp_os_mono_ns(void); /* monotonic, by tick: about 4 ms fine, 10 ns dear */
 SP_SIGSAFE uint64_t sp_os_mono_exact_ns(void);
+SP_SIGSAFE uint64_t sp_os_mono_fast_ns(void); /* the same, as libc tells it: 25 ns, and what the program sees */
+/* How long a thread of this process waited for a CPU while it could run; 0: the system does not tell. Opens a file. */
+SP_SIGSAFE uint64_t sp_os_thread_queued_ns(int tid);
+SP_SIGSAFE bool sp_os_on_alternate_stack(void);
 SP_SIGSAFE uint64_t sp_os_wall_ns(void); /* nanoseconds since 1970, UTC */
 SP_SIGSAFE uint64_t sp_os_tick_ns(void); /* what CPU timers are rounded up to */
 SP_SIGSAFE void sp_os_sleep_ns(uint64_t ns);
@@ -75,6 +79,31 @@ bool sp_os_is_privileged(void);        /* it has more rights than who started it
 uintptr_t sp_os_main_stack(void);      /* somewhere above the main thread's frames */
 uintptr_t sp_os_program_entry(void);   /* in the program, not in a library */
 size_t sp_os_signal_frame_bytes(void); /* what it puts onto a stack for a handler, at most */
+
+/* [hook] A system call as libc's function of that name makes it: its result, or negative errno. */
+enum sp_os_plain {
+    SP_OS_PLAIN_read,
+    SP_OS_PLAIN_write,
+    SP_OS_PLAIN_readv,
+    SP_OS_PLAIN_writev,
+    SP_OS_PLAIN_recvfrom,
+    SP_OS_PLAIN_recvmsg,
+    SP_OS_PLAIN_sendto,
+    SP_OS_PLAIN_sendmsg,
+    SP_OS_PLAIN_connect,
+    SP_OS_PLAIN_accept,
+    SP_OS_PLAIN_accept4,
+    SP_OS_PLAIN_flock,
+    SP_OS_PLAIN_fsync,
+    SP_OS_PLAIN_fdatasync,
+    SP_OS_PLAIN_nanosleep,
+    SP_OS_PLAIN_wait4,
+    SP_OS_PLAIN_waitid,
+    SP_OS_PLAIN_poll,
+    SP_OS_PLAIN_select,
+    SP_OS_PLAIN_epoll_wait,
+};
+long sp_os_plain(enum sp_os_plain call, const long arguments[6]);
 
 /* --- [start] memory --- */
 /* [handler] Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */

@@ -74,6 +74,19 @@ uint64_t sp_os_mono_exact_ns(void)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t sp_os_mono_fast_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * SP_NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+bool sp_os_on_alternate_stack(void)
+{
+    stack_t now;
+    return sp_syscall6(SYS_sigaltstack, 0, (long)&now, 0, 0, 0, 0) == 0 && now.ss_flags & SS_ONSTACK;
+}
+
 uint64_t sp_os_wall_ns(void)
 {
     return clock_ns(CLOCK_REALTIME);

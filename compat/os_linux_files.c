@@ -281,7 +281,8 @@ bool sp_os_is_terminal(int fd)
     return sp_syscall6(SYS_ioctl, fd, 0x5401 /* TCGETS */, (long)termios, 0, 0, 0) == 0;
 }
 
-void sp_os_thread_name_of(int tid, char name[16])
+/* What a thread's file under /proc says, at most cap - 1 bytes, NUL-terminated: how much. tid 0: the process. */
+SP_SIGSAFE static size_t read_of_thread(int tid, const char *file, char *text, size_t cap)
 {
     char path[64];
     SP_BUF(b, path);
@@ -291,14 +292,33 @@ void sp_os_thread_name_of(int tid, char name[16])
         sp_buf_u64(&b, (uint64_t)tid);
         sp_buf_char(&b, '/');
     }
-    sp_buf_str(&b, "comm");
+    sp_buf_str(&b, file);
     int fd = sp_os_open_read(path);
-    long n = fd < 0 ? 0 : sp_os_read(fd, name, 15);
+    long n = fd < 0 ? 0 : sp_os_read(fd, text, cap - 1);
     if (fd >= 0)
         sp_os_close(fd);
-    name[n > 0 ? n : 0] = '\0';
-    if (n > 0 && name[n - 1] == '\n')
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0 ? (size_t)n : 0;
+}
+
+void sp_os_thread_name_of(int tid, char name[16])
+{
+    size_t n = read_of_thread(tid, "comm", name, 16);
+    if (n && name[n - 1] == '\n')
         name[n - 1] = '\0';
+}
+
+/* "cpu_ns queued_ns slices" (Documentation/scheduler/sched-stats.rst) */
+uint64_t sp_os_thread_queued_ns(int tid)
+{
+    char text[64], *s = text;
+    uint64_t ns = 0;
+    read_of_thread(tid, "schedstat", text, sizeof text);
+    while (*s && *s != ' ')
+        s++;
+    for (s += *s == ' '; *s >= '0' && *s <= '9'; s++)
+        ns = ns * 10 + (uint64_t)(*s - '0');
+    return ns;
 }
 
 int sp_os_executable(char *path, size_t cap)

@@ -110,6 +110,7 @@ struct sp_py {
     const struct sp_py_ops *ops;       /* NULL: no CPython here */
     const struct sp_py_layout *layout; /* NULL: layout unknown, no frames */
     uintptr_t runtime;                 /* &_PyRuntime */
+    uintptr_t runtime_bytes;           /* of it; 0: not known; left to the caller of sp_py_probe() */
     uintptr_t code_type, frame_type;   /* &PyCode_Type, &PyFrame_Type */
     uintptr_t eval_loop;               /* _PyEval_EvalFrameDefault; 0: not found */
     uintptr_t str_type, int_type;      /* &PyUnicode_Type, &PyLong_Type */

@@ -26,6 +26,8 @@ static const struct version versions[] = {
     {"posix_spawn", "GLIBC_2.15"},
     {"posix_spawnp", "GLIBC_2.15"},
     {"timer_create", "GLIBC_2.3.3"},
+    {"pthread_cond_wait", "GLIBC_2.3.2"},
+    {"pthread_cond_timedwait", "GLIBC_2.3.2"},
 #endif
     {"quick_exit", "GLIBC_2.24"},
 };

@@ -9,7 +9,7 @@
 
 /* options.def documents every field. */
 struct sp_config {
-    uint64_t on, interval_ns, depth, memory_bytes, lines, imports, native, tasks, children, files, verbose, signal;
+    uint64_t on, interval_ns, depth, memory_bytes, lines, imports, native, wall, tasks, children, files, verbose, signal;
     char out[SP_PATH_BYTES], spool[SP_PATH_BYTES], run[SP_RUN_BYTES]; /* "": not set */
 };
 

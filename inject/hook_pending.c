@@ -342,13 +342,19 @@ SP_EXPORT int __xpg_sigpause(int sig)
 SP_EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec *timeout, const sigset_t *mask)
 {
     let_in(mask);
-    return waited(SP_REAL(pselect)(n, in, out, other, timeout, mask));
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_pselect, NULL);
+    int rc = SP_REAL(pselect)(n, in, out, other, timeout, mask);
+    sp_hook_wait_end(SP_HOOK_WAIT_pselect, NULL, since_ns);
+    return waited(rc);
 }
 
 SP_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
     let_in(mask);
-    return waited(SP_REAL(ppoll)(fds, n, timeout, mask));
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_ppoll, NULL);
+    int rc = SP_REAL(ppoll)(fds, n, timeout, mask);
+    sp_hook_wait_end(SP_HOOK_WAIT_ppoll, NULL, since_ns);
+    return waited(rc);
 }
 
 SP_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t bytes)
@@ -360,7 +366,10 @@ SP_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *t
 SP_EXPORT int epoll_pwait(int fd, struct epoll_event *events, int n, int timeout_ms, const sigset_t *mask)
 {
     let_in(mask);
-    return waited(SP_REAL(epoll_pwait)(fd, events, n, timeout_ms, mask));
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_epoll_pwait, NULL);
+    int rc = SP_REAL(epoll_pwait)(fd, events, n, timeout_ms, mask);
+    sp_hook_wait_end(SP_HOOK_WAIT_epoll_pwait, NULL, since_ns);
+    return waited(rc);
 }
 
 SP_EXPORT int epoll_pwait2(int fd, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
@@ -370,5 +379,8 @@ SP_EXPORT int epoll_pwait2(int fd, struct epoll_event *events, int n, const stru
         return -1;
     }
     let_in(mask);
-    return waited(SP_REAL(epoll_pwait2)(fd, events, n, timeout, mask));
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_epoll_pwait2, NULL);
+    int rc = SP_REAL(epoll_pwait2)(fd, events, n, timeout, mask);
+    sp_hook_wait_end(SP_HOOK_WAIT_epoll_pwait2, NULL, since_ns);
+    return waited(rc);
 }

@@ -183,7 +183,9 @@ SP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_
 SP_EXPORT int system(const char *command)
 {
     bool was_unblocked = sp_hook_mask_hand_over();
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_system, NULL);
     int rc = SP_REAL(system)(command);
+    sp_hook_wait_end(SP_HOOK_WAIT_system, NULL, since_ns);
     sp_hook_mask_take_back(was_unblocked);
     return rc;
 }

@@ -66,6 +66,19 @@ int sp_hook_pending_change_mask(int (*real)(int, const sigset_t *, sigset_t *), 
 /* [hook] ... and for a thread that begins with this mask, and has its timer. */
 void sp_hook_pending_thread_begins(struct sp_live *l, uint64_t mask);
 
+/* hook_wait.c */
+enum sp_hook_wait {
+#define SP_WAIT(type, name, ...) SP_HOOK_WAIT_##name,
+#define SP_WAIT_ELSEWHERE(name) SP_HOOK_WAIT_##name,
+#include "inject/waits.def"
+#undef SP_WAIT
+#undef SP_WAIT_ELSEWHERE
+};
+/* [hook] The calling thread is about to wait in this call, and has; errno stays. at: what it waits for, NULL: anything. What the
+ * one returns, the other wants; 0: it is not looked at. */
+uint64_t sp_hook_wait_begin(enum sp_hook_wait call, const void *at);
+void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns);
+
 /* hook_python.c */
 /* [start] Finds what it will ask of the CPython that was found. */
 void sp_hook_python_start(void);

@@ -30,6 +30,7 @@
 #include "sampler/engine.h"
 #include "sampler/gate.h"
 #include "sampler/intern.h"
+#include "sampler/offclock.h"
 
 /* in glibc; pthread_atfork lies in its static part before 2.34, and is all that musl has */
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
@@ -204,6 +205,7 @@ static void install(void)
     sp_hook_stack_start();
     if (config.native)
         sp_modules_start();
+    sp_offclock_is_on = config.wall;
     sp_engine->open(config.interval_ns); /* its ticks are known from here on */
     sp_hook_signal_start(sp_lifecycle_finish, (int)config.signal, config.spool[0] != 0);
     sp_store_release(&sp_session.state, SP_SESSION_RUNNING);

@@ -37,6 +37,7 @@ static void say_where(bool is_known)
     sp_py.end = is_known ? image.end : UINTPTR_MAX;
     sp_py.setsig = is_known ? (uintptr_t)sp_elf_find(&image, "PyOS_setsig") : 0;
     sp_py.setsig_end = sp_py.setsig ? sp_py.setsig + sp_elf_size(&image, "PyOS_setsig") : 0;
+    sp_py.runtime_bytes = is_known ? sp_elf_size(&image, "_PyRuntime") : 0;
     sp_py.finalize = is_known ? (uintptr_t)sp_elf_find(&image, "Py_FinalizeEx") : 0;
     sp_py.finalize_end = sp_py.finalize ? sp_py.finalize + sp_elf_size(&image, "Py_FinalizeEx") : 0;
 }

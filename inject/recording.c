@@ -56,6 +56,7 @@ SP_SIGSAFE static void init_region(struct sp_region *r, uint64_t bytes, uint64_t
         .lines = (uint32_t)config->lines,
         .imports = (uint32_t)config->imports,
         .native = (uint32_t)config->native,
+        .wall = (uint32_t)config->wall,
         .now_mono_ns = sp_os_mono_ns(),
         .now_wall_ns = sp_os_wall_ns(),
         .tick_ns = sp_engine->tick_ns(),

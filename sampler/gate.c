@@ -75,7 +75,7 @@ static uint32_t others_inside(struct counter *c)
 }
 
 /* Until each counter was seen without anybody but the calling thread: those who were inside have left. */
-static bool wait(uint64_t limit_ns)
+static bool wait_until_left(uint64_t limit_ns)
 {
     uint64_t until = 0;
     for (uint32_t i = 0, n; i < COUNTERS; i++) {
@@ -97,13 +97,13 @@ static bool wait(uint64_t limit_ns)
 
 bool sp_gate_pass(uint64_t limit_ns)
 {
-    return wait(limit_ns);
+    return wait_until_left(limit_ns);
 }
 
 bool sp_gate_close(uint64_t limit_ns)
 {
     __atomic_store_n(&state, CLOSED, __ATOMIC_SEQ_CST);
-    return wait(limit_ns);
+    return wait_until_left(limit_ns);
 }
 
 bool sp_gate_open(void)

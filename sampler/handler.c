@@ -128,6 +128,7 @@ bool sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)
         if (!t)
             continue;
         t->end_cpu_ns = cpu_ns;
+        sp_offclock_stop(&l->off, t, cpu_ns);
         enum sp_asker who = l->tid == self ? SP_ASKER_WRITES : SP_ASKER_OTHER;
         sp_thread_rest(r, t, cpu_ns, sp_engine_ticks(l, t, cpu_ns, who), t->rest_ns);
     }

@@ -338,7 +338,8 @@ SP_SIGSAFE static void list_total(struct sp_region *r, struct sp_total *t, uint3
     while (!sp_cas(head, &first, id));
 }
 
-bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t cpu_ns, uint64_t samples)
+/* The sum of (thread, node), which may be new; NULL: no room for another. */
+SP_SIGSAFE static struct sp_total *total_of(struct sp_region *r, uint32_t thread, uint32_t node)
 {
     struct sp_total k = {.thread = thread, .node = node};
     uint64_t hash = mix((uint64_t)thread << 32 | node);
@@ -347,16 +348,32 @@ bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64
         struct place p = find(r, &r->totals_table, hash, same_total, &k, true);
         if (!p.id) {
             if (!p.free || (!id && !(id = sp_pool_alloc(r, &r->totals))))
-                return false;
+                return NULL;
             *(struct sp_total *)sp_pool_entry(r, &r->totals, id) = k;
             if (!take(p, hash, id))
                 continue;
             p.id = id;
         }
         struct sp_total *t = sp_pool_entry(r, &r->totals, p.id);
-        sp_add_relaxed(&t->cpu_ns, cpu_ns);
-        sp_add_relaxed(&t->samples, samples);
         list_total(r, t, p.id);
-        return true;
+        return t;
     }
+}
+
+bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t cpu_ns, uint64_t samples)
+{
+    struct sp_total *t = total_of(r, thread, node);
+    if (!t)
+        return false;
+    sp_add_relaxed(&t->cpu_ns, cpu_ns);
+    sp_add_relaxed(&t->samples, samples);
+    return true;
+}
+
+bool sp_intern_total_wait(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t wall_ns)
+{
+    struct sp_total *t = total_of(r, thread, node);
+    if (t)
+        sp_add_relaxed(&t->wall_ns, wall_ns);
+    return t != NULL;
 }

@@ -153,6 +153,7 @@ SP_SIGSAFE static void give_target(const struct sp_region *r, const struct sp_li
 SP_SIGSAFE static void begin_slot(struct sp_region *r, const struct sp_live *l, struct sp_thread *t)
 {
     t->serial = l->serial;
+    t->is_python = l->target_code != 0;
     memcpy(t->name, l->name, sizeof t->name);
     give_target(r, l, t);
     sp_thread_begin(r, t, l->tid, l->last_cpu_ns);
@@ -185,6 +186,7 @@ void sp_live_joins(struct sp_live *l, uint64_t cpu_ns)
 {
     l->last_cpu_ns = cpu_ns;
     l->session = session;
+    sp_offclock_begin(&l->off, l->tid, cpu_ns, false);
 }
 
 void sp_live_run(struct sp_live *l, uint64_t before_ns)
@@ -193,6 +195,8 @@ void sp_live_run(struct sp_live *l, uint64_t before_ns)
     l->tid = sp_os_gettid();
     l->last_cpu_ns = before_ns;
     l->thread_pointer = sp_cpu_thread_pointer();
+    if (sp_offclock_is_on)
+        sp_offclock_begin(&l->off, l->tid, sp_os_thread_cpu_ns(), !before_ns);
     sp_os_thread_name(l->born_as);
     __atomic_store_n(&l->state, SP_LIVE_RUNNING, __ATOMIC_SEQ_CST);
 }
@@ -208,6 +212,7 @@ void sp_live_end(struct sp_region *r, struct sp_live *l, uint64_t cpu_ns, enum s
         struct sp_thread *t = has_slot || (r && has_joined && cpu_ns > l->last_cpu_ns) ? sp_live_slot(r, l) : NULL;
         if (t) {
             memcpy(t->name, l->name, sizeof t->name);
+            sp_offclock_stop(&l->off, t, cpu_ns);
             sp_thread_end(r, t, cpu_ns, sp_os_mono_ns() - r->started_mono_ns, ticks);
         }
         sp_add_relaxed(&ended_ns, cpu_ns);

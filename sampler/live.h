@@ -6,6 +6,7 @@
 #ifndef SP_SAMPLER_LIVE_H
 #define SP_SAMPLER_LIVE_H
 
+#include "sampler/offclock.h"
 #include "sampler/store.h"
 #include "sampler/threads.h"
 
@@ -51,6 +52,13 @@ struct sp_live {
     int timer;            /* as compat/os.h has it */
     uint32_t pause, sent; /* enum sp_pause, enum sp_sent */
     int64_t first_due_ns; /* on the thread's clock since it began: below 0 until the first tick (engine.h) */
+    /* off its CPU; waits (offcpu.h) */
+    struct sp_offclock off;
+    uint64_t short_ns, short_limit_ns;
+    uint64_t open_since_ns; /* the wait whose stack was taken at its beginning; 0: none */
+    uint32_t open_node, open_profile;
+    uint32_t short_random;
+    uint64_t short_calls; /* by number of the call, a bit: the last one was short */
     /* what it is to run */
     void *run, *argument; /* until it runs */
     uint64_t routine;     /* as a number; threads of one routine do the same, unless Python's is known: */

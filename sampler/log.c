@@ -47,13 +47,16 @@ SP_SIGSAFE static struct sp_chunk *advance(struct sp_region *r, struct sp_thread
     return c;
 }
 
-SP_SIGSAFE static bool append(struct sp_region *r, struct sp_thread *t, uint32_t node, uint32_t cpu_ns, uint64_t since_ns)
+/* A record is a sample's or a wait's: one of cpu_ns and wall_ns is 0. */
+SP_SIGSAFE static bool append(struct sp_region *r, struct sp_thread *t, const struct sp_record *new, uint64_t since_ns)
 {
     struct sp_chunk *c = t->chunk ? sp_at64(r, t->chunk) : NULL;
     if (c && c->n) {
         struct sp_record *last = &c->records[c->n - 1];
-        if (last->node == node && last->cpu_ns <= UINT32_MAX - cpu_ns) {
-            last->cpu_ns += cpu_ns;
+        bool fits = last->cpu_ns <= UINT32_MAX - new->cpu_ns && last->wall_ns <= UINT32_MAX - new->wall_ns;
+        if (last->node == new->node && fits) {
+            last->cpu_ns += new->cpu_ns;
+            last->wall_ns += new->wall_ns;
             return true;
         }
     }
@@ -64,9 +67,15 @@ SP_SIGSAFE static bool append(struct sp_region *r, struct sp_thread *t, uint32_t
             return false;
         time = 0;
     }
-    c->records[c->n] = (struct sp_record){node, cpu_ns, 0, (uint32_t)time};
+    c->records[c->n] = (struct sp_record){new->node, new->cpu_ns, new->wall_ns, (uint32_t)time};
     sp_store_release(&c->n, c->n + 1);
     return true;
+}
+
+SP_SIGSAFE static void lose_order(struct sp_region *r, uint64_t since_ns)
+{
+    uint64_t never = 0;
+    sp_cas(&r->time_order_until_ns, &never, since_ns ? since_ns : 1);
 }
 
 void sp_log_book(struct sp_region *r, struct sp_thread *t, const struct sp_sample *s)
@@ -74,11 +83,23 @@ void sp_log_book(struct sp_region *r, struct sp_thread *t, const struct sp_sampl
     t->cpu_ns[s->category] += s->cpu_ns;
     for (uint64_t left = s->cpu_ns; left;) {
         uint32_t part = (uint32_t)sp_min_u64(left, UINT32_MAX);
-        if (!append(r, t, s->node, part, s->since_ns)) {
-            uint64_t never = 0;
-            sp_cas(&r->time_order_until_ns, &never, s->since_ns ? s->since_ns : 1);
+        if (!append(r, t, &(struct sp_record){.node = s->node, .cpu_ns = part}, s->since_ns)) {
+            lose_order(r, s->since_ns);
             /* No room for a total either: the writer shows what the sums have and the log lacks. */
             sp_intern_total(r, t->number, s->node, part, 1);
+        }
+        left -= part;
+    }
+}
+
+void sp_log_book_wait(struct sp_region *r, struct sp_thread *t, uint32_t node, uint64_t wall_ns, uint64_t since_ns)
+{
+    t->wait_ns += wall_ns;
+    for (uint64_t left = wall_ns; left;) {
+        uint32_t part = (uint32_t)sp_min_u64(left, UINT32_MAX);
+        if (!append(r, t, &(struct sp_record){.node = node, .wall_ns = part}, since_ns)) {
+            lose_order(r, since_ns);
+            sp_intern_total_wait(r, t->number, node, part);
         }
         left -= part;
     }
@@ -95,14 +116,18 @@ SP_SIGSAFE static void fold_record(struct sp_region *r, struct sp_thread *t, con
 {
     const struct sp_record *rec = &c->records[t->fold_record++];
     sp_intern_total(r, 0, rec->node, rec->cpu_ns, 0);
+    if (rec->wall_ns)
+        sp_intern_total_wait(r, 0, rec->node, rec->wall_ns);
 }
 
 SP_SIGSAFE static void fold_total(struct sp_region *r, struct sp_thread *t)
 {
     struct sp_total *total = sp_pool_entry(r, &r->totals, t->first_total);
     sp_intern_total(r, 0, total->node, total->cpu_ns, total->samples);
+    if (total->wall_ns)
+        sp_intern_total_wait(r, 0, total->node, total->wall_ns);
     t->first_total = total->next;
-    total->cpu_ns = total->samples = 0;
+    total->cpu_ns = total->wall_ns = total->samples = 0;
     sp_store_release(&total->listed, 0);
 }
 

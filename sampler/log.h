@@ -10,6 +10,9 @@
  * a total. */
 SP_SIGSAFE void sp_log_book(struct sp_region *r, struct sp_thread *t, const struct sp_sample *s);
 
+/* [handler] Books a wait, off the CPU, to its call path. */
+SP_SIGSAFE void sp_log_book_wait(struct sp_region *r, struct sp_thread *t, uint32_t node, uint64_t wall_ns, uint64_t since_ns);
+
 /* [handler] Books CPU that belongs to no stack. */
 SP_SIGSAFE void sp_log_book_pseudo(struct sp_region *r, struct sp_thread *t, enum sp_category category, uint64_t cpu_ns,
                                    uint64_t since_ns);

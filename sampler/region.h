@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SP_REGION_MAGIC 0x3166726770707073ull /* "spppgrf1" as seen in a hex dump, low byte first */
-#define SP_REGION_LAYOUT 6
+#define SP_REGION_LAYOUT 7
 
 /* Where CPU time can go when it is not in a Python stack: also the pseudo-frame's number. */
 enum sp_category {
@@ -37,6 +37,8 @@ enum sp_pseudo {
     SP_PSEUDO_IMPORT,
     SP_PSEUDO_SHUTDOWN,
     SP_PSEUDO_NATIVE_UNKNOWN, /* code of no library, or frames that no table leads through */
+    SP_PSEUDO_WAITING_CPU,    /* ready to run, as the scheduler says */
+    SP_PSEUDO_NOT_RUNNING,    /* what is left of a thread's life */
     SP_PSEUDO_N
 };
 
@@ -116,12 +118,13 @@ enum sp_frame_kind {
     SP_FRAME_PSEUDO,
     SP_FRAME_INTERPRETER, /* root of the stacks of a sub-interpreter; no frame to show */
     SP_FRAME_TASK,        /* the asyncio task that a stack runs in: the stack's first frame */
+    SP_FRAME_WAIT,        /* what a stack waits in: its last frame */
 };
 
 struct sp_frame {
     uint32_t kind; /* enum sp_frame_kind */
     /* Python: code id; native: ref of the library's text, its build id in hex, a colon and its path; pseudo: number;
-     * interpreter: id; task: ref */
+     * interpreter: id; task, wait: ref */
     uint32_t what;
     /* Python: byte offset of the instruction; native: low half of the function's offset from where the library is mapped */
     int32_t offset;
@@ -155,7 +158,7 @@ enum sp_state { SP_STATE_GIL = 1, SP_STATE_GIL_WAIT = 2, SP_STATE_GC = 4, SP_STA
 struct sp_record { /* consecutive samples of one stack are one record */
     uint32_t node;
     uint32_t cpu_ns;
-    uint32_t wall_ns;        /* reserved for wall-clock engines: 0 */
+    uint32_t wall_ns;        /* of a wait; then cpu_ns is 0 */
     uint32_t state_and_time; /* enum sp_state << 24 | time */
 };
 
@@ -192,6 +195,13 @@ struct sp_thread {
     uint64_t cpu_ns[SP_CATEGORY_N];
     uint64_t rest_ns[SP_CATEGORY_N]; /* valid while frozen: not in the log, to be shown with it */
     uint64_t samples, prompt_ns;
+    /* off its CPU, in a region with `wall`. off_ns grows to its last sample or wait, to its end, or to when the store was frozen */
+    uint64_t off_ns, wait_ns; /* all of it, and what of it is booked to stacks */
+    uint64_t queued_ns;       /* ready to run, at most; valid when it has ended and while frozen */
+    uint64_t open_since_ns;   /* a wait that has not returned: on the monotonic clock, 0: none */
+    uint64_t open_ns;         /* ... how long it is; valid while frozen */
+    uint32_t open_node;       /* ... and its stack */
+    uint32_t is_python;       /* a Python stack of it was seen */
     /* the last sample, and what it is owed still (carry.h) */
     uint32_t last_node, last_category;
     uint64_t owed_ns;
@@ -274,6 +284,7 @@ struct sp_region {
     uint32_t lines;               /* whether frames are shown as lines */
     uint32_t native;              /* enum sp_native_shown */
     uint32_t imports;             /* whether the import system's own frames are shown */
+    uint32_t wall;                /* whether time off the CPU is booked */
     uint32_t epoch;               /* grows when a sampled code object dies */
     uint32_t n_serial;            /* threads so far */
     uint64_t time_order_until_ns; /* first sample without a record; 0: none */
@@ -281,6 +292,7 @@ struct sp_region {
     /* ended threads folded together */
     uint64_t n_folded;
     uint64_t folded_cpu_ns[SP_CATEGORY_N], folded_samples, folded_prompt_ns;
+    uint64_t folded_off_ns, folded_wait_ns, folded_queued_ns;
     uint32_t first_total; /* id of the first of thread 0's sums */
     /* threads */
     sp_list_head free_slots, free_stacks, folding, ended[SP_WEIGHT_CLASSES];

@@ -2,6 +2,7 @@
  * See sample.h. Knows no signal: whoever can read a thread's stack takes samples of it. */
 #include "sampler/sample.h"
 
+#include "compat/os.h"
 #include "sampler/carry.h"
 #include "sampler/engine.h"
 #include "sampler/log.h"
@@ -37,5 +38,10 @@ void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_inst
         sp_count_loss(r, s.loss);
     sp_carry_sample(r, t, &s);
     t->samples++;
+    t->is_python |= s.category == SP_CATEGORY_PYTHON;
+    if (SP_UNLIKELY(sp_offclock_is_on)) {
+        sp_offclock_pass(&l->off, t, sp_os_mono_fast_ns(), at->cpu_ns);
+        t->open_since_ns = 0; /* it runs */
+    }
     sp_store_relaxed(&r->last_ns, since_ns);
 }

@@ -134,6 +134,12 @@ SP_SIGSAFE static void begin_to_fold(struct sp_region *r, struct sp_thread *t)
     }
     sp_add_relaxed(&r->folded_samples, t->samples);
     sp_add_relaxed(&r->folded_prompt_ns, t->prompt_ns);
+    if (t->is_python) {
+        sp_add_relaxed(&r->folded_off_ns, t->off_ns);
+        sp_add_relaxed(&r->folded_queued_ns, t->queued_ns);
+    }
+    sp_add_relaxed(&r->folded_wait_ns, t->wait_ns);
+    t->off_ns = t->wait_ns = t->queued_ns = 0;
     sp_add_relaxed(&r->n_folded, 1);
     sp_add_relaxed(&r->n_ended, (uint32_t)-1);
     t->samples = t->prompt_ns = 0;

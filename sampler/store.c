@@ -106,6 +106,7 @@ void sp_store_init(struct sp_region *r, uint64_t bytes, const struct sp_store_op
     r->tasks = o->tasks;
     r->lines = o->lines;
     r->imports = o->imports;
+    r->wall = o->wall;
     r->native = o->native;
     /* Two stacks a thread: with a small region they are what runs out first. */
     r->depth = (uint32_t)sp_min_u64(o->depth, bytes / 2048);
@@ -173,6 +174,8 @@ const char *sp_store_pseudo_name(uint32_t number)
         [SP_PSEUDO_IMPORT] = "(import)",
         [SP_PSEUDO_SHUTDOWN] = "(shutdown)",
         [SP_PSEUDO_NATIVE_UNKNOWN] = "(native ?)",
+        [SP_PSEUDO_WAITING_CPU] = "(waiting for a CPU)",
+        [SP_PSEUDO_NOT_RUNNING] = "(not running)",
     };
     return number < SP_PSEUDO_N ? names[number] : "(unknown)";
 }

@@ -27,7 +27,7 @@ SP_INLINE uint64_t sp_store_scratch_bytes(uint64_t region_bytes)
 
 struct sp_store_options {
     uint64_t interval_ns;
-    uint32_t depth, tasks, lines, imports, native;
+    uint32_t depth, tasks, lines, imports, native, wall;
     uint64_t now_mono_ns, now_wall_ns, tick_ns, before_start_ns;
     uint32_t profile, pid, ppid;
     uint64_t writable_bytes; /* 0: all of it */
@@ -110,11 +110,12 @@ struct sp_sample {
     uint32_t node;
     enum sp_category category; /* of the thread's sums; not kept in the log */
     enum sp_loss loss;         /* SP_LOSS_NONE: there is a Python stack, or none to be had. Not kept in the log */
-    uint64_t cpu_ns;           /* that it stands for. struct sp_record has room for wall-clock time and a state beside it */
+    uint64_t cpu_ns;           /* that it stands for */
+    uint64_t wall_ns;          /* off the CPU: of a wait */
     uint64_t since_ns;         /* since the start of the profile */
 };
 
-/* Of the sample, node, cpu_ns and since_ns are told. */
+/* Of the sample, node, cpu_ns, wall_ns and since_ns are told. */
 typedef void sp_booked_fn(void *arg, const struct sp_sample *s);
 
 /* Calls call() for each sum of the list that begins with the one of this id, all with the same time. */
@@ -122,7 +123,8 @@ SP_INLINE void sp_each_sum(const struct sp_region *r, uint32_t first, uint64_t s
 {
     for (uint32_t id = first; id;) {
         const struct sp_total *total = sp_pool_entry(r, &r->totals, id);
-        call(arg, &(struct sp_sample){.node = total->node, .cpu_ns = total->cpu_ns, .since_ns = since_ns});
+        call(arg, &(struct sp_sample){
+                      .node = total->node, .cpu_ns = total->cpu_ns, .wall_ns = total->wall_ns, .since_ns = since_ns});
         id = total->next;
     }
 }
@@ -139,6 +141,7 @@ SP_INLINE uint64_t sp_each_booked(const struct sp_region *r, const struct sp_thr
             const struct sp_record *rec = &c->records[i];
             s.node = rec->node;
             s.cpu_ns = rec->cpu_ns;
+            s.wall_ns = rec->wall_ns;
             s.since_ns = c->base_ns + ((uint64_t)(rec->state_and_time & SP_RECORD_TIME_MAX) << SP_RECORD_TIME_SHIFT);
             call(arg, &s);
         }

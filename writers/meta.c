@@ -118,7 +118,7 @@ static void put_losses(struct sp_out *o, const struct sp_region *r)
     sp_out_char(o, '}');
 }
 
-static void put_threads(struct sp_out *o, const struct sp_view *v)
+static void put_threads(struct sp_out *o, const struct sp_view *v, bool has_wall)
 {
     uint32_t n = sp_view_n_profiles(v);
     sp_json_key(o, "threads", false);
@@ -141,6 +141,8 @@ static void put_threads(struct sp_out *o, const struct sp_view *v)
         }
         sp_json_key_u64(o, "cpu", p->cpu_ns, false);
         sp_json_key_u64(o, "samples", p->samples, false);
+        if (has_wall && p->wall_ns)
+            sp_json_key_u64(o, "wall", p->wall_ns, false);
         sp_out_char(o, '}');
     }
     sp_out_char(o, ']');
@@ -179,26 +181,49 @@ static void put_modules(struct sp_out *o, const struct sp_view *v)
     sp_out_str(o, "]");
 }
 
-static void put_native(struct sp_out *o, const struct sp_view *v)
+/* before: functions in front of the view's */
+static bool put_places(struct sp_out *o, const struct sp_view *v, uint32_t before, bool first)
 {
-    bool first = true;
-    sp_json_key(o, "native", false);
     for (uint32_t i = 0; i < v->n_functions; i++) {
         if (!v->functions[i].native)
             continue;
         sp_out_str(o, first ? "[[" : ",[");
         first = false;
-        sp_out_u64(o, i);
+        sp_out_u64(o, before + i);
         sp_out_char(o, ',');
         sp_out_u64(o, v->functions[i].module);
         sp_out_char(o, ',');
         sp_out_u64(o, sp_view_place(v->region, &v->functions[i]));
         sp_out_char(o, ']');
     }
+    return first;
+}
+
+static void put_native(struct sp_out *o, const struct sp_view *v, const struct sp_view *wall)
+{
+    sp_json_key(o, "native", false);
+    bool first = put_places(o, v, 0, true);
+    if (wall)
+        put_places(o, wall, v->n_functions + v->n_elided_functions, first);
     sp_out_char(o, ']');
 }
 
-void sp_meta_write(struct sp_view *v, struct sp_out *o)
+/* Where the profiles of whole lives begin, and what their sum is made of. */
+static void put_wall(struct sp_out *o, const struct sp_view *v)
+{
+    uint32_t n = sp_view_n_profiles(v);
+    uint64_t cpu_ns = v->wall_ns - v->off_ns;
+    sp_json_key(o, "wall", false);
+    sp_out_char(o, '{');
+    sp_json_key_u64(o, "profile", n + (n > 1), true);
+    sp_json_key_u64(o, "life", v->wall_ns, false);
+    sp_json_key_u64(o, "cpu", cpu_ns, false);
+    sp_json_key_u64(o, "waits", v->wait_ns, false);
+    sp_json_key_u64(o, "threads", v->n_wall_threads, false);
+    sp_out_char(o, '}');
+}
+
+void sp_meta_write(struct sp_view *v, const struct sp_view *wall, struct sp_out *o)
 {
     sp_out_char(o, '{');
     put_identity(o, v);
@@ -208,12 +233,14 @@ void sp_meta_write(struct sp_view *v, struct sp_out *o)
     sp_out_str(o, v->profile->complete ? "true" : "false");
     put_share(o, "prompt", v->prompt_ns, sampled_ns(v));
     put_losses(o, v->region);
-    put_threads(o, v);
+    put_threads(o, v, wall != NULL);
     put_bounded(o, v);
     if (v->n_modules) {
         put_modules(o, v);
-        put_native(o, v);
+        put_native(o, v, wall);
     }
+    if (wall)
+        put_wall(o, v);
     sp_lines_write(v, o);
     sp_out_char(o, '}');
 }

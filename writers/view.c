@@ -53,7 +53,7 @@ static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
 {
     const struct sp_region *r = v->region;
     const struct sp_frame *f = sp_frame_at(r, frame);
-    if (f->kind == SP_FRAME_TASK)
+    if (f->kind == SP_FRAME_TASK || f->kind == SP_FRAME_WAIT)
         return (struct sp_function){.name = f->what};
     if (f->kind == SP_FRAME_NATIVE)
         return (struct sp_function){.file = f->what, .native = frame};
@@ -250,7 +250,7 @@ static void sort_profiles(struct sp_view *v, struct sp_view_profile *p, uint32_t
 /* What a thread's records and sums hold; by sub-interpreter in v->sum, with the parts listed in v->touched. */
 struct recorded {
     struct sp_view *view;
-    uint64_t ns;
+    uint64_t ns, wait_ns;
     uint32_t n_parts;
     bool main_python; /* some of it is Python in the main interpreter */
 };
@@ -260,6 +260,7 @@ static void add_recorded(void *arg, const struct sp_sample *s)
     struct recorded *all = arg;
     struct sp_view *v = all->view;
     all->ns += s->cpu_ns;
+    all->wait_ns += s->wall_ns;
     if (!v->part || !s->cpu_ns)
         return;
     uint32_t part = v->part[s->node];
@@ -330,6 +331,17 @@ uint64_t sp_view_owed(const struct sp_region *r, const struct sp_thread *t)
     return sp_min_u64(t->owed_ns, t->rest_ns[SP_CATEGORY_THREAD_END]);
 }
 
+static void add_life(struct sp_view *v, const struct sp_thread *t, struct sp_view_profile *p)
+{
+    if (!v->region->wall || !t->is_python)
+        return;
+    p->wall_ns = p->cpu_ns + sp_max_u64(t->off_ns, t->wait_ns);
+    v->wall_ns += p->wall_ns;
+    v->off_ns += sp_max_u64(t->off_ns, t->wait_ns);
+    v->wait_ns += t->wait_ns + sp_min_u64(t->open_ns, t->off_ns - sp_min_u64(t->off_ns, t->wait_ns));
+    v->n_wall_threads++;
+}
+
 static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
 {
     const struct sp_thread *t = sp_thread_at(v->region, number);
@@ -347,6 +359,8 @@ static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
         v->cpu_ns[c] += t->cpu_ns[c] + rest;
         p.cpu_ns += rest;
     }
+    p.wait_overflow_ns = t->wait_ns - sp_min_u64(t->wait_ns, recorded.wait_ns);
+    add_life(v, t, &p);
     uint64_t owed = sp_view_owed(v->region, t);
     v->cpu_ns[SP_CATEGORY_THREAD_END] -= owed;
     v->cpu_ns[t->last_category] += owed;
@@ -358,7 +372,9 @@ static void add_thread(struct sp_view *v, uint32_t number, uint32_t most_listed)
 
 static void add_ns(void *arg, const struct sp_sample *s)
 {
-    *(uint64_t *)arg += s->cpu_ns;
+    struct recorded *all = arg;
+    all->ns += s->cpu_ns;
+    all->wait_ns += s->wall_ns;
 }
 
 /* The lightest threads beyond the limit, and those folded while the program ran, become one profile. */
@@ -366,15 +382,22 @@ static void join_others(struct sp_view *v)
 {
     const struct sp_region *r = v->region;
     struct sp_view_profile *others = &v->others;
-    uint64_t folded = sum_of(r->folded_cpu_ns), recorded = 0;
+    uint64_t folded = sum_of(r->folded_cpu_ns), off_ns = sp_max_u64(r->folded_off_ns, r->folded_wait_ns);
+    struct recorded recorded = {.view = v};
     sp_each_booked_by_folded(r, add_ns, &recorded);
     *others = (struct sp_view_profile){
         .thread = 0,
         .cpu_ns = folded,
         .samples = r->folded_samples,
-        .overflow_ns = folded > recorded ? folded - recorded : 0,
+        .overflow_ns = folded > recorded.ns ? folded - recorded.ns : 0,
+        .wait_overflow_ns = r->folded_wait_ns - sp_min_u64(r->folded_wait_ns, recorded.wait_ns),
+        .wall_ns = r->wall && off_ns ? folded + off_ns : 0,
         .aggregated = true,
     };
+    v->wall_ns += others->wall_ns;
+    v->off_ns += others->wall_ns ? off_ns : 0;
+    v->wait_ns += r->folded_wait_ns;
+    v->n_wall_threads += (uint32_t)r->n_folded;
     for (int c = 0; c < SP_CATEGORY_N; c++)
         v->cpu_ns[c] += r->folded_cpu_ns[c];
     v->samples += r->folded_samples;
@@ -382,6 +405,7 @@ static void join_others(struct sp_view *v)
     v->n_own = v->n_listed < SP_VIEW_PROFILES_MAX ? v->n_listed : SP_VIEW_PROFILES_MAX;
     for (uint32_t i = v->n_own; i < v->n_listed; i++) {
         others->cpu_ns += v->threads[i].cpu_ns;
+        others->wall_ns += v->threads[i].wall_ns;
         others->samples += v->threads[i].samples;
     }
     v->n_others = (uint32_t)r->n_folded + v->n_listed - v->n_own;
@@ -430,6 +454,27 @@ bool sp_view_init(struct sp_view *v, const struct sp_profile *p)
     find_modules(v);
     sum_up(v);
     return true;
+}
+
+static void *copy(struct sp_view *v, const void *from, uint64_t bytes)
+{
+    void *to = sp_view_alloc(v, bytes);
+    return to ? memcpy(to, from, bytes) : NULL;
+}
+
+/* What does not depend on weights is shared, and so is what each pass leaves empty. */
+bool sp_view_init_wall(struct sp_view *w, struct sp_view *of)
+{
+    uint64_t mark = of->used_bytes;
+    *w = *of;
+    w->wall = true;
+    w->used_ns = of->wall_ns;
+    w->functions = copy(of, of->functions, (uint64_t)of->n_frames * sizeof of->functions[0]);
+    w->function_of_frame = copy(of, of->function_of_frame, (uint64_t)of->n_frames * 4);
+    w->self = sp_view_alloc(of, (uint64_t)of->n_nodes * 8);
+    bool is_done = w->functions && w->function_of_frame && w->self;
+    of->used_bytes = is_done ? of->used_bytes : mark;
+    return is_done;
 }
 
 /* Index of the function that stands for `n` elided frames. */

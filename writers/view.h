@@ -45,7 +45,9 @@ struct sp_view_profile {
     uint64_t cpu_ns;
     uint64_t samples;
     uint64_t overflow_ns; /* in the sums, but in no record */
-    bool aggregated;      /* one window */
+    uint64_t wait_overflow_ns;
+    uint64_t wall_ns; /* all of the thread's life that is told; 0: no Python thread, or no waits are told */
+    bool aggregated;  /* one window */
 };
 
 struct sp_view_entry {
@@ -58,6 +60,7 @@ struct sp_view {
     const struct sp_region *region;
     uint64_t used_bytes; /* of the scratch area */
     bool full;           /* the scratch area was too small for something */
+    bool wall;           /* weights are of the threads' lives, not of their CPU */
 
     struct sp_function *functions; /* by index; elided ones come last */
     uint32_t n_functions, n_elided_functions;
@@ -81,6 +84,8 @@ struct sp_view {
     enum sp_category unseen; /* where CPU of the process that no thread's clock shows belongs, */
     uint64_t unseen_ns;      /* and how much that is; if there is one profile alone it is among its entries */
     uint32_t n_threads;
+    uint64_t wall_ns, wait_ns, queued_ns, off_ns; /* of Python threads: lives, waits with a stack, for a CPU, all off the CPU */
+    uint32_t n_wall_threads;
     /* what bounding did */
     uint64_t window_ns, taken_in_ns; /* windows of time; what subtrees weigh that stand in their callers */
     bool no_order;                   /* it had to be given up */
@@ -109,6 +114,22 @@ SP_INLINE const struct sp_view_profile *sp_view_profile_at(const struct sp_view 
 
 /* [hook] Prepares a view; sp_view_bound() comes next. False: the scratch area is too small for any. */
 bool sp_view_init(struct sp_view *v, const struct sp_profile *p);
+
+/* [hook] Another view of the same profile, before either is bounded: of whole lives. Each is bounded on its own, `of` first;
+ * functions have other numbers. False: there is no room for it. */
+bool sp_view_init_wall(struct sp_view *w, struct sp_view *of);
+
+/* Whether a profile has a part in the view. */
+SP_INLINE bool sp_view_has(const struct sp_view *v, const struct sp_view_profile *p)
+{
+    return !v->wall || p->wall_ns;
+}
+
+/* The weight of what was booked. */
+SP_INLINE uint64_t sp_view_weight(const struct sp_view *v, const struct sp_sample *s)
+{
+    return s->cpu_ns + (v->wall ? s->wall_ns : 0);
+}
 
 /* [hook] Calls emit(arg, node, weight) for each entry of a profile: runs of equal stacks, within windows if the view
  * is bounded. The sequence is the same at every call. */

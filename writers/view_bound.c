@@ -54,13 +54,14 @@ static void join(void *arg, const struct sp_sample *s)
     uint32_t node = j->v->canon[s->node];
     if (j->v->shown_as)
         node = j->v->shown_as[node];
-    if (s->cpu_ns == 0)
+    uint64_t weight = sp_view_weight(j->v, s);
+    if (weight == 0)
         return;
     if (j->window_ns == 0) {
         if (node != j->last)
             flush_run(j);
         j->last = node;
-        j->weight += s->cpu_ns;
+        j->weight += weight;
         return;
     }
     uint64_t window = j->window_ns == WHOLE_RUN ? 0 : s->since_ns / j->window_ns;
@@ -70,7 +71,7 @@ static void join(void *arg, const struct sp_sample *s)
     }
     if (j->v->sum[node] == 0)
         j->v->touched[j->n++] = node;
-    j->v->sum[node] += s->cpu_ns;
+    j->v->sum[node] += weight;
 }
 
 /* What a part of a thread did, or all of it. */
@@ -88,11 +89,32 @@ static void call_booked(void *arg, const struct sp_sample *s)
         b->call(b->arg, s);
 }
 
+/* What a life has beside CPU and waits that returned. */
+static void each_of_life(const struct sp_view *v, const struct sp_view_profile *p, struct sp_sample s, sp_booked_fn *call,
+                         void *arg)
+{
+    const struct sp_region *r = v->region;
+    const struct sp_thread *t = p->thread ? sp_thread_at(r, p->thread) : NULL;
+    uint64_t left =
+        t ? t->off_ns - sp_min_u64(t->off_ns, t->wait_ns) : r->folded_off_ns - sp_min_u64(r->folded_off_ns, r->folded_wait_ns);
+    uint64_t open = t ? sp_min_u64(t->open_ns, left) : 0;
+    uint64_t queued = sp_min_u64(t ? t->queued_ns : r->folded_queued_ns, left - open);
+    uint32_t node[] = {open ? t->open_node : 0, r->pseudo_node[SP_PSEUDO_WAITING_CPU], r->pseudo_node[SP_PSEUDO_NOT_RUNNING],
+                       r->pseudo_node[SP_PSEUDO_OVERFLOW]};
+    uint64_t ns[] = {open, queued, left - open - queued, p->wait_overflow_ns};
+    s.cpu_ns = 0;
+    for (size_t i = 0; i < SP_ARRAY_LEN(ns); i++) {
+        s.node = node[i];
+        s.wall_ns = ns[i];
+        call(arg, &s);
+    }
+}
+
 static void each_of_thread(struct sp_view *v, const struct sp_view_profile *p, sp_booked_fn *call, void *arg)
 {
     const struct sp_region *r = v->region;
     const struct sp_thread *t = p->thread ? sp_thread_at(r, p->thread) : NULL;
-    struct booked b = {.call = call, .arg = arg, .part_of = p->split ? v->part : NULL, .part = p->part};
+    struct booked b = {.call = call, .arg = arg, .part_of = p->split && !v->wall ? v->part : NULL, .part = p->part};
     sp_booked_fn *first = b.part_of ? call_booked : call;
     void *first_arg = b.part_of ? &b : arg;
     struct sp_sample s = {.node = r->pseudo_node[SP_PSEUDO_OVERFLOW], .cpu_ns = p->overflow_ns};
@@ -100,6 +122,8 @@ static void each_of_thread(struct sp_view *v, const struct sp_view_profile *p, s
     if (p->part)
         return;
     call(arg, &s);
+    if (v->wall)
+        each_of_life(v, p, s, call, arg);
     if (!t || t->state != SP_THREAD_LIVE)
         return;
     uint64_t owed = s.cpu_ns = sp_view_owed(r, t);
@@ -115,13 +139,16 @@ static void each_of_thread(struct sp_view *v, const struct sp_view_profile *p, s
 /* All that makes up a profile, in order of time. */
 static void each_of_profile(struct sp_view *v, const struct sp_view_profile *p, sp_booked_fn *call, void *arg)
 {
+    if (!sp_view_has(v, p))
+        return;
     each_of_thread(v, p, call, arg);
     if (p->thread == 0)
         for (uint32_t i = v->n_own; i < v->n_listed; i++)
-            each_of_thread(v, &v->threads[i], call, arg);
+            if (sp_view_has(v, &v->threads[i]))
+                each_of_thread(v, &v->threads[i], call, arg);
     struct sp_sample unseen = {.node = v->region->pseudo_node[v->unseen], .since_ns = UINT64_MAX - 1};
     unseen.cpu_ns = v->used_ns > p->cpu_ns ? v->used_ns - p->cpu_ns : 0;
-    if (sp_view_n_profiles(v) == 1)
+    if (sp_view_n_profiles(v) == 1 && !v->wall)
         call(arg, &unseen);
 }
 
@@ -215,13 +242,14 @@ static void measure_one(struct measure *m, uint32_t node, uint64_t weight, uint3
 static void measure_soon(void *arg, const struct sp_sample *s)
 {
     struct measure *m = arg;
-    if (s->cpu_ns == 0)
+    uint64_t weight = sp_view_weight(m->v, s);
+    if (weight == 0)
         return;
     uint64_t at = m->n_seen++ % AHEAD;
     if (m->n_seen > AHEAD)
         measure_one(m, m->ring[at].node, m->ring[at].weight, m->ring[at].second);
     m->ring[at].node = m->v->canon[s->node];
-    m->ring[at].weight = s->cpu_ns;
+    m->ring[at].weight = weight;
     m->ring[at].second = (uint32_t)(s->since_ns / SP_NS_PER_S) + 1;
     __builtin_prefetch(&m->v->self[m->ring[at].node], 1);
     __builtin_prefetch(&m->v->sum[m->ring[at].node], 1);
@@ -247,7 +275,7 @@ static void measure_all(struct measure *m)
     uint32_t n_profiles = sp_view_n_profiles(v);
     for (uint32_t i = 0; i < n_profiles; i++)
         measure_profile(m, sp_view_profile_at(v, i));
-    if (n_profiles != 1)
+    if (n_profiles != 1 && !v->wall)
         v->self[v->region->pseudo_node[v->unseen]] += v->unseen_ns;
     for (uint32_t n = 1; m->limits->sums && n_profiles != 1 && n < v->n_nodes; n++)
         if (v->self[n])

@@ -105,6 +105,11 @@ static const struct section {
               "module's beginning in memory, which is its lowest loaded address (of a PT_LOAD, down to a multiple of 4096). "
               "symbolize reads it.",
               NULL},
+             {"wall",
+              "with SPPROF_WALL=1: profile, the first of the profiles of whole lives; life, the sum of their weights, of it "
+              "cpu and waits; "
+              "threads. A thread's own is its `wall`.",
+              NULL},
              {"lines", "[[frame index, [[line, self, total], ...]], ...]: what each line cost.", NULL}},
     },
     {

@@ -134,6 +134,9 @@ static void add_stack(struct adding *a, const cJSON *stack, double weight)
 static bool wanted(const struct sp_report_rows *r, const struct sp_report_file *f, const cJSON *profile, int index)
 {
     int n = cJSON_GetArraySize(f->profiles);
+    const cJSON *wall = cJSON_GetObjectItemCaseSensitive(f->block, "wall");
+    if (wall && index >= sp_report_number(wall, "profile")) /* of whole lives */
+        return false;
     if (!r->thread && r->by != SP_REPORT_THREAD)
         return index == 0; /* all threads, or the only one */
     if (n > 1 && index == 0)

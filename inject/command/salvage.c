@@ -129,7 +129,7 @@ static uint32_t copy_frame(struct salvage *s, const struct sp_frame *f)
     uint32_t what = f->what;
     if (f->kind == SP_FRAME_PYTHON)
         what = what < s->n_codes ? s->code_of[what] : 0;
-    else if (f->kind == SP_FRAME_TASK || f->kind == SP_FRAME_NATIVE)
+    else if (f->kind == SP_FRAME_TASK || f->kind == SP_FRAME_WAIT || f->kind == SP_FRAME_NATIVE)
         what = copy_string(s, what);
     else if (f->kind == SP_FRAME_PSEUDO && what >= SP_PSEUDO_N)
         return 0;
@@ -202,6 +202,12 @@ static void copy_record(struct salvage *s, struct sp_thread *t, struct sp_record
 {
     struct sp_sample one = {.node = node_here(s, rec.node, rec.cpu_ns), .cpu_ns = rec.cpu_ns, .since_ns = since};
     one.category = category_of(s, one.node);
+    if (t && rec.wall_ns)
+        sp_log_book_wait(s->into, t, one.node, rec.wall_ns, since);
+    else if (rec.wall_ns && sp_intern_total_wait(s->into, 0, one.node, rec.wall_ns))
+        s->into->folded_wait_ns += rec.wall_ns;
+    if (!rec.cpu_ns)
+        return;
     if (t)
         sp_log_book(s->into, t, &one);
     else if (sp_intern_total(s->into, 0, one.node, one.cpu_ns, 0))
@@ -236,6 +242,18 @@ static void copy_text(char *to, const char *from, size_t cap)
     to[cap - 1] = '\0';
 }
 
+/* A wait that had not returned lasted as long as anything is known of the process. */
+static void copy_off(struct salvage *s, struct sp_thread *t, const struct sp_thread *from)
+{
+    uint64_t known = s->head.started_mono_ns + s->log_head.last_ns, since = from->open_since_ns;
+    t->off_ns = sp_min_u64(from->off_ns - sp_min_u64(from->off_ns, from->open_ns), REST_NS_MAX);
+    t->queued_ns = from->queued_ns;
+    t->is_python = from->is_python;
+    t->open_node = node_here(s, from->open_node, 0);
+    t->open_ns = since && known > since ? sp_min_u64(known - since, REST_NS_MAX) : 0;
+    t->off_ns += t->open_ns;
+}
+
 static void copy_thread(struct salvage *s, uint32_t number, const struct sp_thread *from)
 {
     if (from->state == SP_THREAD_FOLDING) {
@@ -254,6 +272,7 @@ static void copy_thread(struct salvage *s, uint32_t number, const struct sp_thre
     if (!t->name[0] && t->serial != 1 && from->state == SP_THREAD_LIVE && s->thread_name)
         s->thread_name(t->tid, t->name);
     copy_log(s, t, from);
+    copy_off(s, t, from);
 }
 
 static uint64_t sum_of(const uint64_t ns[SP_CATEGORY_N])
@@ -269,11 +288,14 @@ static void copy_totals(struct salvage *s)
     uint32_t n = count_of(s, &s->log_head.totals, sizeof(struct sp_total));
     for (uint32_t id = 1; id < n; id++) {
         const struct sp_total *from = entry_at(s, s->log, &s->log_head.totals, id, sizeof *from);
-        if (!from || (!from->cpu_ns && !from->samples))
+        if (!from || (!from->cpu_ns && !from->wall_ns && !from->samples))
             continue;
         uint32_t number = from->thread < s->n_threads ? s->thread_of[from->thread] : 0;
         uint32_t node = node_here(s, from->node, from->cpu_ns);
         enum sp_category category = category_of(s, node);
+        uint64_t wall_ns = sp_min_u64(from->wall_ns, REST_NS_MAX);
+        if (wall_ns && sp_intern_total_wait(s->into, number, node, wall_ns))
+            *(number ? &sp_thread_at(s->into, number)->wait_ns : &s->into->folded_wait_ns) += wall_ns;
         if (!sp_intern_total(s->into, number, node, from->cpu_ns, from->samples))
             continue;
         if (number)
@@ -346,6 +368,8 @@ static void copy_head(struct salvage *s)
     r->n_folded = from->n_folded;
     r->folded_samples = from->folded_samples;
     r->folded_prompt_ns = from->folded_prompt_ns;
+    r->folded_off_ns = sp_min_u64(from->folded_off_ns, REST_NS_MAX);
+    r->folded_queued_ns = from->folded_queued_ns;
     copy_text(r->host, from->host, sizeof r->host);
     copy_text(r->python, from->python, sizeof r->python);
     copy_text(r->build, from->build, sizeof r->build);
@@ -376,6 +400,7 @@ struct sp_salvage_result sp_salvage(struct sp_region *into, uint64_t into_bytes,
         .lines = s.head.lines,
         .imports = s.head.imports,
         .native = s.head.native,
+        .wall = s.head.wall,
         .now_mono_ns = s.head.started_mono_ns,
         .now_wall_ns = s.head.started_wall_ns,
         .tick_ns = sp_max_u64(s.head.tick_ns, 1),

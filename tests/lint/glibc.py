@@ -108,6 +108,8 @@ def check(library, source):
     sources = [os.path.join(source, d, f) for d in ("compat", "inject", "sampler") for f in os.listdir(os.path.join(source, d))
                if f.endswith(".c")]
     slots = sorted({n for f in sources for n in re.findall(r"^SP_REAL_SLOT\((\w+)\)", open(f).read(), re.M)})
+    waits = open(os.path.join(source, "inject/waits.def")).read()
+    slots += re.findall(r"^SP_WAIT\(\w+, (\w+),", waits, re.M)
     table = dict(re.findall(r'\{"(\w+)", "GLIBC_([0-9.]+)"\}', open(os.path.join(source, "compat/real.c")).read()))
     for name in slots:
         # libc.so.6 took over what the others had, under a new version: that is no other function

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ * System calls that stand in for libc's functions (see os.h). */
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "compat/cpu.h"
+#include "compat/os.h"
+
+/* Processors that Linux came to later do not have these (uapi/asm-generic/unistd.h). */
+#ifdef SYS_poll
+static long old_call(enum sp_os_plain call, const long *a)
+{
+    static const long numbers[] = {SYS_poll, SYS_select, SYS_epoll_wait};
+    return sp_syscall6(numbers[call - SP_OS_PLAIN_poll], a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+#else
+static long old_call(enum sp_os_plain call, const long *a)
+{
+    struct timespec limit;
+    if (call == SP_OS_PLAIN_epoll_wait)
+        return sp_syscall6(SYS_epoll_pwait, a[0], a[1], a[2], a[3], 0, 8);
+    if (call == SP_OS_PLAIN_poll) {
+        limit = (struct timespec){a[2] / 1000, a[2] % 1000 * 1000000};
+        return sp_syscall6(SYS_ppoll, a[0], a[1], a[2] < 0 ? 0 : (long)&limit, 0, 8, 0);
+    }
+    const struct old_limit {
+        long s, us;
+    } *most = (const struct old_limit *)a[4];
+    if (most)
+        limit = (struct timespec){most->s, most->us * 1000};
+    return sp_syscall6(SYS_pselect6, a[0], a[1], a[2], a[3], most ? (long)&limit : 0, 0);
+}
+#endif
+
+long sp_os_plain(enum sp_os_plain call, const long arguments[6])
+{
+    static const long numbers[] = {
+        [SP_OS_PLAIN_read] = SYS_read,     [SP_OS_PLAIN_write] = SYS_write,         [SP_OS_PLAIN_readv] = SYS_readv,
+        [SP_OS_PLAIN_writev] = SYS_writev, [SP_OS_PLAIN_recvfrom] = SYS_recvfrom,   [SP_OS_PLAIN_recvmsg] = SYS_recvmsg,
+        [SP_OS_PLAIN_sendto] = SYS_sendto, [SP_OS_PLAIN_sendmsg] = SYS_sendmsg,     [SP_OS_PLAIN_connect] = SYS_connect,
+        [SP_OS_PLAIN_accept] = SYS_accept, [SP_OS_PLAIN_accept4] = SYS_accept4,     [SP_OS_PLAIN_flock] = SYS_flock,
+        [SP_OS_PLAIN_fsync] = SYS_fsync,   [SP_OS_PLAIN_fdatasync] = SYS_fdatasync, [SP_OS_PLAIN_nanosleep] = SYS_nanosleep,
+        [SP_OS_PLAIN_wait4] = SYS_wait4,   [SP_OS_PLAIN_waitid] = SYS_waitid,
+    };
+    const long *a = arguments;
+    if (call >= SP_OS_PLAIN_poll)
+        return old_call(call, a);
+    return sp_syscall6(numbers[call], a[0], a[1], a[2], a[3], a[4], a[5]);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ * Calls that wait, each seen twice: before, where a clock is read, and after, where what passed goes to the stack that waited. Off,
+ * a hook is a load and a jump. It is one of libc's functions that every program has, so nothing is declared by a system's headers
+ * here: their names are given by the assembler's.
+ *
+ * Nothing here knows that a wait was left by siglongjmp() or cancellation; what it leaves in the thread's entry means nothing to
+ * the next wait. */
+#include <errno.h>
+#include <sys/types.h>
+
+#include "compat/os.h"
+#include "compat/py.h"
+#include "inject/hooks.h"
+#include "sampler/gate.h"
+#include "sampler/handler.h"
+#include "sampler/offcpu.h"
+
+static const char *const marks[] = {
+#define SP_WAIT(type, name, shown, ...) "(waiting: " shown ")",
+#define SP_WAIT_ELSEWHERE(name) "(waiting: " #name ")",
+#include "inject/waits.def"
+#undef SP_WAIT
+#undef SP_WAIT_ELSEWHERE
+};
+_Static_assert(SP_ARRAY_LEN(marks) <= 64, "a call's number is a bit of struct sp_live's short_calls");
+
+/* ---- what a wait does to the profile */
+/* CPython's only condition variable that lies in its runtime, or in the main interpreter's state, which from 3.12 on lies there
+ * too, is the GIL's (Python/ceval_gil.c); its locks are semaphores. */
+static bool is_gil(const void *at)
+{
+    return (uintptr_t)at - sp_py.runtime < sp_py.runtime_bytes;
+}
+
+struct inside {
+    struct sp_region *region;
+    uint64_t mask;
+};
+
+static void go_out(struct sp_live *l, uint64_t mask)
+{
+    sp_store_release(&l->in_handler, 0);
+    sp_os_mask_set(mask);
+}
+
+/* As a tick would come in. Signals wait meanwhile: a handler that jumps away from here would leave the walk half done. False: the
+ * thread is not to be looked at here or now. */
+static bool come_in(struct sp_live *l, struct inside *in)
+{
+    if (!sp_session_is_own_process() || l->tid != sp_os_gettid() || sp_os_on_alternate_stack())
+        return false;
+    in->mask = sp_os_mask_block(~0ull);
+    uint32_t outside = 0;
+    if (!sp_cas(&l->in_handler, &outside, 1)) {
+        sp_os_mask_set(in->mask);
+        return false;
+    }
+    if (sp_load_relaxed(&l->state) == SP_LIVE_RUNNING && sp_gate_enter()) {
+        in->region = sp_region_now();
+        if (sp_store_ready(in->region) && in->region->wall && sp_live_slot(in->region, l))
+            return true;
+        sp_gate_leave();
+    }
+    go_out(l, in->mask);
+    return false;
+}
+
+static struct sp_offcpu_wait wait_of(enum sp_hook_wait call, uint64_t since_ns, const void *at)
+{
+    return (struct sp_offcpu_wait){
+        .mark = is_gil(at) ? "(waiting for the GIL)" : marks[call],
+        .sp = (uintptr_t)__builtin_frame_address(0),
+        .since_ns = since_ns,
+    };
+}
+
+static __attribute__((noinline)) void enter(struct sp_live *l, struct sp_offcpu_wait *w)
+{
+    struct inside in;
+    if (!come_in(l, &in))
+        return;
+    sp_offcpu_enter(in.region, l, w);
+    sp_gate_leave();
+    go_out(l, in.mask);
+}
+
+static __attribute__((noinline)) void leave(struct sp_live *l, struct sp_offcpu_wait *w, uint64_t ns)
+{
+    struct inside in;
+    uint64_t due = ns >= SP_OFFCPU_SHORT_NS ? sp_offcpu_due(l, ns) : 0;
+    if ((!due && l->open_since_ns != w->since_ns) || !come_in(l, &in))
+        return;
+    sp_offcpu_leave(in.region, l, w, due);
+    sp_gate_leave();
+    go_out(l, in.mask);
+}
+
+uint64_t sp_hook_wait_begin(enum sp_hook_wait call, const void *at)
+{
+    struct sp_live *l = sp_offclock_is_on ? sp_session_self : NULL;
+    if (!l)
+        return 0;
+    uint64_t now = sp_os_mono_fast_ns();
+    if (SP_UNLIKELY(!(l->short_calls >> call & 1))) { /* the last one was long, or there was none */
+        struct sp_offcpu_wait w = wait_of(call, now, at);
+        enter(l, &w);
+    }
+    return now;
+}
+
+void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns)
+{
+    struct sp_live *l = since_ns ? sp_session_self : NULL;
+    if (!l)
+        return;
+    uint64_t now = sp_os_mono_fast_ns(), ns = now - sp_min_u64(now, since_ns), bit = 1ull << call;
+    l->short_calls = ns < SP_OFFCPU_LONG_NS ? l->short_calls | bit : l->short_calls & ~bit;
+    if (SP_LIKELY(ns < SP_OFFCPU_SHORT_NS && l->open_since_ns != since_ns))
+        return;
+    struct sp_offcpu_wait w = wait_of(call, since_ns, at);
+    leave(l, &w, ns);
+}
+
+/* ---- the hooks */
+static long plain(enum sp_os_plain call, const long arguments[6])
+{
+    long rc = sp_os_plain(call, arguments);
+    if (rc >= 0)
+        return rc;
+    errno = (int)-rc;
+    return -1;
+}
+
+static int no_such_call(void)
+{
+    errno = ENOSYS;
+    return -1;
+}
+
+#define PLAIN(name, a, b, c, d, e, f) \
+    plain(SP_OS_PLAIN_##name, (const long[6]){(long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)})
+#define FIND(name, otherwise) ((f = (name##_fn *)sp_real_find_missing(&real_##name)) ? FOUND : (otherwise))
+#define FOUND 1 /* of FIND: the original is called then, whatever this is */
+
+#define SP_WAIT(type, name, shown, at, parameters, arguments, absent)                               \
+    SP_REAL_SLOT(name);                                                                             \
+    typedef type name##_fn parameters;                                                              \
+    SP_EXPORT type hook_##name parameters __asm__(#name);                                           \
+    SP_INLINE type original_##name parameters                                                       \
+    {                                                                                               \
+        name##_fn *f = (name##_fn *)sp_load_relaxed(&real_##name.original);                         \
+        if (SP_UNLIKELY(!f)) {                                                                      \
+            type rc = (type)(absent);                                                               \
+            if (!f)                                                                                 \
+                return rc;                                                                          \
+        }                                                                                           \
+        return f arguments;                                                                         \
+    }                                                                                               \
+    static __attribute__((noinline)) type waited_##name parameters                                  \
+    {                                                                                               \
+        uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_##name, at);                            \
+        type rc = original_##name arguments;                                                        \
+        sp_hook_wait_end(SP_HOOK_WAIT_##name, at, since_ns);                                        \
+        return rc;                                                                                  \
+    }                                                                                               \
+    type hook_##name parameters                                                                     \
+    {                                                                                               \
+        return SP_LIKELY(!sp_offclock_is_on) ? original_##name arguments : waited_##name arguments; \
+    }
+#define SP_WAIT_ELSEWHERE(name)
+#include "inject/waits.def"

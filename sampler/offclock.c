@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ * See offclock.h. */
+#include "sampler/offclock.h"
+
+#include "compat/os.h"
+
+bool sp_offclock_is_on;
+
+void sp_offclock_begin(struct sp_offclock *c, int tid, uint64_t cpu_ns, bool is_new)
+{
+    if (!sp_offclock_is_on)
+        return;
+    c->at_ns = sp_os_mono_fast_ns() - cpu_ns;
+    c->queued_base_ns = is_new ? 0 : sp_os_thread_queued_ns(tid);
+    c->spare_ns = 0;
+}
+
+void sp_offclock_pass(struct sp_offclock *c, struct sp_thread *t, uint64_t mono_ns, uint64_t cpu_ns)
+{
+    uint64_t now = mono_ns - cpu_ns, passed = now - c->at_ns;
+    if (SP_UNLIKELY(!c->at_ns)) { /* found by a look at the list of threads */
+        c->at_ns = now;
+        return;
+    }
+    if ((int64_t)passed <= 0) /* the two clocks do not run at quite the same rate */
+        return;
+    t->off_ns += passed;
+    c->spare_ns += passed;
+    c->at_ns = now;
+}
+
+void sp_offclock_stop(struct sp_offclock *c, struct sp_thread *t, uint64_t cpu_ns)
+{
+    if (!sp_offclock_is_on)
+        return;
+    uint64_t now = sp_os_mono_fast_ns(), since = t->open_since_ns, queued = sp_os_thread_queued_ns(t->tid);
+    sp_offclock_pass(c, t, now, cpu_ns);
+    t->queued_ns = queued - sp_min_u64(queued, c->queued_base_ns);
+    t->open_ns = since && now > since ? sp_min_u64(now - since, c->spare_ns) : 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ * See offcpu.h. A wait never gets more than its thread's clock grew since the last one: CPU used inside a call is not counted
+ * twice, and the parts of a life add up. */
+#include "sampler/offcpu.h"
+
+#include "compat/os.h"
+#include "sampler/intern.h"
+#include "sampler/log.h"
+#include "sampler/walk_python.h"
+
+SP_SIGSAFE static uint32_t text_bytes(const char *text)
+{
+    uint32_t n = 0;
+    while (text[n])
+        n++;
+    return n;
+}
+
+SP_SIGSAFE static uint32_t node_of(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w)
+{
+    struct sp_sample s = sp_walk_python(r, l, w->sp, NULL);
+    l->slot->is_python |= s.category == SP_CATEGORY_PYTHON;
+    uint32_t text = sp_intern_string(r, w->mark, text_bytes(w->mark));
+    uint32_t frame = text ? sp_intern_frame(r, SP_FRAME_WAIT, text, 0) : 0;
+    uint32_t below = s.loss == SP_LOSS_NO_FRAME ? 0 : s.node; /* a thread waits for the GIL before its first frame */
+    uint32_t node = frame ? sp_intern_node(r, below, frame) : 0;
+    return node ? node : r->pseudo_node[SP_PSEUDO_OVERFLOW];
+}
+
+void sp_offcpu_enter(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w)
+{
+    struct sp_thread *t = l->slot;
+    sp_offclock_pass(&l->off, t, sp_os_mono_fast_ns(), sp_os_thread_cpu_ns());
+    t->open_node = node_of(r, l, w);
+    t->open_since_ns = w->since_ns;
+    l->open_since_ns = w->since_ns;
+    l->open_profile = r->profile;
+    l->open_node = t->open_node;
+}
+
+uint64_t sp_offcpu_due(struct sp_live *l, uint64_t ns)
+{
+    if (ns >= SP_OFFCPU_LONG_NS)
+        return ns;
+    uint64_t sum = l->short_ns += ns;
+    if (sum < l->short_limit_ns)
+        return 0;
+    l->short_ns = 0;
+    l->short_random = l->short_random * 1664525u + 1013904223u + (uint32_t)l->tid;
+    l->short_limit_ns = SP_OFFCPU_LONG_NS / 2 + (l->short_random >> 12); /* 0.5 to 1.5 ms */
+    return sum;
+}
+
+void sp_offcpu_leave(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w, uint64_t ns)
+{
+    struct sp_thread *t = l->slot;
+    uint64_t mono_ns = sp_os_mono_fast_ns();
+    sp_offclock_pass(&l->off, t, mono_ns, sp_os_thread_cpu_ns());
+    bool is_known = l->open_since_ns == w->since_ns && l->open_profile == r->profile;
+    t->open_since_ns = l->open_since_ns = 0;
+    uint64_t part = sp_min_u64(ns, l->off.spare_ns);
+    l->off.spare_ns = sp_min_u64(l->off.spare_ns - part, l->short_ns);
+    if (!part)
+        return;
+    uint64_t since_ns = mono_ns - sp_min_u64(mono_ns, r->started_mono_ns);
+    sp_log_book_wait(r, t, is_known ? l->open_node : node_of(r, l, w), part, since_ns);
+    sp_store_relaxed(&r->last_ns, since_ns);
+}
