@@ -87,12 +87,20 @@ static void jump(int sig)
     siglongjmp(out, 1);
 }
 
+/* Again and again: the first may come before the wait begins. */
 static void after(int ms, void (*handler)(int), struct sigaction *old)
 {
     struct sigaction act = {.sa_handler = handler};
-    struct itimerval soon = {.it_value = {0, ms * 1000}};
+    struct itimerval soon = {.it_value = {0, ms * 1000}, .it_interval = {0, 20000}};
     sigaction(SIGALRM, &act, old);
     setitimer(ITIMER_REAL, &soon, NULL);
+}
+
+static void no_more(const struct sigaction *old)
+{
+    struct itimerval none = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &none, NULL);
+    sigaction(SIGALRM, old, NULL);
 }
 
 const char *jump_out(int times)
@@ -106,7 +114,7 @@ const char *jump_out(int times)
             i % 2 ? (void)nanosleep(&long_time, NULL) : (void)read(pipes[0], &c, 1);
             return "the wait returned";
         }
-        sigaction(SIGALRM, &old, NULL);
+        no_more(&old);
     }
     return NULL;
 }
@@ -116,24 +124,26 @@ static volatile pid_t child;
 
 static void fork_here(int sig)
 {
+    struct itimerval again = {{0, 20000}, {0, 20000}}; /* a child has no timer */
     (void)sig;
-    child = fork();
+    if (child == -2 && (child = fork()) == 0)
+        setitimer(ITIMER_REAL, &again, NULL);
 }
 
 const char *fork_in_wait(void)
 {
     struct sigaction old;
-    struct timespec time = {0, 300000000}, left = {0, 0};
+    struct timespec time = {1000, 0}, left = {0, 0};
     int status;
     child = -2;
     after(50, fork_here, &old);
     errno = 0;
     int rc = nanosleep(&time, &left);
     if (child == 0)
-        _exit(rc == -1 && errno == EINTR && left.tv_nsec > 0 ? 0 : 1);
+        _exit(rc == -1 && errno == EINTR && left.tv_sec > 0 ? 0 : 1);
     int saved = errno;
-    sigaction(SIGALRM, &old, NULL);
-    if (rc != -1 || saved != EINTR || left.tv_nsec <= 0)
+    no_more(&old);
+    if (rc != -1 || saved != EINTR || left.tv_sec <= 0)
         return "the parent's wait ended otherwise";
     return waitpid(child, &status, 0) == child && status == 0 ? NULL : "the child's wait ended otherwise";
 }
@@ -201,8 +211,8 @@ const char *interrupted(void)
     struct pollfd p = {.fd = pipes[0], .events = POLLIN};
     after(20, nothing, &old);
     errno = 0;
-    int rc = poll(&p, 1, 10000);
+    int rc = poll(&p, 1, 100000);
     int saved = errno;
-    sigaction(SIGALRM, &old, NULL);
+    no_more(&old);
     return rc == -1 && saved == EINTR ? NULL : "poll";
 }
