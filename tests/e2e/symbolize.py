@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, Profile, Skip, case, main, need_frames  # noqa: E402,F401
+from sp import BUSY, Profile, Skip, case, main, need_frames, telling  # noqa: E402,F401
 
 # What C++ and Rust compilers would call them; hidden() is in no table but .symtab.
 SOURCE = """
@@ -58,11 +58,14 @@ def library(b, *flags):
     return path
 
 
-def profile(b, path, out=None, **kw):
+def profile(b, path):
+    """Of a program that calls all of the library's functions."""
     need_frames(b)
-    program = BUSY + "import ctypes, sys\nlib = ctypes.CDLL(sys.argv[1])\nfor name in sys.argv[2:]:\n    lib[name](100)\n"
-    r = b.run(program, path, *NAMES, SPPROF_NATIVE="on", SPPROF_INTERVAL="1ms", SPPROF_OUT=out, **kw)
-    return r if out else r.profile()
+    program = "import ctypes, sys\nlib = ctypes.CDLL(sys.argv[1])\nfor name in sys.argv[3:]:\n    lib[name](int(sys.argv[2]))\n"
+
+    def run(scale):
+        return b.run(program, path, 60 * scale, *NAMES, SPPROF_NATIVE="on", SPPROF_INTERVAL="1ms").profile()
+    return telling(run, lambda p: {f["name"].split(" ")[0] for f in p.frames} >= set(NAMES))[0]
 
 
 def of_library(p, path):
@@ -174,6 +177,7 @@ def later_elsewhere(b):
             line = SOURCE.splitlines().index("static __attribute__((noinline)) void hidden(long ms)") + 1
             assert frame["file"].endswith("/names.c") and frame["line"] in (line, line + 1), frame
     out = os.path.join(b.fresh(), "out.json")
+    demangles = "\nwith libiberty\n" in command(b, "version").stdout
     command(b, "symbolize", "--debug-dir", d, "-o", out, s.json)
     old, new = Profile(s.json), Profile(out)
     symbols = subprocess.run(["nm", s.whole], capture_output=True, text=True, check=True).stdout
@@ -181,7 +185,8 @@ def later_elsewhere(b):
     for place, frame in of_library(new, s.path)[0].items():
         readable = {"_ZN5outer4burnIiEEvT_": "outer::burn<int>", "_ZN7mycrate4work17h0123456789abcdefE": "mycrate::work",
                     "_RNvCs1234_7mycrate5other": "mycrate::other"}.get(places[place], places[place])
-        assert frame["name"] in (f"{readable} [libnames.so]", places[place]), (frame, places[place])
+        assert frame["name"] == (f"{readable} [libnames.so]" if demangles or readable == places[place] else places[place]), frame
+    assert "hidden" in [places[place] for place in of_library(new, s.path)[0]], new.frames
     native = {frame for frame, _, _ in old.block["native"]}
     assert all(i in native or f == old.frames[i] for i, f in enumerate(new.frames)), "a Python frame changed"
     begin, end = s.text.index(b'"shared"'), s.text.index(b'"profiles"')
@@ -242,6 +247,23 @@ def damaged_files(b):
         r = command(b, "symbolize", "--debug-dir", d, "-o", "-", s.json)
         json.loads(r.stdout)
         assert all(line.startswith("spprof: ") for line in r.stderr.splitlines()) and len(r.stderr.splitlines()) < 20, r.stderr
+
+
+@case
+def a_reader_that_dies(b):
+    """Debug information is read in a process of its own: what kills that costs the source lines, and is said."""
+    built_with(b, "libdw")
+    s = Stripped(b)
+    source = b.write("#include <stdlib.h>\nvoid *dwarf_begin(int fd, int how) { BODY; return NULL; }\n", "dies.c")
+    for body in ("abort()", "*(volatile int *)8 = 1", "exit(3)"):
+        dies = os.path.join(b.fresh(), "dies.so")
+        subprocess.run(["cc", "-shared", "-fPIC", f"-DBODY={body}", source, "-o", dies], check=True)
+        out = os.path.join(b.fresh(), "out.json")
+        r = subprocess.run([os.path.join(b.build, "spprof"), "symbolize", "--debug-dir", s.directory, "-o", out, s.json], capture_output=True,
+                           text=True, env=dict(b.env(preload=False), LD_PRELOAD=dies))
+        own = [line for line in r.stderr.splitlines() if s.path in line]
+        assert r.returncode == 0 and len(own) == 1 and "its debug information is damaged" in own[0], r.stderr
+        assert {f["name"] for f in Profile(out).frames} >= {"hidden [libnames.so]"} and "names.c" not in Profile(out).raw.decode()
 
 
 @case

@@ -117,6 +117,16 @@ for path in collapsed:
     elif not any(row[1].startswith(f"{ns:,} (") and row[2] == hottest for row in seen["top"]):
         problems.append(f"{name}: {hottest} has {ns:,} ({share}), shown {seen['top'][:1]}")
     print(f"ok   {name} ({os.path.getsize(path)} bytes): {hottest[-20:]} {share}")
+# a mangled name that stands alone is shown as its source has it
+text = json.load(open(os.path.join(golden, "speedscope.json")))
+for frame in text["shared"]["frames"]:
+    frame["name"] = "_ZN5outer4burnIiEEvT_"
+path = os.path.join(tmp, "mangled.json")
+with open(path, "w") as f:
+    json.dump(text, f)
+r = subprocess.run(["node", os.path.join(here, "import.mjs"), path], capture_output=True, text=True)
+if "outer::burn<int>" not in r.stdout:
+    problems.append(f"a mangled name is shown as it is: {r.stdout[-500:]}")
 for p in problems:
     print("FAIL", p)
 print(f"{len(files) + len(collapsed)} files, {len(problems)} problems")
