@@ -243,10 +243,11 @@ SP_SIGSAFE static enum sp_unwind_end by_frame_pointer(struct sp_unwind *w)
     return GOES_ON;
 }
 
-SP_SIGSAFE static enum sp_unwind_end by_tables(struct sp_unwind *w, const struct sp_module *m, uintptr_t code)
+SP_SIGSAFE static enum sp_unwind_end by_tables(struct sp_unwind *w, const struct sp_module *m, uintptr_t code,
+                                               enum sp_cfi_found found)
 {
     bool is_return = !w->exact;
-    switch (sp_cfi_function_at(&w->cfi.function, m, code)) {
+    switch (found) {
     case SP_CFI_NONE: return by_frame_pointer(w);
     case SP_CFI_STRANGE: return SP_UNWIND_STRANGE;
     case SP_CFI_FOUND: break;
@@ -276,11 +277,13 @@ SP_SIGSAFE static enum sp_unwind_end step_out(struct sp_unwind *w)
     sp_add_relaxed(&sp_unwind_counts.misses, 1);
     if (!sp_module_at(&m, pc)) /* a return address may be the first byte of a function, but lies in the same library */
         return SP_UNWIND_NO_MODULE;
-    if (is_trampoline(&m, pc))
+    enum sp_cfi_found found = sp_cfi_function_at(&w->cfi.function, &m, code);
+    bool is_plain = w->exact && found == SP_CFI_FOUND && !w->cfi.function.is_trampoline; /* spares a look at its code */
+    if (!is_plain && is_trampoline(&m, pc))
         return through_signal(w);
     if (!w->exact && !follows_call(&m, pc))
         return SP_UNWIND_BAD_RETURN;
-    return by_tables(w, &m, code);
+    return by_tables(w, &m, code, found);
 }
 
 SP_SIGSAFE static void unwind_frames(struct sp_unwind *u)

@@ -28,8 +28,26 @@ struct sp_unwind_rule {
     bool is_return; /* a return address was seen to follow a call here */
 };
 
+#define SP_UNWIND_RULE_BITS 14
+#define SP_UNWIND_RULE_CELLS (1u << SP_UNWIND_RULE_BITS)
+extern uint64_t sp_unwind_rule_cells[SP_UNWIND_RULE_CELLS];
+
+/* Where the rule of an instruction is, if it is kept. Exact: from the cell and the instruction's upper part its lower one follows. */
+SP_INLINE uint32_t sp_unwind_rule_cell(uintptr_t code)
+{
+    return (uint32_t)(code ^ code >> SP_UNWIND_RULE_BITS ^ code >> 2 * SP_UNWIND_RULE_BITS) % SP_UNWIND_RULE_CELLS;
+}
+
 /* [handler] kind SP_UNWIND_RULE_NONE: none is kept. */
-SP_SIGSAFE struct sp_unwind_rule sp_unwind_rule_find(uintptr_t code);
+SP_INLINE struct sp_unwind_rule sp_unwind_rule_find(uintptr_t code)
+{
+    uint64_t w = sp_load_relaxed(&sp_unwind_rule_cells[sp_unwind_rule_cell(code)]);
+    if (w >> 31 != code >> SP_UNWIND_RULE_BITS)
+        return (struct sp_unwind_rule){SP_UNWIND_RULE_NONE, 0, 0, 0, false};
+    return (struct sp_unwind_rule){(enum sp_unwind_rule_kind)(w & 7), (uint32_t)(w >> 4) & (SP_UNWIND_RULE_OFFSETS - 1),
+                                   (uint32_t)(w >> 15) & (SP_UNWIND_RULE_SAVED - 1),
+                                   (uint32_t)(w >> 23) & (SP_UNWIND_RULE_SAVED - 1), w & 8};
+}
 SP_SIGSAFE void sp_unwind_rule_keep(uintptr_t code, const struct sp_unwind_rule *rule);
 /* [any] While no walk is under way that keeps rules. */
 void sp_unwind_rules_forget(void);
