@@ -16,6 +16,7 @@
 
 struct file {
     int fd;
+    uint64_t base; /* where in it the module's file is: else 0 */
     uint64_t size;
     uint64_t low; /* the address in the file of what is the module's beginning in memory */
     uint8_t *scratch;
@@ -35,7 +36,7 @@ static bool read_at(const struct file *f, uint64_t at, void *p, size_t n)
     if (at > f->size || n > f->size - at)
         return false;
     while (have < n) {
-        long r = sp_os_read_at(f->fd, (uint8_t *)p + have, n - have, at + have);
+        long r = sp_os_read_at(f->fd, (uint8_t *)p + have, n - have, f->base + at + have);
         if (r <= 0)
             return false;
         have += (size_t)r;
@@ -128,14 +129,43 @@ static bool has_id(const struct file *f, const Elf64_Ehdr *h, const struct sp_sy
     return false;
 }
 
+static int open_regular(const char *path, uint64_t *size)
+{
+    struct sp_os_stat st;
+    int fd = -1;
+    if (sp_os_stat(path, true, &st) == 0 && st.kind == SP_OS_REGULAR)
+        fd = sp_os_open_read(path);
+    *size = fd >= 0 && sp_os_stat_fd(fd, &st) == 0 && st.kind == SP_OS_REGULAR ? st.size : 0;
+    return fd;
+}
+
+/* The vDSO, by the names that the loader and the kernel have for it: its file is in memory alone, this process's like any other's
+ * under the same kernel. A program may unmap it, so it is not looked at but read. */
+static bool is_vdso(const char *path)
+{
+    return strcmp(path, "linux-vdso.so.1") == 0 || strcmp(path, "[vdso]") == 0;
+}
+
+static bool takes_vdso(void *arg, const struct sp_os_mapping *m)
+{
+    struct file *f = arg;
+    if (!is_vdso(m->name))
+        return false;
+    f->base = m->start;
+    f->size = m->end - m->start;
+    return true;
+}
+
 /* False: there is no such file, or it is not the module's. */
 static bool open_file(struct file *f, const char *path, const struct sp_symbols *want, Elf64_Ehdr *h)
 {
-    struct sp_os_stat st;
     *f = (struct file){.fd = -1, .scratch = want->scratch, .n_scratch = want->n_scratch};
-    if (sp_os_stat(path, true, &st) != 0 || st.kind != SP_OS_REGULAR || (f->fd = sp_os_open_read(path)) < 0)
+    if (!is_vdso(path))
+        f->fd = open_regular(path, &f->size);
+    else if (sp_os_each_mapping_by((char *)f->scratch, f->n_scratch, takes_vdso, f))
+        f->fd = sp_os_open_read("/proc/self/mem");
+    if (f->fd < 0)
         return false;
-    f->size = sp_os_stat_fd(f->fd, &st) == 0 && st.kind == SP_OS_REGULAR ? st.size : 0;
     if (read_header(f, h) && read_segments(f, h) && (!want->build_id || has_id(f, h, want)))
         return true;
     sp_os_close(f->fd);

@@ -18,7 +18,7 @@ ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_ch
          "standin", "foreign", "relay",
          "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_before_exit", "write_file", "entry_bytes", "profile_bytes",
          "count_entry",
-         "named", "emit_line", "emit_stack", "emit_weight", "emit_sum", "keep", "measure_soon", "join", "call_booked", "sink_fd", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
+         "named", "takes_vdso", "emit_line", "emit_stack", "emit_weight", "emit_sum", "keep", "measure_soon", "join", "call_booked", "sink_fd", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
          "_exit", "_Fork", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
 # libc functions that touch nothing but their arguments, or are bare system calls
@@ -48,7 +48,7 @@ INDIRECT = {
     "write_on_own_stack": "write_here is a root", "sp_lifecycle_finish": "the same",
     "sp_lifecycle_fork_bare": "libc's own _Fork, which calls no handlers", "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
     "sp_elf_loader_finds": "glibc's _dl_find_object, which takes no lock",
-    "sp_os_each_mapping_by": "note_mapping and takes_name, which are SP_SIGSAFE",
+    "sp_os_each_mapping_by": "note_mapping and takes_name, which are SP_SIGSAFE; takes_vdso is a root",
     "name_by_table": "writers/symbols.c's named is a root",
     "sp_py_touch": "CPython's load from thread-local storage",
 }

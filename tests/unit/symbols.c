@@ -6,9 +6,12 @@
 #include <fcntl.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "compat/elf.h"
 #include "compat/modules.h"
 #include "compat/os.h"
 #include "compat/real.h"
@@ -166,6 +169,34 @@ static void the_file_of_another_build(void)
     CHECK(system(line) == 0);
 }
 
+/* Its file is in memory alone. */
+static void the_vdso(void)
+{
+    struct sp_elf e;
+    CHECK(sp_os_probe_init());
+    sp_real_find_all();
+    uintptr_t start = getauxval(AT_SYSINFO_EHDR);
+    if (!start || !sp_elf_at(&e, start))
+        return; /* this kernel has none */
+    const char *function = "__vdso_clock_gettime";
+    if (!sp_elf_find(&e, function))
+        function = "__kernel_clock_gettime"; /* aarch64 */
+    CHECK(sp_elf_find(&e, function));
+    s.n = 1;
+    wanted[0].start = (uintptr_t)sp_elf_find(&e, function) - start;
+    CHECK(ask("linux-vdso.so.1") == 1 && is_named(function));
+    CHECK(ask("[vdso]") == 1 && is_named(function));
+    struct sp_module m = {.start = e.start, .end = e.end};
+    s.n_build_id = sp_module_build_id(&m, id);
+    s.build_id = id;
+    CHECK(ask("[vdso]") == (s.n_build_id ? 1 : 0));
+    id[0] ^= 1;
+    CHECK_EQ(ask("[vdso]"), 0);
+    CHECK(munmap((void *)start, e.end - e.start) == 0); /* as a program may: nothing is found, and nothing else happens */
+    id[0] ^= 1;
+    CHECK_EQ(ask("[vdso]"), 0);
+}
+
 /* ---- broken files */
 static uint8_t bytes[1 << 20];
 
@@ -214,6 +245,7 @@ const struct unit_case unit_cases[] = {
     {"our_own_names", our_own_names},
     {"without_a_symbol_table", without_a_symbol_table},
     {"the_file_of_another_build", the_file_of_another_build},
+    {"the_vdso", the_vdso},
     {"changed_bytes", changed_bytes},
     {NULL, NULL},
 };
