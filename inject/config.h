@@ -6,11 +6,12 @@
 #include "inject/output_name.h"
 
 #define SP_RUN_BYTES 96
+#define SP_PROGRAMS_BYTES 1024
 
 /* options.def documents every field. */
 struct sp_config {
     uint64_t on, interval_ns, depth, memory_bytes, lines, imports, native, wall, tasks, children, files, verbose, signal;
-    char out[SP_PATH_BYTES], spool[SP_PATH_BYTES], run[SP_RUN_BYTES]; /* "": not set */
+    char out[SP_PATH_BYTES], spool[SP_PATH_BYTES], run[SP_RUN_BYTES], programs[SP_PROGRAMS_BYTES]; /* "": not set */
 };
 
 enum { SP_VERBOSE_NEVER, SP_VERBOSE_ALWAYS, SP_VERBOSE_AUTO };

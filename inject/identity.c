@@ -194,6 +194,37 @@ void sp_identity_read(struct sp_identity *i)
     sp_os_thread_name(process_name);
 }
 
+static bool matches(const char *p, const char *end, const char *s)
+{
+    const char *star = NULL, *again = NULL; /* behind the last *, and where it was last tried */
+    for (;;) {
+        if (p < end && *p == '*') {
+            star = ++p;
+            again = s;
+        } else if (*s == '\0') {
+            return p == end;
+        } else if (p < end && (*p == '?' || *p == *s)) {
+            p++, s++;
+        } else if (star) {
+            p = star;
+            s = ++again;
+        } else {
+            return false;
+        }
+    }
+}
+
+bool sp_identity_is_one_of(const struct sp_identity *i, const char *globs)
+{
+    for (const char *p = globs;; p++) {
+        const char *end = p + strcspn(p, ",");
+        if (matches(p, end, *i->script ? i->script : "python"))
+            return true;
+        if (!*(p = end))
+            return false;
+    }
+}
+
 void sp_identity_copy(struct sp_region *r, const struct sp_identity *i)
 {
     memcpy(r->argv, i->argv, sizeof r->argv);

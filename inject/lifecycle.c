@@ -195,7 +195,6 @@ static void prepare_sampling(void)
 /* Once a process. */
 static void install(void)
 {
-    sp_identity_read(&identity);
     memcpy(output.host, identity.host, sizeof output.host);
     memcpy(output.script, identity.script, sizeof output.script);
     sp_hook_python_start();
@@ -233,7 +232,14 @@ static void say_option(const char *line)
 static void python_starts(void)
 {
     uint64_t cpu_before = sp_os_process_cpu_ns();
-    bool first = sp_run_take_ownership();
+    sp_identity_read(&identity);
+    sp_config_read(&config, environ, NULL);
+    if (config.programs[0] && !sp_identity_is_one_of(&identity, config.programs)) {
+        sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
+        sp_diag("this program is none of SPPROF_PROGRAMS; it runs unprofiled");
+        return;
+    }
+    bool first = sp_run_take_ownership(); /* of the name without a number: only who is going to use it */
     const char *verbose = sp_environment_value(environ, "SPPROF_VERBOSE");
     sp_diag_enable(first || (verbose && strcmp(verbose, "1") == 0));
     sp_config_read(&config, environ, say_option);

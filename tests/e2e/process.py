@@ -156,6 +156,21 @@ print('end')
 
 
 @case(where="few")
+def chosen_programs(b):
+    """The first that is chosen has the name without a number, whatever ran before it; fork children are the same program."""
+    code = b.write(WORK + "if os.fork() == 0: work(); os._exit(0)\nos.wait()\n", "worker_7.py")
+    source = WORK + f"import subprocess\nfor i in range(2): subprocess.run([sys.executable, {code!r}], check=True)\n"
+    for globs in ("worker_?", "xx,w*r*7,", "*_7", "command,worker_7"):
+        r = b.run(source, SPPROF_OUT="p.json", SPPROF_PROGRAMS=globs)
+        ps = r.profiles()
+        assert len(ps) == 4 and any(p.path.endswith("/p.json") for p in ps), (globs, r.files())
+        assert all(p.block["argv"][-1] == code for p in ps), [p.block["argv"] for p in ps]
+    r = b.run(source, SPPROF_PROGRAMS="worker,_7,worker_??,python", SPPROF_VERBOSE="1")
+    assert not r.files() and r.err.count("none of SPPROF_PROGRAMS; it runs unprofiled") == 3, (r.files(), r.err)
+    assert complete(b, b.run(WORK, SPPROF_PROGRAMS="")).block["complete"]
+
+
+@case(where="few")
 def no_children(b):
     r = b.run(WORK + """
 import subprocess

@@ -101,6 +101,20 @@ static struct sp_identity cut(const char *line, size_t n)
     return i;
 }
 
+static void chosen_names(void)
+{
+    struct sp_identity i = {.script = "worker_7"}, none = {.script = ""};
+    static const char *const yes[] = {"worker_7",   "*",         "w*7",           "*_?",     "a,worker_7",
+                                      "worker_7,a", ",worker*,", "*er*r_7,w*r*7", "********"};
+    static const char *const no[] = {"worker", "worker_77", "worker_7?", "orker_7",    "w*8",
+                                     "",       ",",         "?",         "worker_7 ,", "*worker_7_*"};
+    for (size_t k = 0; k < SP_ARRAY_LEN(yes); k++)
+        CHECK(sp_identity_is_one_of(&i, yes[k]));
+    for (size_t k = 0; k < SP_ARRAY_LEN(no); k++)
+        CHECK(!sp_identity_is_one_of(&i, no[k]));
+    CHECK(sp_identity_is_one_of(&none, "python") && !sp_identity_is_one_of(&none, ""));
+}
+
 /* Ends where the interpreter's own words end; `argv` has spaces for NULs here. */
 static void ends_at(const char *line, size_t n, const char *argv, const char *script)
 {
@@ -191,6 +205,7 @@ const struct unit_case unit_cases[] = {
     {"too_long", too_long},
     {"expands_to_nothing", expands_to_nothing},
     {"calendar", calendar},
+    {"chosen_names", chosen_names},
     {"secrets_are_cut_off", secrets_are_cut_off},
     {"names_tell_processes_apart", names_tell_processes_apart},
     {"launchers", launchers},
