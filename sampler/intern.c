@@ -271,7 +271,7 @@ SP_SIGSAFE static bool same_frame(const struct sp_region *r, uint32_t id, const 
     return f->what == k->what && f->offset == k->offset && f->kind == k->kind && f->more == k->more;
 }
 
-SP_SIGSAFE static uint32_t frame_of(struct sp_region *r, struct sp_frame k)
+uint32_t sp_intern_whole_frame(struct sp_region *r, struct sp_frame k)
 {
     uint64_t hash = mix((uint64_t)k.what << 32 | (uint32_t)k.offset) + k.kind;
     uint32_t id = 0;
@@ -287,12 +287,13 @@ SP_SIGSAFE static uint32_t frame_of(struct sp_region *r, struct sp_frame k)
 
 uint32_t sp_intern_frame(struct sp_region *r, enum sp_frame_kind kind, uint32_t what, int32_t offset)
 {
-    return frame_of(r, (struct sp_frame){.kind = kind, .what = what, .offset = offset});
+    return sp_intern_whole_frame(r, (struct sp_frame){.kind = kind, .what = what, .offset = offset});
 }
 
 uint32_t sp_intern_native_frame(struct sp_region *r, uint32_t library, uint64_t offset)
 {
-    return frame_of(r, (struct sp_frame){SP_FRAME_NATIVE, library, (int32_t)(uint32_t)offset, (uint32_t)(offset >> 32)});
+    return sp_intern_whole_frame(
+        r, (struct sp_frame){SP_FRAME_NATIVE, library, (int32_t)(uint32_t)offset, (uint32_t)(offset >> 32)});
 }
 
 SP_SIGSAFE static bool same_node(const struct sp_region *r, uint32_t id, const void *key)

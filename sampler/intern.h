@@ -15,6 +15,9 @@ SP_SIGSAFE uint32_t sp_intern_code(struct sp_region *r, uint64_t address, char *
 /* [handler] Id of a frame: `what` as struct sp_frame has it. */
 SP_SIGSAFE uint32_t sp_intern_frame(struct sp_region *r, enum sp_frame_kind kind, uint32_t what, int32_t offset);
 
+/* [handler] The same, with all that a frame has. */
+SP_SIGSAFE uint32_t sp_intern_whole_frame(struct sp_region *r, struct sp_frame f);
+
 /* [handler] The same, of a function in a library. */
 SP_SIGSAFE uint32_t sp_intern_native_frame(struct sp_region *r, uint32_t library, uint64_t offset);
 

@@ -119,16 +119,18 @@ enum sp_frame_kind {
     SP_FRAME_INTERPRETER, /* root of the stacks of a sub-interpreter; no frame to show */
     SP_FRAME_TASK,        /* the asyncio task that a stack runs in: the stack's first frame */
     SP_FRAME_WAIT,        /* what a stack waits in: its last frame */
+    SP_FRAME_SYMBOL,      /* native, of a profile that was read from a file: by its name */
 };
 
 struct sp_frame {
     uint32_t kind; /* enum sp_frame_kind */
     /* Python: code id; native: ref of the library's text, its build id in hex, a colon and its path; pseudo: number;
-     * interpreter: id; task, wait: ref */
+     * interpreter: id; task, wait: ref; symbol: as native */
     uint32_t what;
-    /* Python: byte offset of the instruction; native: low half of the function's offset from where the library is mapped */
+    /* Python: byte offset of the instruction; native: low half of the function's offset from where the library is mapped;
+     * symbol: ref of the name, with a NUL */
     int32_t offset;
-    uint32_t more; /* native: high half */
+    uint32_t more; /* native: high half; symbol: the function's offset, 0: not known */
 };
 
 /* The call tree. A parent's id is smaller than its children's. Node 0 is the root above all stacks. */

@@ -6,31 +6,13 @@
 
 #include "writers/json.h"
 
-struct line {
-    uint32_t function;
-    int32_t line;
-    uint64_t self, total;
-    uint32_t on_path; /* how often, on the path that is being walked */
-    uint32_t next;    /* of the same function, by line; index + 1 */
-};
-
-struct lines {
-    struct sp_view *v;
-    struct line *all;
-    uint32_t n;
-    uint32_t *line_of_frame; /* index + 1; 0: not a Python frame */
-    uint64_t *weight;        /* node -> weight of the subtree */
-    uint32_t *child, *sibling;
-    uint32_t *slots, mask;
-};
-
-static uint32_t line_index(struct lines *l, uint32_t function, int32_t line)
+static uint32_t line_index(struct sp_line_costs *l, uint32_t function, int32_t line)
 {
     uint64_t h = ((uint64_t)function << 32 | (uint32_t)line) * 0x9e3779b97f4a7c15ull;
     for (uint32_t at = (uint32_t)(h >> 32);; at++) {
         uint32_t *slot = &l->slots[at & l->mask];
         if (*slot == 0) {
-            l->all[l->n] = (struct line){.function = function, .line = line};
+            l->all[l->n] = (struct sp_line){.function = function, .line = line};
             return *slot = ++l->n;
         }
         if (l->all[*slot - 1].function == function && l->all[*slot - 1].line == line)
@@ -38,7 +20,7 @@ static uint32_t line_index(struct lines *l, uint32_t function, int32_t line)
     }
 }
 
-static bool init(struct lines *l)
+static bool init(struct sp_line_costs *l)
 {
     struct sp_view *v = l->v;
     uint32_t size = 64;
@@ -51,7 +33,8 @@ static bool init(struct lines *l)
     l->child = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
     l->sibling = sp_view_alloc(v, (uint64_t)v->n_nodes * 4);
     l->slots = sp_view_alloc(v, (uint64_t)size * 4);
-    return l->all && l->line_of_frame && l->weight && l->child && l->sibling && l->slots;
+    l->head = sp_view_alloc(v, (uint64_t)v->n_functions * 4);
+    return l->all && l->line_of_frame && l->weight && l->child && l->sibling && l->slots && l->head;
 }
 
 static bool is_function(const struct sp_view *v, uint32_t i)
@@ -59,7 +42,7 @@ static bool is_function(const struct sp_view *v, uint32_t i)
     return i != SP_VIEW_UNUSED && v->functions[i].name;
 }
 
-static void number_lines(struct lines *l)
+static void number_lines(struct sp_line_costs *l)
 {
     const struct sp_region *r = l->v->region;
     for (uint32_t f = 1; f < l->v->n_frames; f++)
@@ -69,10 +52,10 @@ static void number_lines(struct lines *l)
 
 static void weigh(void *arg, const struct sp_sample *s)
 {
-    ((struct lines *)arg)->weight[s->node] += s->cpu_ns;
+    ((struct sp_line_costs *)arg)->weight[s->node] += s->cpu_ns;
 }
 
-static void weigh_nodes(struct lines *l)
+static void weigh_nodes(struct sp_line_costs *l)
 {
     const struct sp_region *r = l->v->region;
     for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
@@ -85,20 +68,20 @@ static void weigh_nodes(struct lines *l)
     sp_each_booked_by_folded(r, weigh, l);
 }
 
-static struct line *line_of_node(const struct lines *l, uint32_t node)
+static struct sp_line *line_of_node(const struct sp_line_costs *l, uint32_t node)
 {
     uint32_t at = l->line_of_frame[sp_node_at(l->v->region, node)->frame];
     return at ? &l->all[at - 1] : NULL;
 }
 
 /* Own weight to the leaf's line; then subtrees, children first. */
-static void build_tree(struct lines *l)
+static void build_tree(struct sp_line_costs *l)
 {
     for (uint32_t n = l->v->n_nodes; n-- > 1;) {
         uint32_t parent = sp_node_at(l->v->region, n)->parent;
         l->sibling[n] = l->child[parent];
         l->child[parent] = n;
-        struct line *line = line_of_node(l, n);
+        struct sp_line *line = line_of_node(l, n);
         uint64_t own = l->weight[n];
         for (uint32_t c = l->child[n]; c; c = l->sibling[c])
             own += l->weight[c];
@@ -108,21 +91,21 @@ static void build_tree(struct lines *l)
     }
 }
 
-static void enter(struct lines *l, uint32_t node)
+static void enter(struct sp_line_costs *l, uint32_t node)
 {
-    struct line *line = line_of_node(l, node);
+    struct sp_line *line = line_of_node(l, node);
     if (line && line->on_path++ == 0)
         line->total += l->weight[node];
 }
 
-static void leave(struct lines *l, uint32_t node)
+static void leave(struct sp_line_costs *l, uint32_t node)
 {
-    struct line *line = line_of_node(l, node);
+    struct sp_line *line = line_of_node(l, node);
     if (line)
         line->on_path--;
 }
 
-static void sum_totals(struct lines *l)
+static void sum_totals(struct sp_line_costs *l)
 {
     for (uint32_t n = l->child[0]; n;) {
         enter(l, n);
@@ -138,10 +121,10 @@ static void sum_totals(struct lines *l)
 }
 
 /* Lists of lines by function, in order of line: insertion from the back of a table that mostly is in order. */
-static void sort_lines(struct lines *l, uint32_t *head)
+static void sort_lines(struct sp_line_costs *l, uint32_t *head)
 {
     for (uint32_t i = l->n; i-- > 0;) {
-        struct line *line = &l->all[i];
+        struct sp_line *line = &l->all[i];
         if (line->total == 0)
             continue;
         uint32_t *at = &head[line->function];
@@ -152,7 +135,7 @@ static void sort_lines(struct lines *l, uint32_t *head)
     }
 }
 
-static void put_line(struct sp_out *o, const struct line *line, bool first)
+static void put_line(struct sp_out *o, const struct sp_line *line, bool first)
 {
     sp_out_str(o, first ? "[" : ",[");
     sp_out_i64(o, line->line);
@@ -163,28 +146,35 @@ static void put_line(struct sp_out *o, const struct line *line, bool first)
     sp_out_char(o, ']');
 }
 
-void sp_lines_write(struct sp_view *v, struct sp_out *o)
+bool sp_lines_find(struct sp_line_costs *l, struct sp_view *v)
 {
-    struct lines l = {.v = v};
+    *l = (struct sp_line_costs){.v = v};
     /* Everything behind the functions may go. */
     v->used_bytes = (uint64_t)((char *)v->canon - (char *)sp_at(v->region, v->region->scratch));
-    uint32_t *head;
-    if (!init(&l) || !(head = sp_view_alloc(v, (uint64_t)v->n_functions * 4)))
+    if (!init(l))
+        return false;
+    number_lines(l);
+    weigh_nodes(l);
+    build_tree(l);
+    sum_totals(l);
+    sort_lines(l, l->head);
+    return true;
+}
+
+void sp_lines_write(struct sp_view *v, struct sp_out *o)
+{
+    struct sp_line_costs l;
+    if (!sp_lines_find(&l, v))
         return;
-    number_lines(&l);
-    weigh_nodes(&l);
-    build_tree(&l);
-    sum_totals(&l);
-    sort_lines(&l, head);
     bool first = true;
     for (uint32_t f = 0; f < v->n_functions; f++) {
-        if (!head[f])
+        if (!l.head[f])
             continue;
         sp_out_str(o, first ? ",\n\"lines\":[[" : ",\n[");
         sp_out_u64(o, f);
         sp_out_str(o, ",[");
-        for (uint32_t i = head[f]; i; i = l.all[i - 1].next)
-            put_line(o, &l.all[i - 1], i == head[f]);
+        for (uint32_t i = l.head[f]; i; i = l.all[i - 1].next)
+            put_line(o, &l.all[i - 1], i == l.head[f]);
         sp_out_str(o, "]]");
         first = false;
     }

@@ -47,12 +47,6 @@ static void put_argv(struct sp_out *o, const char *argv, size_t n)
     sp_out_char(o, ']');
 }
 
-static uint64_t sampled_ns(const struct sp_view *v)
-{
-    return v->cpu_ns[SP_CATEGORY_PYTHON] + v->cpu_ns[SP_CATEGORY_STARTUP] + v->cpu_ns[SP_CATEGORY_UNWALKABLE] +
-           v->cpu_ns[SP_CATEGORY_NATIVE_THREAD];
-}
-
 static void put_identity(struct sp_out *o, const struct sp_view *v)
 {
     const struct sp_region *r = v->region;
@@ -74,7 +68,7 @@ static void put_identity(struct sp_out *o, const struct sp_view *v)
     sp_json_key(o, "engine", false);
     sp_json_text(o, r->engine);
     sp_json_key_u64(o, "interval_ns", r->interval_ns, false);
-    sp_json_key_u64(o, "effective_interval_ns", v->samples ? sampled_ns(v) / v->samples : r->interval_ns, false);
+    sp_json_key_u64(o, "effective_interval_ns", sp_view_effective_interval_ns(v), false);
 }
 
 static void put_cpu(struct sp_out *o, const struct sp_view *v)
@@ -89,12 +83,10 @@ static void put_cpu(struct sp_out *o, const struct sp_view *v)
     sp_out_char(o, '}');
 }
 
-/* Thousandths, rounded down: 1.000 means all of it. */
-static void put_share(struct sp_out *o, const char *key, uint64_t part, uint64_t whole)
+static void put_share(struct sp_out *o, const char *key, uint64_t mille)
 {
     char text[24];
     SP_BUF(b, text);
-    uint64_t mille = whole ? (uint64_t)((unsigned __int128)part * 1000 / whole) : 1000;
     sp_buf_u64(&b, mille / 1000);
     sp_buf_char(&b, '.');
     sp_buf_u64_pad(&b, mille % 1000, 3);
@@ -231,7 +223,7 @@ void sp_meta_write(struct sp_view *v, const struct sp_view *wall, struct sp_out 
     sp_json_key_u64(o, "samples", v->samples, false);
     sp_json_key(o, "complete", false);
     sp_out_str(o, v->profile->complete ? "true" : "false");
-    put_share(o, "prompt", v->prompt_ns, sampled_ns(v));
+    put_share(o, "prompt", sp_view_prompt_mille(v));
     put_losses(o, v->region);
     put_threads(o, v, wall != NULL);
     put_bounded(o, v);

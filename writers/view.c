@@ -57,6 +57,8 @@ static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
         return (struct sp_function){.name = f->what};
     if (f->kind == SP_FRAME_NATIVE)
         return (struct sp_function){.file = f->what, .native = frame};
+    if (f->kind == SP_FRAME_SYMBOL)
+        return (struct sp_function){.file = f->what, .native = frame, .symbol = sp_string_at(r, (uint32_t)f->offset)->data};
     if (f->kind != SP_FRAME_PYTHON)
         return (struct sp_function){.pseudo = f->what};
     const struct sp_code *c = sp_code_at(r, f->what);
@@ -437,6 +439,12 @@ static void sum_up(struct sp_view *v)
     v->unseen = v->region->loss[SP_LOSS_NO_SLOT] ? SP_CATEGORY_NOT_SAMPLED : SP_CATEGORY_THREAD_START_END;
     v->unseen_ns = v->used_ns - threads;
     v->cpu_ns[v->unseen] += v->unseen_ns;
+    const struct sp_told *told = v->profile->told;
+    if (!told)
+        return;
+    memcpy(v->cpu_ns, told->cpu_ns, sizeof v->cpu_ns);
+    v->samples = told->samples;
+    v->prompt_ns = told->prompt_ns;
 }
 
 bool sp_view_init(struct sp_view *v, const struct sp_profile *p)

@@ -21,11 +21,11 @@ struct sp_function {
     const char *symbol;  /* of a native one, NUL-terminated; NULL: not known (symbols.h) */
 };
 
-/* Where a native function begins, in bytes from where its library is mapped. */
+/* Where a native function begins, in bytes from where its library is mapped; 0: a file did not tell. */
 SP_INLINE uint64_t sp_view_place(const struct sp_region *r, const struct sp_function *f)
 {
     const struct sp_frame *frame = sp_frame_at(r, f->native);
-    return (uint64_t)frame->more << 32 | (uint32_t)frame->offset;
+    return frame->kind == SP_FRAME_SYMBOL ? frame->more : (uint64_t)frame->more << 32 | (uint32_t)frame->offset;
 }
 
 /* Where the path begins in the text of a native frame's library (region.h); 0: that is damaged. */
@@ -110,6 +110,26 @@ SP_INLINE uint32_t sp_view_n_profiles(const struct sp_view *v)
 SP_INLINE const struct sp_view_profile *sp_view_profile_at(const struct sp_view *v, uint32_t i)
 {
     return i < v->n_own ? &v->threads[i] : &v->others;
+}
+
+/* CPU by category -> that of samples. */
+SP_INLINE uint64_t sp_view_sampled_ns(const uint64_t cpu_ns[SP_CATEGORY_N])
+{
+    return cpu_ns[SP_CATEGORY_PYTHON] + cpu_ns[SP_CATEGORY_STARTUP] + cpu_ns[SP_CATEGORY_UNWALKABLE] +
+           cpu_ns[SP_CATEGORY_NATIVE_THREAD];
+}
+
+/* CPU between two samples of a thread, as it came out. */
+SP_INLINE uint64_t sp_view_effective_interval_ns(const struct sp_view *v)
+{
+    return v->samples ? sp_view_sampled_ns(v->cpu_ns) / v->samples : v->region->interval_ns;
+}
+
+/* Of the CPU in samples the thousandths that came within two periods, rounded down: 1000 means all of it. */
+SP_INLINE uint64_t sp_view_prompt_mille(const struct sp_view *v)
+{
+    uint64_t sampled = sp_view_sampled_ns(v->cpu_ns);
+    return sampled ? (uint64_t)((unsigned __int128)v->prompt_ns * 1000 / sampled) : 1000;
 }
 
 /* [hook] Prepares a view; sp_view_bound() comes next. False: the scratch area is too small for any. */

@@ -10,12 +10,18 @@
 #define SP_WRITER_SUFFIXES 3
 #define SP_WRITER_HEAD_BYTES 128u
 
+/* What a file tells of its process as a whole, where its stacks tell less: they may have been folded. */
+struct sp_told {
+    uint64_t cpu_ns[SP_CATEGORY_N], samples, prompt_ns;
+};
+
 /* What a writer gets. The region must be frozen; its scratch area is the writer's. */
 struct sp_profile {
     const struct sp_region *region;
     uint64_t process_cpu_ns;         /* used by the process since the profile began */
     uint64_t wall_ns;                /* passed since then */
     bool complete;                   /* up to the end of the process, or of its program */
+    const struct sp_told *told;      /* NULL: the region has it all */
     uint64_t most_bytes;             /* the file must not become longer; UINT64_MAX: no limit but the format's own */
     uint64_t (*writer_cpu_ns)(void); /* CPU of the writer so far; NULL: unknown */
     /* What the system calls a thread that lives and has no name in the region; "": nothing. NULL: it cannot be asked. */

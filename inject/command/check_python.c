@@ -15,7 +15,7 @@
 
 #include "inject/command/check.h"
 #include "inject/command/command.h"
-#include "inject/command/report.h"
+#include "inject/command/load.h"
 
 #define SECONDS_AT_MOST 60
 #define BYTES_AT_MOST (64u << 20) /* of a file that it writes */
@@ -158,25 +158,38 @@ static void explain_not_loaded(struct sp_check *c, const struct trial *t, const 
 }
 
 /* ---- what the profile says */
+static bool has_function(const struct sp_region *r, const char *name)
+{
+    for (uint32_t i = 1; i < sp_pool_end(r, &r->codes); i++) {
+        const struct sp_string *s = sp_string_at(r, sp_code_at(r, i)->name);
+        if (s->bytes >= strlen(name) && memcmp(s->data, name, strlen(name)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool has_pseudo(const struct sp_region *r, enum sp_pseudo pseudo)
+{
+    for (uint32_t i = SP_PSEUDO_N + 1; i < sp_pool_end(r, &r->frames); i++) /* behind those that every region has */
+        if (sp_frame_at(r, i)->kind == SP_FRAME_PSEUDO && sp_frame_at(r, i)->what == pseudo)
+            return true;
+    return false;
+}
+
 static void judge_profile(struct sp_check *c, const struct trial *t)
 {
-    struct sp_report_file f;
-    if (sp_report_open(&f, t->profile) != 0) {
+    struct sp_loaded l;
+    if (sp_load(&l, t->profile) != 0) {
+        sp_unload(&l);
         sp_check_say(c, SP_CHECK_NO, "profile", "it cannot be read");
         return;
     }
-    const cJSON *cpu = cJSON_GetObjectItemCaseSensitive(f.block, "cpu");
-    double used = sp_report_number(cpu, "used"), samples = sp_report_number(f.block, "samples");
-    bool seen = false, opaque = false;
-    for (int i = 0; i < f.n_frames; i++) {
-        const char *name = sp_report_string(f.frame[i], "name");
-        seen |= strncmp(name, "spprof_check", 12) == 0;
-        opaque |= strcmp(name, "(python)") == 0;
-    }
+    double used = (double)l.profile.process_cpu_ns, samples = (double)l.told.samples;
+    bool seen = has_function(l.region, "spprof_check"), opaque = has_pseudo(l.region, SP_PSEUDO_UNKNOWN_PYTHON);
     if (seen)
         sp_check_say(c, SP_CHECK_OK, "profile",
-                     "written; %s build, %.0f samples in %.0f ms of CPU, the program's function among them",
-                     sp_report_string(f.block, "build"), samples, used / 1e6);
+                     "written; %s build, %.0f samples in %.0f ms of CPU, the program's function among them", l.region->build,
+                     samples, used / 1e6);
     else if (opaque)
         sp_check_say(c, SP_CHECK_BUT, "profile",
                      "written, with CPU by thread only: this build's frames cannot be read and are (python)");
@@ -185,7 +198,7 @@ static void judge_profile(struct sp_check *c, const struct trial *t)
                      "written, without a sample in %.0f ms of CPU: timers are refused, or do not fire", used / 1e6);
     else
         sp_check_say(c, SP_CHECK_BUT, "profile", "written; %.0f samples, the program's function is not among them", samples);
-    sp_report_close(&f);
+    sp_unload(&l);
 }
 
 static void pass_on_messages(struct sp_check *c, const struct trial *t)

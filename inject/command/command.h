@@ -49,6 +49,12 @@ const char *sp_cli_library_refused(const char *library);
  * format characters, broken UTF-8) becomes a visible escape. Returns the characters printed. */
 int sp_cli_print(FILE *out, const char *text);
 
+/* [any] A line on stderr, "spprof: NAME: WHAT"; 1. `name` may hold anything. */
+int sp_cli_fail(const char *name, const char *what);
+
+/* [any] realloc() that ends the command where there is no memory. */
+void *sp_cli_alloc(void *p, size_t n);
+
 /* [any] Whether to colour: standard output is a terminal and NO_COLOR is not set. */
 bool sp_cli_colours(void);
 

@@ -37,11 +37,16 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
     {
         .name = "report",
         .run = sp_cli_report,
-        .arguments = "[OPTION...] FILE...",
+        .arguments = "[OPTION...] FILE | PID...",
         .does = "prints the hottest functions of a profile, or of several together",
-        .text = "Processes beyond SPPROF_FILES have a line in a file NAME.skipped in place of a profile: the sum of these is\n"
-                "shown if such a file is given, or is beside a profile that is.",
-        .options = {{"--by WHAT", "what a row is: function, line, file, thread or process (function)", NULL},
+        .text =
+            "Reads Speedscope files, spool files as they are (what they hold up to now), and a running process, by its spool\n"
+            "file or its memory, if there is no file of that name. It says what a source has not: a file of stacks shows\n"
+            "its own bounds, a spool file has none.\n"
+            "Processes beyond SPPROF_FILES have a line in a file NAME.skipped in place of a profile: the sum of these is\n"
+            "shown if such a file is given, or is beside a profile that is.",
+        .options = {{"--by WHAT", "what a row is: function, line, file, library, thread or process (function)",
+                     "(library: native code's [libz.so.1], Python's package, (standard library), (program))"},
                     {"--sort ORDER", "by self, total or name (self)", NULL},
                     {"-n ROWS", "rows to print (20; 0: all)", NULL},
                     {"--thread RE", "only threads whose name matches this extended regular expression", NULL}},

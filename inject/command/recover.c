@@ -6,29 +6,18 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "inject/command/command.h"
-#include "inject/command/salvage.h"
-#include "inject/command/source.h"
+#include "inject/command/load.h"
 #include "inject/command/write_file.h"
-#include "writers/writer.h"
 
 struct request {
     const char *out; /* NULL: a name made from the source's */
     bool remove;     /* spool files that were written out */
     bool force;      /* ... also where nothing tells whether a process has them */
 };
-
-static int fail(const char *name, const char *why)
-{
-    fprintf(stderr, "spprof: ");
-    sp_cli_print(stderr, name);
-    fprintf(stderr, ": %s\n", why);
-    return 1;
-}
 
 /* ---- writing */
 struct writing {
@@ -68,55 +57,16 @@ static void say_what(const struct sp_region *r, const char *out, uint64_t lost_n
             (double)lost_ns / 1e9);
 }
 
-static pid_t asked; /* the process whose threads have these names */
-
-/* Of a thread of a living process; a name that is the process's is none of its own. */
-static void thread_name(int tid, char name[16])
-{
-    char path[64], process[16] = "";
-    for (int i = 0; i < 2; i++) {
-        char *to = i ? name : process;
-        snprintf(path, sizeof path, i ? "/proc/%d/task/%d/comm" : "/proc/%d/comm", (int)asked, tid);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd >= 0 ? read(fd, to, 15) : 0;
-        if (fd >= 0)
-            close(fd);
-        to[n > 0 ? n : 0] = '\0';
-        to[strcspn(to, "\n")] = '\0';
-    }
-    if (strcmp(name, process) == 0)
-        name[0] = '\0';
-}
-
 /* The region of `s` as a profile in `out`. */
 static int write_profile(const struct sp_source *s, const char *out)
 {
-    struct sp_region head;
-    uint64_t n = sp_source_read(s, &head, sizeof head, 0);
-    const char *error = sp_salvage_check(&head, n);
-    if (error)
-        return fail(s->name, s->fd < 0 && n == 0 ? strerror(errno) : error);
-    uint64_t used = sp_salvage_used(&head), bytes = head.bytes * 2 < SP_REGION_MAX ? head.bytes * 2 : SP_REGION_MAX;
-    char *log = malloc(used), *pools = malloc(used);
-    struct sp_region *r = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    int rc = 1;
-    if (!log || !pools || r == MAP_FAILED) {
-        fail(s->name, "there is not enough memory");
-    } else {
-        uint64_t first = sp_source_read(s, log, used, 0), second = sp_source_read(s, pools, used, 0);
-        struct sp_salvage_source from = {log, pools, first < second ? first : second, NULL};
-        asked = s->pid;
-        if (s->pid && head.pid == (uint32_t)s->pid) /* else its threads have other numbers here */
-            from.thread_name = thread_name;
-        struct sp_salvage_result done = sp_salvage(r, bytes, &from);
-        rc = done.error ? fail(s->name, done.error) : write_out(r, out);
-        if (rc == 0)
-            say_what(r, out, done.lost_ns);
-    }
-    free(log);
-    free(pools);
-    if (r != MAP_FAILED)
-        munmap(r, bytes);
+    struct sp_loaded l;
+    int rc = sp_load_region(&l, s);
+    if (rc == 0)
+        rc = write_out(l.region, out);
+    if (rc == 0)
+        say_what(l.region, out, l.lost_ns);
+    sp_unload(&l);
     return rc;
 }
 
@@ -134,16 +84,16 @@ static int remove_spool(const struct sp_source *s, bool force)
 {
     struct sp_region head;
     if (sp_source_read(s, &head, sizeof head, 0) != sizeof head)
-        return fail(s->name, "it changed while it was read; it stays");
+        return sp_cli_fail(s->name, "it changed while it was read; it stays");
     enum sp_source_owner owner = sp_source_owner(s->fd, &head);
     if (owner == SP_OWNER_LIVES)
         return -1;
     if (owner == SP_OWNER_UNKNOWN && !force)
-        return fail(
+        return sp_cli_fail(
             s->name,
             "its file system does not tell whether a process still has it, nor does its process's number here; it stays; "
             "--force removes it");
-    return unlink(s->name) == 0 ? 0 : fail(s->name, strerror(errno));
+    return unlink(s->name) == 0 ? 0 : sp_cli_fail(s->name, strerror(errno));
 }
 
 static int from_file(const char *path, const struct request *q)
@@ -151,10 +101,10 @@ static int from_file(const char *path, const struct request *q)
     struct sp_source s = {.name = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     struct stat st;
     if (s.fd < 0 || fstat(s.fd, &st) != 0)
-        return fail(path, strerror(errno));
+        return sp_cli_fail(path, strerror(errno));
     char name[PATH_MAX];
     name_for(name, path);
-    int rc = S_ISREG(st.st_mode) ? write_profile(&s, q->out ? q->out : name) : fail(path, "it is no file");
+    int rc = S_ISREG(st.st_mode) ? write_profile(&s, q->out ? q->out : name) : sp_cli_fail(path, "it is no file");
     struct sp_region head;
     if (rc == 0 && q->remove)
         rc = remove_spool(&s, q->force);
@@ -178,7 +128,7 @@ static int from_process(pid_t pid, const char *out)
     struct sp_source s = {.name = name, .fd = -1};
     const char *error = sp_source_of_process(&s, pid);
     if (error)
-        return fail(name, error);
+        return sp_cli_fail(name, error);
     int rc = write_profile(&s, out ? out : made);
     if (s.fd >= 0)
         close(s.fd);

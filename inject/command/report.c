@@ -19,7 +19,7 @@ struct request {
 };
 
 static const char *const sorts[] = {"self", "total", "name", NULL};
-static const char *const bys[] = {"function", "line", "file", "thread", "process", NULL}; /* enum sp_report_by */
+static const char *const bys[] = {"function", "line", "file", "library", "thread", "process", NULL}; /* enum sp_report_by */
 
 /* Its place in the list, or -1. */
 static int one_of(const char *s, const char *const *words)
@@ -32,7 +32,7 @@ static int one_of(const char *s, const char *const *words)
 
 static int refuse(const char *value, const char *why)
 {
-    sp_report_fail(value, why);
+    sp_cli_fail(value, why);
     return 2;
 }
 
@@ -47,7 +47,7 @@ static int take_option(struct request *q, int c)
     case 'b':
         by = one_of(optarg, bys);
         q->by = by >= 0 ? (enum sp_report_by)by : q->by;
-        return by >= 0 ? 0 : refuse(optarg, "is nothing for --by; use function, line, file, thread or process");
+        return by >= 0 ? 0 : refuse(optarg, "is nothing for --by; use function, line, file, library, thread or process");
     case 't':
         if (q->has_thread)
             regfree(&q->thread);
@@ -72,7 +72,7 @@ static int parse(struct request *q, int argc, char **argv)
             return 0;
         }
         if (c == '?') {
-            sp_report_fail(argv[optind - 1], "is not understood");
+            sp_cli_fail(argv[optind - 1], "is not understood");
             sp_cli_usage(stderr, argv[0]);
         }
         int rc = take_option(q, c);
@@ -100,17 +100,15 @@ static bool is_repeated(char **paths, int i)
 
 static int add(struct sp_report_rows *rows, struct sp_report_head *head, const char *path)
 {
-    struct sp_report_file f;
+    struct sp_loaded l;
     if (sp_report_is_skipped(path))
         return sp_report_add_skipped(&head->skipped, path);
-    if (sp_report_open(&f, path) != 0)
-        return 1;
-    int rc = sp_report_add(rows, &f);
-    if (rc == 0) {
-        sp_report_add_head(head, &f);
+    int rc = sp_load(&l, path);
+    if (rc == 0 && !(sp_report_add(rows, &l) && sp_report_add_head(head, &l)))
+        rc = sp_cli_fail(path, "there is not enough memory");
+    if (rc == 0)
         sp_report_add_skipped_beside(&head->skipped, path);
-    }
-    sp_report_close(&f);
+    sp_unload(&l);
     return rc;
 }
 
@@ -126,7 +124,7 @@ int sp_cli_report(int argc, char **argv)
     rc = 0;
     for (int i = optind; i < argc; i++) {
         if (is_repeated(argv + optind, i - optind))
-            sp_report_fail(argv[i], "is named twice; it counts once");
+            sp_cli_fail(argv[i], "is named twice; it counts once");
         else
             rc |= add(&rows, &head, argv[i]);
     }
@@ -135,12 +133,12 @@ int sp_cli_report(int argc, char **argv)
         return rc;
     }
     if (q.has_thread && rows.n == 0)
-        return sp_report_fail(argv[optind], argc - optind > 1 ? "and the others have no thread whose name matches"
-                                                              : "has no thread whose name matches");
+        return sp_cli_fail(argv[optind], argc - optind > 1 ? "and the others have no thread whose name matches"
+                                                           : "has no thread whose name matches");
     signal(SIGPIPE, SIG_DFL); /* `| head` ends us quietly */
     sp_report_print_head(&head);
     sp_report_print_rows(&rows, q.sort, q.limit);
     if (fflush(stdout) != 0)
-        return sp_report_fail("standard output", strerror(errno));
+        return sp_cli_fail("standard output", strerror(errno));
     return rc;
 }

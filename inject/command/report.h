@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The parts of spprof report: files are read one after the other (report_file.c) and added to a table of rows
- * (report_rows.c) and to what the header says of all of them (report_head.c). */
+ * The parts of spprof report: what was loaded (load.h) is added to a table of rows (report_rows.c, report_lines.c) and to what
+ * the header says of all of it (report_head.c). */
 #ifndef SP_INJECT_COMMAND_REPORT_H
 #define SP_INJECT_COMMAND_REPORT_H
 
@@ -8,30 +8,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <cjson/cJSON.h>
-
-/* ---- a profile as a file; all of it goes with sp_report_close() */
-struct sp_report_file {
-    const char *path;
-    cJSON *root;
-    const cJSON *profiles, *block; /* block: the object "spprof" */
-    const cJSON **frame;           /* by index */
-    int n_frames;
-};
-
-/* [any] 0; else 1, and a line on stderr says why the file is no profile of ours. */
-int sp_report_open(struct sp_report_file *f, const char *path);
-void sp_report_close(struct sp_report_file *f);
-/* [any] A member of an object: 0, "" if it is not there or something else. */
-double sp_report_number(const cJSON *object, const char *key);
-const char *sp_report_string(const cJSON *object, const char *key);
-/* [any] A line on stderr; returns 1. `name` may hold anything. */
-int sp_report_fail(const char *name, const char *what);
-/* [any] realloc that ends the command where there is no memory. */
-void *sp_report_alloc(void *p, size_t n);
+#include "inject/command/load.h"
+#include "writers/view.h"
 
 /* ---- rows */
-enum sp_report_by { SP_REPORT_FUNCTION, SP_REPORT_LINE, SP_REPORT_FILE, SP_REPORT_THREAD, SP_REPORT_PROCESS };
+enum sp_report_by {
+    SP_REPORT_FUNCTION,
+    SP_REPORT_LINE,
+    SP_REPORT_FILE,
+    SP_REPORT_LIBRARY,
+    SP_REPORT_THREAD,
+    SP_REPORT_PROCESS
+};
 
 struct sp_report_row {
     char *name;         /* owned */
@@ -50,8 +38,32 @@ struct sp_report_rows {
     double sum; /* ns; what 100 % is */
 };
 
-/* [any] Adds what a file holds. 0; else 1 and a line on stderr. */
-int sp_report_add(struct sp_report_rows *rows, const struct sp_report_file *f);
+/* [any] Adds what was loaded. False: there is no memory for a view of it. */
+bool sp_report_add(struct sp_report_rows *rows, const struct sp_loaded *l);
+
+/* [any] Adds to the row of that name, which is made if there is none. Until the next is made, the row is the caller's. */
+struct sp_report_row *sp_report_row(struct sp_report_rows *rows, const char *name);
+void sp_report_add_to(struct sp_report_rows *rows, const char *name, double self, double total);
+
+/* [any] What the row of a function is called; line 0: its own. */
+void sp_report_describe(enum sp_report_by by, const struct sp_view *v, uint32_t function, int line, char *out, size_t cap);
+
+/* [any] A function's library, for people (report_library.c). */
+void sp_report_library(const struct sp_view *v, uint32_t function, char *out, size_t cap);
+
+/* [any] The next node of a stack towards its root. 0: there is none. */
+SP_INLINE uint32_t sp_report_caller(const struct sp_view *v, uint32_t node)
+{
+    return v->canon[sp_node_at(v->region, node)->parent];
+}
+
+SP_INLINE uint32_t sp_report_function(const struct sp_view *v, uint32_t node)
+{
+    return v->function_of_frame[sp_node_at(v->region, node)->frame];
+}
+
+/* [any] By lines: as sp_report_add(), `self` being the CPU of each node of a fresh view. */
+bool sp_report_add_lines(struct sp_report_rows *rows, const struct sp_loaded *l, struct sp_view *v, const uint64_t *self);
 
 /* [any] Prints the table: `sort` is self, total or name; at most `limit` rows (0: all). */
 void sp_report_print_rows(struct sp_report_rows *rows, const char *sort, long limit);
@@ -94,8 +106,8 @@ struct sp_report_head {
     struct sp_report_skipped skipped;
 };
 
-/* [any] Adds what a file says of its run. */
-void sp_report_add_head(struct sp_report_head *h, const struct sp_report_file *f);
+/* [any] Adds what is said of a run. False: there is no memory for a view of it. */
+bool sp_report_add_head(struct sp_report_head *h, const struct sp_loaded *l);
 void sp_report_print_head(const struct sp_report_head *h);
 
 /* [any] Whether that is the name of a file of lines; adds what it holds, once. 0; else 1 and a line on stderr. */

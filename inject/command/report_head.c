@@ -2,11 +2,9 @@
  * See report.h: what stands above the rows, of one file or of a set. Names of frames are those of the rows. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "inject/command/command.h"
 #include "inject/command/report.h"
-#include "sampler/store.h"
 
 void sp_report_time(double ns, char *out, size_t cap)
 {
@@ -26,7 +24,7 @@ void sp_report_time(double ns, char *out, size_t cap)
 static char *copy_of(const char *s)
 {
     size_t n = strlen(s) + 1;
-    return memcpy(sp_report_alloc(NULL, n), s, n);
+    return memcpy(sp_cli_alloc(NULL, n), s, n);
 }
 
 /* Later keys are dropped, which no file of ours has. */
@@ -44,84 +42,36 @@ static void add_amount(struct sp_report_amounts *a, const char *key, double v)
     a->sum[i] += v;
 }
 
-/* The frame under which the rows show a category or a loss of the file, or the key itself in words. */
-static void frame_of_key(const char *key, char *out, size_t cap)
+/* A loss by the frame under which the rows show it, or else in words. */
+static void add_loss(struct sp_report_amounts *a, enum sp_loss loss, uint64_t n)
 {
-    static const struct {
-        enum sp_loss loss;
-        enum sp_pseudo frame;
-    } frames[] = {{SP_LOSS_OVERFLOW, SP_PSEUDO_OVERFLOW}, {SP_LOSS_TRUNCATED, SP_PSEUDO_TRUNCATED}};
-    for (uint32_t c = 0; c < SP_CATEGORY_N; c++)
-        if (strcmp(key, sp_store_category_name((enum sp_category)c)) == 0) {
-            snprintf(out, cap, "%s", sp_store_pseudo_name(c));
-            return;
-        }
-    for (size_t i = 0; i < SP_ARRAY_LEN(frames); i++)
-        if (strcmp(key, sp_store_loss_name(frames[i].loss)) == 0) {
-            snprintf(out, cap, "%s", sp_store_pseudo_name(frames[i].frame));
-            return;
-        }
-    snprintf(out, cap, "%s", key);
-    for (char *s = out; *s; s++)
-        *s = *s == '_' ? ' ' : *s;
-}
-
-static void add_losses(struct sp_report_amounts *a, const cJSON *losses)
-{
-    const cJSON *item, *deeper;
-    char name[256], reason[512];
-    cJSON_ArrayForEach(item, losses)
-    {
-        frame_of_key(item->string ? item->string : "", name, sizeof name);
-        if (cJSON_IsNumber(item))
-            add_amount(a, name, item->valuedouble);
-        cJSON_ArrayForEach(deeper, item)
-        {
-            snprintf(reason, sizeof reason, "%s %s", name, deeper->string ? deeper->string : "");
-            for (char *s = reason + strlen(name); *s; s++)
-                *s = *s == '_' ? ' ' : *s;
-            if (cJSON_IsNumber(deeper))
-                add_amount(a, reason, deeper->valuedouble);
-        }
-    }
-}
-
-static void add_elsewhere(struct sp_report_amounts *a, const cJSON *cpu)
-{
-    const cJSON *item;
     char name[256];
-    cJSON_ArrayForEach(item, cpu)
-    {
-        const char *key = item->string ? item->string : "";
-        bool part = strcmp(key, "used") && strcmp(key, "python") && strcmp(key, "before_start") && strcmp(key, "writer");
-        frame_of_key(key, name, sizeof name);
-        if (part && cJSON_IsNumber(item))
-            add_amount(a, name, item->valuedouble);
-    }
+    const char *key = sp_store_loss_name(loss), *unwalkable = sp_store_pseudo_name(SP_CATEGORY_UNWALKABLE);
+    if (loss == SP_LOSS_OVERFLOW || loss == SP_LOSS_TRUNCATED)
+        key = sp_store_pseudo_name(loss == SP_LOSS_OVERFLOW ? SP_PSEUDO_OVERFLOW : SP_PSEUDO_TRUNCATED);
+    snprintf(name, sizeof name, "%s%s%s", loss < SP_LOSS_WALK_N ? unwalkable : "", loss < SP_LOSS_WALK_N ? " " : "", key);
+    for (char *s = name; *s; s++)
+        *s = *s == '_' ? ' ' : *s;
+    add_amount(a, name, (double)n);
 }
 
 /* argv as one text; words that would not be seen, or be taken for two, in quotes. */
-static char *command_of(const cJSON *block)
+static char *command_of(const struct sp_region *r)
 {
-    const cJSON *word;
-    size_t n = 0, cap = 1;
-    char *text = sp_report_alloc(NULL, cap);
+    char *text = sp_cli_alloc(NULL, 4 * sizeof r->argv);
+    size_t n = 0;
     text[0] = '\0';
-    cJSON_ArrayForEach(word, cJSON_GetObjectItemCaseSensitive(block, "argv"))
-    {
-        const char *s = cJSON_GetStringValue(word) ? cJSON_GetStringValue(word) : "";
-        const char *quote = *s == '\0' || strchr(s, ' ') ? "'" : "";
-        cap += strlen(s) + 4;
-        text = sp_report_alloc(text, cap);
-        n += (size_t)snprintf(text + n, cap - n, "%s%s%s%s", n ? " " : "", quote, s, quote);
+    for (size_t at = 0; at < sizeof r->argv && r->argv[at]; at += strnlen(r->argv + at, sizeof r->argv - at) + 1) {
+        const char *quote = strchr(r->argv + at, ' ') ? "'" : "";
+        n += (size_t)snprintf(text + n, 4 * sizeof r->argv - n, "%s%s%s%s", n ? " " : "", quote, r->argv + at, quote);
     }
     return text;
 }
 
-static void add_command(struct sp_report_head *h, const cJSON *block)
+static void add_command(struct sp_report_head *h, const struct sp_region *r)
 {
-    char python[256], *text = command_of(block);
-    snprintf(python, sizeof python, "%s %s", sp_report_string(block, "python"), sp_report_string(block, "build"));
+    char python[256], *text = command_of(r);
+    snprintf(python, sizeof python, "%s %s", r->python, r->build);
     int i = 0;
     while (i < h->n_commands && (strcmp(h->command[i].text, text) != 0 || strcmp(h->command[i].python, python) != 0))
         i++;
@@ -138,61 +88,52 @@ static void add_command(struct sp_report_head *h, const cJSON *block)
         free(text);
     }
     if (c->n < SP_REPORT_PIDS)
-        c->pids[c->n] = sp_report_number(block, "pid");
+        c->pids[c->n] = r->pid;
     c->n++;
 }
 
-/* "2026-11-23T08:13:00.123Z" as nanoseconds since 1970; 0: it is no time. */
-static double started(const cJSON *block)
+static void add_times(struct sp_report_head *h, const struct sp_view *v)
 {
-    struct tm tm = {0};
-    const char *s = sp_report_string(block, "started"), *rest = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (!rest)
-        return 0;
-    return (double)timegm(&tm) * 1e9 + (*rest == '.' ? strtod(rest, NULL) * 1e9 : 0);
-}
-
-static void add_times(struct sp_report_head *h, const cJSON *block)
-{
-    double wall = sp_report_number(block, "wall_ns"), from = started(block);
+    double wall = (double)v->profile->wall_ns, from = (double)v->region->started_wall_ns;
     h->longest_ns = wall > h->longest_ns ? wall : h->longest_ns;
     if (from > 0) {
         h->first_ns = h->first_ns == 0 || from < h->first_ns ? from : h->first_ns;
         h->last_ns = from + wall > h->last_ns ? from + wall : h->last_ns;
     }
-    double interval = sp_report_number(block, "interval_ns"), samples = sp_report_number(block, "samples");
-    double sampled = samples * sp_report_number(block, "effective_interval_ns");
+    double interval = (double)v->region->interval_ns;
+    double sampled = (double)v->samples * (double)sp_view_effective_interval_ns(v);
     h->shortest_interval_ns = h->n_files == 0 || interval < h->shortest_interval_ns ? interval : h->shortest_interval_ns;
     h->longest_interval_ns = interval > h->longest_interval_ns ? interval : h->longest_interval_ns;
-    h->samples += samples;
+    h->samples += (double)v->samples;
     h->sampled_ns += sampled;
-    h->prompt_ns += sampled * sp_report_number(block, "prompt");
-    const cJSON *thread;
-    cJSON_ArrayForEach(thread, cJSON_GetObjectItemCaseSensitive(block, "threads"))
-    {
-        double cpu = sp_report_number(thread, "cpu"), others = sp_report_number(thread, "others");
-        if (cpu < interval * (others > 1 ? others : 1))
-            h->short_ns += cpu;
+    h->prompt_ns += sampled * ((double)sp_view_prompt_mille(v) / 1000);
+    for (uint32_t i = 0; i < sp_view_n_profiles(v); i++) {
+        const struct sp_view_profile *p = sp_view_profile_at(v, i);
+        double threads = !p->thread && v->n_others > 1 ? v->n_others : 1;
+        h->short_ns += (double)p->cpu_ns < interval * threads ? (double)p->cpu_ns : 0;
     }
 }
 
-void sp_report_add_head(struct sp_report_head *h, const struct sp_report_file *f)
+bool sp_report_add_head(struct sp_report_head *h, const struct sp_loaded *l)
 {
-    const cJSON *block = f->block, *cpu = cJSON_GetObjectItemCaseSensitive(block, "cpu");
-    const cJSON *bounded = cJSON_GetObjectItemCaseSensitive(block, "bounded");
-    add_command(h, block);
-    add_times(h, block);
-    add_elsewhere(&h->elsewhere, cpu);
-    add_losses(&h->losses, cJSON_GetObjectItemCaseSensitive(block, "losses"));
-    h->used += sp_report_number(cpu, "used");
-    h->n_cut += cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(block, "complete"));
-    double window = sp_report_number(bounded, "window_ms");
-    h->window_ms = window > h->window_ms ? window : h->window_ms;
-    h->folded_ns += sp_report_number(bounded, "folded_ns");
-    h->no_order |= sp_report_number(bounded, "time_order_until_ns") > 0;
-    const char *engine = sp_report_string(block, "engine");
-    snprintf(h->engine, sizeof h->engine, "%s", h->n_files == 0 || strcmp(h->engine, engine) == 0 ? engine : "several");
+    struct sp_view v;
+    const struct sp_region *r = l->region;
+    if (!sp_view_init(&v, &l->profile))
+        return false;
+    add_command(h, r);
+    add_times(h, &v);
+    for (int c = SP_CATEGORY_PYTHON + 1; c < SP_CATEGORY_N; c++)
+        add_amount(&h->elsewhere, sp_store_pseudo_name((uint32_t)c), (double)v.cpu_ns[c]);
+    for (int i = SP_LOSS_NONE + 1; i < SP_LOSS_N; i++)
+        add_loss(&h->losses, (enum sp_loss)i, r->loss[i]);
+    h->used += (double)v.used_ns;
+    h->n_cut += !l->profile.complete;
+    h->window_ms = l->window_ms > h->window_ms ? l->window_ms : h->window_ms;
+    h->folded_ns += l->folded_ns;
+    h->no_order |= r->time_order_until_ns > 0;
+    snprintf(h->engine, sizeof h->engine, "%s", h->n_files == 0 || strcmp(h->engine, r->engine) == 0 ? r->engine : "several");
     h->n_files++;
+    return true;
 }
 
 /* ---- printing */

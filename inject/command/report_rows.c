@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * See report.h: the table of functions, lines, files, threads or processes. Rows of several files that are called
+ * See report.h: the table of rows, and how they are told apart. Rows of several files that are called
  * the same are one row. */
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "inject/command/command.h"
 #include "inject/command/demangle.h"
 #include "inject/command/report.h"
+#include "writers/names.h"
+#include "writers/symbols.h"
 
 static uint32_t hash(const char *s)
 {
@@ -21,9 +22,9 @@ static uint32_t hash(const char *s)
 static void grow(struct sp_report_rows *r)
 {
     r->n_slots = r->n_slots ? r->n_slots * 2 : 256;
-    r->slots = sp_report_alloc(r->slots, sizeof *r->slots * r->n_slots);
+    r->slots = sp_cli_alloc(r->slots, sizeof *r->slots * r->n_slots);
     memset(r->slots, 0, sizeof *r->slots * r->n_slots);
-    r->row = sp_report_alloc(r->row, sizeof *r->row * r->n_slots / 2);
+    r->row = sp_cli_alloc(r->row, sizeof *r->row * r->n_slots / 2);
     for (size_t i = 0; i < r->n; i++) {
         size_t at = hash(r->row[i].name) % r->n_slots;
         while (r->slots[at])
@@ -40,23 +41,22 @@ static size_t row_for(struct sp_report_rows *r, const char *name)
     for (; r->slots[at]; at = (at + 1) % r->n_slots)
         if (strcmp(r->row[r->slots[at] - 1].name, name) == 0)
             return (size_t)r->slots[at] - 1;
-    char *copy = sp_report_alloc(NULL, strlen(name) + 1);
+    char *copy = sp_cli_alloc(NULL, strlen(name) + 1);
     memcpy(copy, name, strlen(name) + 1);
     r->row[r->n] = (struct sp_report_row){.name = copy};
     r->slots[at] = (int)++r->n;
     return r->n - 1;
 }
 
-/* Until the next row is made. */
-static struct sp_report_row *row_named(struct sp_report_rows *r, const char *name)
+struct sp_report_row *sp_report_row(struct sp_report_rows *r, const char *name)
 {
     size_t i = row_for(r, name); /* may move the rows */
     return &r->row[i];
 }
 
-static void add_to(struct sp_report_rows *r, const char *name, double self, double total)
+void sp_report_add_to(struct sp_report_rows *r, const char *name, double self, double total)
 {
-    struct sp_report_row *row = row_named(r, name);
+    struct sp_report_row *row = sp_report_row(r, name);
     row->self += self;
     row->total += total;
 }
@@ -67,202 +67,192 @@ static const char *shown(const char *name)
     return *name ? name : "(no name)";
 }
 
-static void describe(const struct sp_report_rows *r, const cJSON *frame, int line, char *out, size_t cap)
+static void name_of(const struct sp_view *v, uint32_t function, char *out, size_t cap)
 {
-    const char *file = sp_report_string(frame, "file"), *name = shown(sp_report_string(frame, "name"));
-    double number = sp_report_number(frame, "line");
-    char readable[4096];
-    name = sp_cli_demangle(name, file, readable, sizeof readable);
-    if (!line && number >= 1 && number <= INT_MAX)
-        line = (int)number;
-    if (!*file)
-        snprintf(out, cap, "%s", name);
-    else if (r->by == SP_REPORT_FILE)
-        snprintf(out, cap, "%s", file);
-    else
-        snprintf(out, cap, line ? "%s (%s:%d)" : "%s", name, file, line); /* a native one's name tells its library */
+    struct sp_names_function name;
+    char text[8192] = "", readable[4096];
+    size_t n = 0;
+    sp_names_function(v, function, &name);
+    for (size_t i = 0; i < SP_NAMES_PARTS && n < sizeof text; i++)
+        if (name.parts[i].bytes)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%.*s", (int)name.parts[i].bytes, name.parts[i].text);
+    snprintf(out, cap, "%s", shown(sp_cli_demangle(text, "", readable, sizeof readable)));
 }
 
-static void describe_process(const struct sp_report_file *f, char *out, size_t cap)
+void sp_report_describe(enum sp_report_by by, const struct sp_view *v, uint32_t function, int line, char *out, size_t cap)
 {
-    const char *title = sp_report_string(f->root, "name");
-    if (*title)
-        snprintf(out, cap, "%s", title);
-    else
-        snprintf(out, cap, "(pid %.0f)", sp_report_number(f->block, "pid"));
+    const struct sp_function *f = &v->functions[function];
+    if (by == SP_REPORT_LIBRARY) {
+        sp_report_library(v, function, out, cap);
+        return;
+    }
+    if (!f->file || by != SP_REPORT_FILE)
+        name_of(v, function, out, cap);
+    if (!f->file)
+        return;
+    const struct sp_string *s = sp_string_at(v->region, f->file);
+    size_t from = f->native ? sp_view_library_path(s) : 0, n = by == SP_REPORT_FILE ? 0 : strlen(out);
+    line = line ? line : f->line;
+    if (by == SP_REPORT_FILE)
+        snprintf(out, cap, "%.*s", (int)(s->bytes - from), s->data + from);
+    else if (line > 0) /* a native one's name tells its library */
+        snprintf(out + n, cap - n, " (%.*s:%d)", (int)s->bytes, s->data, line);
 }
 
-/* ---- one file */
+static void title_of(const struct sp_view *v, uint32_t profile, char *out, size_t cap)
+{
+    struct sp_buf b = {.data = out, .cap = cap};
+    sp_names_profile(v, sp_view_profile_at(v, profile), true, &b);
+}
+
+/* ---- one profile */
 struct adding {
     struct sp_report_rows *rows;
-    const struct sp_report_file *f;
-    int *row_of_frame; /* -1: not looked up yet */
-    double *left;      /* by lines: CPU of the file that no row has yet */
+    struct sp_view *v;
+    int *row_of_function; /* -1: not looked up yet */
+    uint64_t *self;       /* by node */
 };
 
-static int row_of(struct adding *a, int frame)
+static int row_of(struct adding *a, uint32_t function)
 {
-    if (a->row_of_frame[frame] < 0) {
+    if (a->row_of_function[function] < 0) {
         char text[8192];
-        describe(a->rows, a->f->frame[frame], 0, text, sizeof text);
-        a->row_of_frame[frame] = (int)row_for(a->rows, text);
+        sp_report_describe(a->rows->by, a->v, function, 0, text, sizeof text);
+        a->row_of_function[function] = (int)row_for(a->rows, text);
     }
-    return a->row_of_frame[frame];
+    return a->row_of_function[function];
 }
 
-static void add_stack(struct adding *a, const cJSON *stack, double weight)
+static void add_stack(struct adding *a, uint32_t node, double weight)
 {
     struct sp_report_rows *r = a->rows;
-    const cJSON *i;
-    int last = -1;
     r->n_stacks++;
     r->sum += weight;
-    cJSON_ArrayForEach(i, stack)
-    {
-        last = row_of(a, i->valueint);
-        if (r->row[last].seen != r->n_stacks) { /* recursion counts once */
-            r->row[last].seen = r->n_stacks;
-            r->row[last].total += weight;
+    int leaf = row_of(a, sp_report_function(a->v, node));
+    for (; node; node = sp_report_caller(a->v, node)) {
+        int row = row_of(a, sp_report_function(a->v, node));
+        if (r->row[row].seen != r->n_stacks) { /* recursion counts once */
+            r->row[row].seen = r->n_stacks;
+            r->row[row].total += weight;
         }
     }
-    if (last >= 0)
-        r->row[last].self += weight;
-    else
-        add_to(r, "(no stack)", weight, weight);
+    r->row[leaf].self += weight;
 }
 
-static bool wanted(const struct sp_report_rows *r, const struct sp_report_file *f, const cJSON *profile, int index)
+/* Of a process none of whose threads was known. */
+static const char nobody[] = "MainThread";
+
+static bool wanted(const struct adding *a, uint32_t profile)
 {
-    int n = cJSON_GetArraySize(f->profiles);
-    const cJSON *wall = cJSON_GetObjectItemCaseSensitive(f->block, "wall");
-    if (wall && index >= sp_report_number(wall, "profile")) /* of whole lives */
-        return false;
-    if (!r->thread && r->by != SP_REPORT_THREAD)
-        return index == 0; /* all threads, or the only one */
-    if (n > 1 && index == 0)
-        return false;
-    return !r->thread || regexec(r->thread, sp_report_string(profile, "name"), 0, NULL, 0) == 0;
+    char title[SP_NAMES_PROFILE_BYTES];
+    if (!a->rows->thread)
+        return true;
+    if (profile < sp_view_n_profiles(a->v))
+        title_of(a->v, profile, title, sizeof title);
+    return regexec(a->rows->thread, profile < sp_view_n_profiles(a->v) ? title : nobody, 0, NULL, 0) == 0;
 }
 
-/* Calls each(a, stack, weight) for what is wanted of the file. */
-static void each_stack(struct adding *a, void (*each)(struct adding *a, const cJSON *stack, double weight))
+static void weigh(void *arg, uint32_t node, uint64_t ns)
 {
-    int index = 0;
-    const cJSON *p, *stack;
-    cJSON_ArrayForEach(p, a->f->profiles)
-    {
-        if (!wanted(a->rows, a->f, p, index++))
-            continue;
-        const cJSON *w = cJSON_GetObjectItemCaseSensitive(p, "weights")->child;
-        cJSON_ArrayForEach(stack, cJSON_GetObjectItemCaseSensitive(p, "samples"))
-        {
-            each(a, stack, w->valuedouble);
-            w = w->next;
-        }
-    }
+    ((struct adding *)arg)->self[node] += ns;
 }
 
-static void by_names(struct adding *a)
+/* CPU of the process that no thread has, unless it is an entry of the only profile. */
+static uint64_t unseen_of(const struct adding *a)
 {
-    int index = 0;
-    const cJSON *p, *w;
-    char process[8192];
-    describe_process(a->f, process, sizeof process);
-    cJSON_ArrayForEach(p, a->f->profiles)
-    {
-        if (!wanted(a->rows, a->f, p, index++))
-            continue;
+    uint32_t n = sp_view_n_profiles(a->v);
+    bool is_hidden = n ? a->rows->thread != NULL : !wanted(a, 0);
+    return n == 1 || is_hidden ? 0 : a->v->unseen_ns;
+}
+
+static void weigh_stacks(struct adding *a)
+{
+    struct sp_view *v = a->v;
+    for (uint32_t i = 0; i < sp_view_n_profiles(v); i++)
+        if (wanted(a, i))
+            sp_view_each_entry(v, sp_view_profile_at(v, i), weigh, a);
+    a->self[v->region->pseudo_node[v->unseen]] += unseen_of(a);
+}
+
+static void sum_entry(void *arg, uint32_t node, uint64_t ns)
+{
+    (void)node;
+    *(double *)arg += (double)ns;
+}
+
+static void add_name(struct sp_report_rows *r, const char *name, double ns)
+{
+    sp_report_add_to(r, shown(name), ns, ns);
+    r->sum += ns;
+}
+
+static void by_threads(struct adding *a)
+{
+    char title[SP_NAMES_PROFILE_BYTES];
+    uint32_t n = sp_view_n_profiles(a->v);
+    for (uint32_t i = 0; i < n; i++) {
         double sum = 0;
-        cJSON_ArrayForEach(w, cJSON_GetObjectItemCaseSensitive(p, "weights")) sum += w->valuedouble;
-        add_to(a->rows, a->rows->by == SP_REPORT_PROCESS ? process : shown(sp_report_string(p, "name")), sum, sum);
-        a->rows->sum += sum;
-    }
-}
-
-/* ---- lines: the file has them for Python's frames; the others are taken from the stacks */
-static int add_lines(struct adding *a, double *sum)
-{
-    const cJSON *entry, *line;
-    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(a->f->block, "lines"))
-    {
-        const cJSON *frame = cJSON_GetArrayItem(entry, 0);
-        if (!cJSON_IsNumber(frame) || frame->valuedouble < 0 || frame->valuedouble >= a->f->n_frames)
-            return sp_report_fail(a->f->path, "is damaged: the line table names a frame that is not there");
-        a->row_of_frame[frame->valueint] = 0; /* has lines */
-        cJSON_ArrayForEach(line, cJSON_GetArrayItem(entry, 1))
-        {
-            const cJSON *number = cJSON_GetArrayItem(line, 0), *self = cJSON_GetArrayItem(line, 1);
-            const cJSON *total = cJSON_GetArrayItem(line, 2);
-            if (!cJSON_IsNumber(number) || !cJSON_IsNumber(self) || !cJSON_IsNumber(total))
-                return sp_report_fail(a->f->path, "is damaged: the line table");
-            char text[8192];
-            describe(a->rows, a->f->frame[frame->valueint], number->valueint, text, sizeof text);
-            add_to(a->rows, text, self->valuedouble, total->valuedouble);
-            *sum += self->valuedouble;
-        }
-    }
-    return 0;
-}
-
-/* What stacks give to frames without lines. Line tables know nothing of frames that were folded into their callers
- * to keep the file small, so that a caller may have here what stands in a line already: never more than is left. */
-static void add_frames_without_lines(struct adding *a, const cJSON *stack, double weight)
-{
-    const cJSON *i, *leaf = NULL;
-    char text[8192];
-    a->rows->n_stacks++;
-    cJSON_ArrayForEach(i, stack)
-    {
-        leaf = i;
-        if (a->row_of_frame[i->valueint] >= 0)
+        if (!wanted(a, i))
             continue;
-        describe(a->rows, a->f->frame[i->valueint], 0, text, sizeof text);
-        struct sp_report_row *row = row_named(a->rows, text);
-        if (row->seen != a->rows->n_stacks) {
-            row->seen = a->rows->n_stacks;
-            row->total += weight;
+        sp_view_each_entry(a->v, sp_view_profile_at(a->v, i), sum_entry, &sum);
+        title_of(a->v, i, title, sizeof title);
+        add_name(a->rows, title, sum);
+    }
+    if (n == 0 && wanted(a, 0))
+        add_name(a->rows, nobody, (double)unseen_of(a));
+}
+
+static void by_process(struct adding *a)
+{
+    char title[SP_NAMES_TITLE_BYTES];
+    SP_BUF(b, title);
+    double sum = (double)unseen_of(a);
+    uint32_t n_wanted = sp_view_n_profiles(a->v) == 0 && wanted(a, 0);
+    for (uint32_t i = 0; i < sp_view_n_profiles(a->v); i++)
+        if (wanted(a, i)) {
+            sp_view_each_entry(a->v, sp_view_profile_at(a->v, i), sum_entry, &sum);
+            n_wanted++;
         }
-    }
-    if (!leaf || a->row_of_frame[leaf->valueint] >= 0)
-        return;
-    double left = *a->left < weight ? *a->left : weight;
-    describe(a->rows, a->f->frame[leaf->valueint], 0, text, sizeof text);
-    row_named(a->rows, text)->self += left;
-    *a->left -= left;
+    sp_names_title(a->v->region, &b);
+    if (n_wanted || !a->rows->thread)
+        add_name(a->rows, title, sum);
 }
 
-static int by_lines(struct adding *a)
+static void by_functions(struct adding *a)
 {
-    double used = sp_report_number(cJSON_GetObjectItemCaseSensitive(a->f->block, "cpu"), "used"), in_lines = 0, left;
-    int rc = add_lines(a, &in_lines);
-    if (rc)
-        return rc;
-    left = used > in_lines ? used - in_lines : 0;
-    a->left = &left;
-    each_stack(a, add_frames_without_lines);
-    if (left > 0)
-        add_to(a->rows, "(folded)", left, left);
-    a->rows->sum += used > in_lines ? used : in_lines;
-    return 0;
+    struct sp_view *v = a->v;
+    a->row_of_function = sp_cli_alloc(NULL, sizeof(int) * (v->n_functions + 1ull));
+    for (uint32_t i = 0; i < v->n_functions; i++)
+        a->row_of_function[i] = -1;
+    for (uint32_t n = 1; n < v->n_nodes; n++)
+        if (a->self[n])
+            add_stack(a, n, (double)a->self[n]);
+    free(a->row_of_function);
 }
 
-int sp_report_add(struct sp_report_rows *rows, const struct sp_report_file *f)
+bool sp_report_add(struct sp_report_rows *rows, const struct sp_loaded *l)
 {
-    struct adding a = {.rows = rows, .f = f};
-    int rc = 0;
-    if (rows->by == SP_REPORT_THREAD || rows->by == SP_REPORT_PROCESS) {
-        by_names(&a);
-        return 0;
+    struct sp_view v;
+    struct adding a = {.rows = rows, .v = &v};
+    bool done = true;
+    if (!sp_view_init(&v, &l->profile))
+        return false;
+    if (!l->is_text)
+        sp_symbols_of_view(&v);
+    if (rows->by == SP_REPORT_THREAD) {
+        by_threads(&a);
+    } else if (rows->by == SP_REPORT_PROCESS) {
+        by_process(&a);
+    } else {
+        a.self = memset(sp_cli_alloc(NULL, v.n_nodes * sizeof *a.self), 0, v.n_nodes * sizeof *a.self);
+        weigh_stacks(&a);
+        if (rows->by == SP_REPORT_LINE)
+            done = sp_report_add_lines(rows, l, &v, a.self);
+        else
+            by_functions(&a);
+        free(a.self);
     }
-    a.row_of_frame = sp_report_alloc(NULL, sizeof(int) * (size_t)f->n_frames);
-    for (int i = 0; i < f->n_frames; i++)
-        a.row_of_frame[i] = -1;
-    if (rows->by == SP_REPORT_LINE)
-        rc = by_lines(&a);
-    else
-        each_stack(&a, add_stack);
-    free(a.row_of_frame);
-    return rc;
+    return done;
 }
 
 /* ---- printing */
@@ -291,7 +281,8 @@ static void print_share(double part, double whole)
 
 void sp_report_print_rows(struct sp_report_rows *r, const char *sort, long limit)
 {
-    static const char *const whats[] = {"Function (file:first line)", "Function (file:line)", "File", "Thread", "Process"};
+    static const char *const whats[] = {
+        "Function (file:first line)", "Function (file:line)", "File", "Library or package", "Thread", "Process"};
     bool colours = sp_cli_colours();
     const char *bold = colours ? "\033[1m" : "", *plain = colours ? "\033[0m" : "";
     sort_key = sort;

@@ -47,14 +47,14 @@ int sp_report_add_skipped(struct sp_report_skipped *s, const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        return sp_report_fail(path, strerror(errno));
+        return sp_cli_fail(path, strerror(errno));
     if (!S_ISREG(st.st_mode))
-        return sp_report_fail(path, "is no file");
+        return sp_cli_fail(path, "is no file");
     if (!is_new(s, &st))
         return 0;
     FILE *f = fopen(path, "r");
     if (!f)
-        return sp_report_fail(path, strerror(errno));
+        return sp_cli_fail(path, strerror(errno));
     char line[1024];
     double ns;
     while (fgets(line, sizeof line, f))

@@ -63,3 +63,21 @@ bool sp_cli_colours(void)
     const char *no = getenv("NO_COLOR");
     return isatty(1) && !(no && *no);
 }
+
+int sp_cli_fail(const char *name, const char *what)
+{
+    fprintf(stderr, "spprof: ");
+    sp_cli_print(stderr, name);
+    fprintf(stderr, ": %s\n", what);
+    return 1;
+}
+
+void *sp_cli_alloc(void *p, size_t n)
+{
+    p = realloc(p, n ? n : 1);
+    if (!p) {
+        fprintf(stderr, "spprof: out of memory\n");
+        exit(1);
+    }
+    return p;
+}

@@ -87,8 +87,9 @@ odd = json.loads(whole)
 frame = len(odd["shared"]["frames"])
 nasty = "a\x1b[31mred\x07\u202eright\u2066\u200b\ufeff\x85\U000e0041"
 odd["shared"]["frames"] += [{"name": ""}, {"name": nasty, "file": nasty, "line": 3}, {"name": "(thread end)"}]
-odd["profiles"][0]["samples"] += [[frame], [frame, frame + 1], [frame + 2]]
-odd["profiles"][0]["weights"] += [10_000_000, 20_000_000, 30_000_000]
+for profile in odd["profiles"][:2]:  # the sum, and one of its parts
+    profile["samples"] += [[frame], [frame, frame + 1], [frame + 2]]
+    profile["weights"] += [10_000_000, 20_000_000, 30_000_000]
 odd["profiles"][0]["name"] = odd["profiles"][-1]["name"] = odd["name"] = nasty
 odd["profiles"][1]["name"] = ""
 odd["spprof"].update(argv=["python", "", nasty], python=nasty, build=nasty, engine=nasty)
@@ -111,7 +112,7 @@ r = subprocess.run([command, nasty], capture_output=True, text=True)
 check(r.returncode == 2 and not hidden.search(r.stderr), "nor does an unknown command")
 r = report("-n", "0", odd_path)
 check("(no name)" in selfs(r.stdout), "a frame without a name is shown")
-check("(no name)" in report("--by", "thread", "-n", "0", odd_path).stdout, "a thread without a name is shown")
+check(f"(thread {odd['spprof']['threads'][0]['tid']})" in report("--by", "thread", "-n", "0", odd_path).stdout, "a thread without a name is shown")
 check("python '' a\\x1b" in r.stdout, "an empty argument is shown")
 check("(thread end) 30.0ms" in r.stdout and "(thread end)" in selfs(r.stdout), "header and rows use the same words")
 check("(overflow) 2" in r.stdout and "(unwalkable) no frame 1" in r.stdout, "losses as well")
@@ -119,6 +120,28 @@ for path in (p.path, odd_path):
     lines = selfs(report("--by", "line", "-n", "0", path).stdout)
     check(abs(sum(lines.values()) - 100) < 0.06 * len(lines), f"--by line adds up: {sum(lines.values())}")
 check("(thread end)" in lines and "(no name)" in lines, f"--by line has special frames: {list(lines)}")
+
+# --- by library: packages, the standard library, the program; native ones in brackets
+far = json.loads(whole)
+frame = len(far["shared"]["frames"])
+wanted = {"numpy": 11, "six": 12, "[libfoo.so.2]": 50, "(standard library)": 14, "(native thread)": 15}
+far["shared"]["frames"] += [
+    {"name": "dot", "file": "/x/lib/python3.12/site-packages/numpy/core.py", "line": 3}, {"name": "wraps", "file": "/x/dist-packages/six.py", "line": 4},
+    {"name": "f::g [libfoo.so.2]", "file": "/opt/libfoo.so.2"}, {"name": "libfoo.so.2+0x12ab", "file": "/opt/libfoo.so.2"},
+    {"name": "_ZN1a1bEv", "file": "/opt/libfoo.so.2"}, {"name": "loads", "file": "/x/lib/python3.12/json/__init__.py", "line": 5}, {"name": "(native thread)"}]
+stacks = [[frame], [frame + 1], [frame, frame + 2], [frame + 6, frame + 3], [frame + 4], [frame + 5], [frame + 6]]
+for profile in far["profiles"][:2]:
+    profile["samples"] += stacks
+    profile["weights"] += [ns * 10**9 for ns in (11, 12, 13, 20, 17, 14, 15)]
+far["spprof"].update(modules=[{"path": "/opt/libfoo.so.2", "build_id": "00ff"}], native=[[frame + 4, 0, 4660]])
+rows = [line.split(None, 4) for line in report("--by", "library", write("far.json", json.dumps(far))).stdout.split("\n\n")[1].splitlines()[1:]]
+rows = {row[4]: (row[2], row[3]) for row in rows}
+for name, seconds in wanted.items():
+    check(rows.get(name, ("", ""))[0].startswith(f"{seconds}."), f"--by library has {name}: {rows}")
+check(rows["numpy"][1] == "24.00s" and "(program)" in rows, f"with totals, and the program: {rows}")
+names = selfs(report("-n", "0", os.path.join(tmp, "far.json")).stdout)
+check({"f::g [libfoo.so.2]", "libfoo.so.2+0x12ab", "dot (/x/lib/python3.12/site-packages/numpy/core.py:3)"} <= set(names), f"functions: {list(names)}")
+check(any(n.endswith(" [libfoo.so.2]") and n[:4] in ("a::b", "_ZN1") for n in names), "a mangled name has its library behind it")
 
 # --- several files are one set
 both = report("-n", "0", p.path, odd_path)
@@ -134,14 +157,15 @@ bad = report(p.path, write("bad.json", "hello"))
 check(bad.returncode == 1 and bad.stdout == report(p.path).stdout and bad.stderr.count("\n") == 1, "a bad file of several: the others are shown")
 
 
-def with_block(name, **changes):
+def with_block(name, profiles=one["profiles"], **changes):
     block = dict(one["spprof"], **changes)
-    return report(write(name, json.dumps(dict(one, spprof=block)))).stdout
+    return report(write(name, json.dumps(dict(one, spprof=block, profiles=profiles)))).stdout
 
 
-short = [{"profile": i, "name": "t", "tid": i, "cpu": 4_000_000, "samples": 0} for i in range(60)]
-check("Hint" not in with_block("long.json", prompt=1.0, threads=one["spprof"]["threads"][:1]), "no hint where nothing is wrong")
-check("fell on threads" in with_block("short.json", prompt=1.0, threads=short), "a hint for short threads")
+short = [{"profile": i, "name": "t", "tid": i, "cpu": 4_000_000, "samples": 0} for i in range(1, 61)]
+of_short = one["profiles"][:1] + [dict(one["profiles"][1], samples=[[0]], weights=[4_000_000])] * 60
+check("Hint" not in with_block("long.json", prompt=1.0), "no hint where nothing is wrong")
+check("fell on threads" in with_block("short.json", of_short, prompt=1.0, threads=short), "a hint for short threads")
 check("seen late" in with_block("late.json", prompt=0.5, samples=40), "a hint for late samples")
 
 bad = {
@@ -159,6 +183,51 @@ bad = {
 for message, path in bad.items():
     r = report(path)
     check(r.returncode == 1 and message in r.stderr and r.stderr.count("\n") == 1 and not r.stdout, f"{message}: {r.stderr!r}")
+
+
+# --- a spool file, and a process: what is read becomes a profile first, so that it is the same whatever it is read from
+spool = os.path.join(tmp, "spool")
+os.mkdir(spool)
+source = BUSY + "import threading\ndef hot():\n while True: busy(.1)\ndef cold(): busy(.1)\n"
+source += "t = threading.Thread(target=cold, name='helper'); t.start(); busy(.2); t.join(); print('go', flush=True); hot()\n"
+with subprocess.Popen([python, write("forever.py", source)], stdout=subprocess.PIPE, text=True,
+                      env=b.env(SPPROF_SPOOL=spool, SPPROF_OUT=os.path.join(spool, "end.json"))) as runs:
+    runs.stdout.readline()
+    alive = report(str(runs.pid))
+    runs.kill()
+check(alive.returncode == 0 and "busy (" in alive.stdout and "Ends:      before" in alive.stdout, f"a process: {alive}")
+left = os.path.join(spool, f"spprof-{runs.pid}.spool")
+subprocess.run([command, "recover", "-o", os.path.join(spool, "recovered.json"), left], check=True, capture_output=True)
+for args in ([], ["--by", "line"], ["--by", "file"], ["--by", "library"], ["--by", "thread"], ["--by", "process"], ["--thread", "helper"]):
+    direct, recovered = (report("-n", "0", *args, path) for path in (left, os.path.join(spool, "recovered.json")))
+    check(direct.returncode == 0 and direct.stdout == recovered.stdout, f"a spool file {args}: {direct.stderr}")
+with open(left, "r+b") as f:
+    f.truncate(3000)
+cut = report(left)
+check(cut.returncode == 1 and cut.stderr.count("\n") == 1 and not cut.stdout, f"a cut one: {cut.stderr}")
+
+# --- memory is a small multiple of the file's size, whatever the file holds
+def most_memory(text):
+    """(exit status, lines on stderr, KB that it needed at most, or this process did before) for a file of that text."""
+    with subprocess.Popen([command, "report", write("large.json", text)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as r:
+        said = r.stderr.read().count("\n")
+        _, status, used = os.wait4(r.pid, 0)
+        r.returncode = os.waitstatus_to_exitcode(status)
+    return r.returncode, said, used.ru_maxrss
+
+
+n = 5_000_000
+end = ",\n\"spprof\":" + json.dumps(one["spprof"]) + "}\n"
+shared = whole[:whole.index("\"profiles\"")]
+deep = "[" + "0," * n + "0]"
+for what, text, ok in (
+        ("one stack of five million frames", f"{shared}\"profiles\":[{{\"samples\":[{deep}],\"weights\":[1]}}]{end}", False),
+        ("five million stacks without a frame", f"{shared}\"profiles\":[{{\"samples\":[{'[],' * n}[]],\"weights\":{deep}}}]{end}", True),
+        ("a block of five million numbers", f"{shared}\"profiles\":[{{\"samples\":[],\"weights\":[]}}],\"spprof\":{{\"a\":{deep}}}}}", False),
+        ("brackets that never close", shared + "[" * (2 * n), False)):
+    status, said, kb = most_memory(text)
+    check(status == (not ok) and said == (not ok) and kb < 6 * len(text) / 1024 + 200_000, f"{what}: {status} {said} {kb} KB of {len(text) >> 10}")
+
 pipe = os.path.join(tmp, "pipe")
 os.mkfifo(pipe)
 with subprocess.Popen([command, "report", pipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waits:

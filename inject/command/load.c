@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ * See load.h. Nothing in a file is believed before it was checked (salvage.c, load_speedscope.c). */
+#include "inject/command/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "inject/command/command.h"
+#include "inject/command/salvage.h"
+
+#define LARGEST_FILE (1ull << 30)
+
+bool sp_load_reserve(struct sp_loaded *l, uint64_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return false;
+    l->region = p;
+    l->bytes = bytes;
+    return true;
+}
+
+void sp_unload(struct sp_loaded *l)
+{
+    if (l->region)
+        munmap(l->region, l->bytes);
+    free(l->lines);
+    memset(l, 0, sizeof *l);
+}
+
+/* ---- regions */
+static pid_t asked; /* the process whose threads have these names */
+
+/* Of a thread of a living process; a name that is the process's is none of its own. */
+static void thread_name(int tid, char name[16])
+{
+    char path[64], process[16] = "";
+    for (int i = 0; i < 2; i++) {
+        char *to = i ? name : process;
+        snprintf(path, sizeof path, i ? "/proc/%d/task/%d/comm" : "/proc/%d/comm", (int)asked, tid);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd >= 0 ? read(fd, to, 15) : 0;
+        if (fd >= 0)
+            close(fd);
+        to[n > 0 ? n : 0] = '\0';
+        to[strcspn(to, "\n")] = '\0';
+    }
+    if (strcmp(name, process) == 0)
+        name[0] = '\0';
+}
+
+/* Two copies, one after the other: see salvage.h. */
+static const char *copy_and_salvage(struct sp_loaded *l, const struct sp_source *s, const struct sp_region *head, uint64_t used)
+{
+    char *log = malloc(used), *pools = malloc(used);
+    const char *error = "there is not enough memory";
+    if (log && pools) {
+        uint64_t first = sp_source_read(s, log, used, 0), second = sp_source_read(s, pools, used, 0);
+        struct sp_salvage_source from = {log, pools, first < second ? first : second, NULL};
+        asked = s->pid;
+        if (s->pid && head->pid == (uint32_t)s->pid) /* else its threads have other numbers here */
+            from.thread_name = thread_name;
+        struct sp_salvage_result done = sp_salvage(l->region, l->bytes, &from);
+        error = done.error;
+        l->lost_ns = done.lost_ns;
+    }
+    free(log);
+    free(pools);
+    return error;
+}
+
+int sp_load_region(struct sp_loaded *l, const struct sp_source *s)
+{
+    struct sp_region head;
+    *l = (struct sp_loaded){.name = s->name};
+    uint64_t n = sp_source_read(s, &head, sizeof head, 0);
+    const char *error = sp_salvage_check(&head, n);
+    if (error)
+        return sp_cli_fail(s->name, s->fd < 0 && n == 0 ? strerror(errno) : error);
+    if (!sp_load_reserve(l, head.bytes * 2 < SP_REGION_MAX ? head.bytes * 2 : SP_REGION_MAX))
+        error = "there is not enough memory";
+    else
+        error = copy_and_salvage(l, s, &head, sp_salvage_used(&head));
+    if (error)
+        return sp_cli_fail(s->name, error);
+    l->profile = sp_writer_profile(l->region);
+    return 0;
+}
+
+static int load_process(struct sp_loaded *l, const char *name, pid_t pid)
+{
+    struct sp_source s = {.name = name, .fd = -1};
+    const char *error = sp_source_of_process(&s, pid);
+    int rc = error ? sp_cli_fail(name, error) : sp_load_region(l, &s);
+    if (s.fd >= 0)
+        close(s.fd);
+    return rc;
+}
+
+/* ---- text */
+/* With white space, or an editor's byte order mark. */
+static bool begins_as_json(char c)
+{
+    return c && strchr("{ \t\r\n\xef", c);
+}
+
+/* A FIFO that nobody writes to is waited for, and that is said. */
+static void await_writer(int fd, const char *path)
+{
+    struct pollfd waits = {.fd = fd, .events = POLLIN};
+    if (poll(&waits, 1, 2000) == 0) {
+        sp_cli_fail(path, "is a pipe; waiting for somebody to write to it");
+        poll(&waits, 1, -1);
+    }
+}
+
+/* As far as it can be one of ours: a device may have no end. */
+static char *read_text(int fd, size_t *n)
+{
+    char *text = NULL;
+    size_t cap = 0;
+    *n = 0;
+    for (;;) {
+        if (*n + 65537 > cap)
+            text = sp_cli_alloc(text, cap = cap ? cap * 2 : 1 << 20);
+        ssize_t got = read(fd, text + *n, cap - *n - 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        *n += got > 0 ? (size_t)got : 0;
+        if (got <= 0 || !begins_as_json(*text) || *n > LARGEST_FILE)
+            break;
+    }
+    text[*n] = '\0';
+    return text;
+}
+
+static int load_text(struct sp_loaded *l, int fd)
+{
+    size_t n;
+    char *text = read_text(fd, &n);
+    int rc = n > LARGEST_FILE ? sp_cli_fail(l->name, "is larger than 1 GB; no profile of spprof is")
+                              : sp_load_speedscope(l, text, n);
+    free(text);
+    return rc;
+}
+
+static bool is_region(int fd)
+{
+    uint64_t magic;
+    return pread(fd, &magic, sizeof magic, 0) == sizeof magic && magic == SP_REGION_MAGIC;
+}
+
+static int load_open(struct sp_loaded *l, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return sp_cli_fail(l->name, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return sp_cli_fail(l->name, "is a directory");
+    struct sp_source s = {.name = l->name, .fd = fd};
+    if (S_ISREG(st.st_mode) && is_region(fd))
+        return sp_load_region(l, &s);
+    if ((uint64_t)st.st_size > LARGEST_FILE)
+        return sp_cli_fail(l->name, "is larger than 1 GB; no profile of spprof is");
+    if (S_ISFIFO(st.st_mode))
+        await_writer(fd, l->name);
+    fcntl(fd, F_SETFL, 0);
+    return load_text(l, fd);
+}
+
+int sp_load(struct sp_loaded *l, const char *name)
+{
+    char *end;
+    *l = (struct sp_loaded){.name = name};
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error = errno;
+    long pid = strtol(name, &end, 10);
+    if (fd < 0 && error == ENOENT && *name >= '1' && *name <= '9' && *end == '\0' && pid <= INT_MAX)
+        return load_process(l, name, (pid_t)pid);
+    if (fd < 0)
+        return sp_cli_fail(name, strerror(error));
+    int rc = load_open(l, fd);
+    close(fd);
+    return rc;
+}
