@@ -25,6 +25,21 @@ static const char *const marks[] = {
 _Static_assert(SP_ARRAY_LEN(marks) <= 64, "a call's number is a bit of struct sp_live's short_calls");
 
 /* ---- what a wait does to the profile */
+/* A stack is taken before a wait if the last one in that call was long, and else once a millisecond, or as often as eight times at once:
+ * the last wait of a thread may be its longest. */
+#define ENTER_EVERY_NS 1000000u
+#define ENTER_AT_ONCE 8u
+
+static bool is_to_be_entered(struct sp_live *l, enum sp_hook_wait call, uint64_t now_ns)
+{
+    if (!(l->short_calls >> call & 1))
+        return true;
+    if (now_ns < l->enter_from_ns)
+        return false;
+    l->enter_from_ns = sp_max_u64(l->enter_from_ns, now_ns - ENTER_AT_ONCE * ENTER_EVERY_NS) + ENTER_EVERY_NS;
+    return true;
+}
+
 /* CPython's only condition variable that lies in its runtime, or in the main interpreter's state, which from 3.12 on lies there
  * too, is the GIL's (Python/ceval_gil.c); its locks are semaphores. */
 static bool is_gil(const void *at)
@@ -101,7 +116,7 @@ uint64_t sp_hook_wait_begin(enum sp_hook_wait call, const void *at)
     if (!l)
         return 0;
     uint64_t now = sp_os_mono_fast_ns();
-    if (SP_UNLIKELY(!(l->short_calls >> call & 1))) { /* the last one was long, or there was none */
+    if (SP_UNLIKELY(is_to_be_entered(l, call, now))) {
         struct sp_offcpu_wait w = wait_of(call, now, at);
         enter(l, &w);
     }

@@ -58,7 +58,8 @@ struct sp_live {
     uint64_t open_since_ns; /* the wait whose stack was taken at its beginning; 0: none */
     uint32_t open_node, open_profile;
     uint32_t short_random;
-    uint64_t short_calls; /* by number of the call, a bit: the last one was short */
+    uint64_t short_calls;   /* by number of the call, a bit: the last one was short */
+    uint64_t enter_from_ns; /* when the stack of a wait that seems short is taken as well, on the monotonic clock */
     /* what it is to run */
     void *run, *argument; /* until it runs */
     uint64_t routine;     /* as a number; threads of one routine do the same, unless Python's is known: */

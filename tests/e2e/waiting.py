@@ -130,6 +130,23 @@ print(took)
     agree(r.profile(), "MainThread", took, {"naps": 0.2e9})
 
 
+@case(where="few")
+def calls_that_compute(b):
+    """What a call used of its CPU is no wait."""
+    need_frames(b)
+    r = b.run(HEAD + """
+def reads():
+    end = thread_time() + .2
+    while thread_time() < end: os.read(zero, 1 << 24)
+zero = os.open("/dev/zero", os.O_RDONLY)
+timed(reads)
+print(took["reads"])
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    p = r.profile()
+    stacks = lives(p)["MainThread"]
+    assert waits(stacks, "reads") + p.total_ns()["reads"] <= 1.02 * int(r.out) + SHORT + p.doubt_ns(), (r.out, stacks)
+
+
 @case
 def waits_for_the_gil(b):
     """Threads that are busy all the time, with one GIL for all of them."""
