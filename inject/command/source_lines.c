@@ -39,10 +39,34 @@ static bool send(int fd, const void *data, size_t n)
     return true;
 }
 
+/* The function's own line is the first of those at its address: what is inlined at its beginning comes behind. */
+static Dwarf_Line *line_at(Dwarf_Die *unit, uint64_t address)
+{
+    Dwarf_Lines *lines;
+    Dwarf_Addr at;
+    Dwarf_Line *l;
+    bool is_end;
+    int number;
+    size_t n, low = 0;
+    if (dwarf_getsrclines(unit, &lines, &n) != 0)
+        return NULL;
+    for (size_t high = n; low < high;) { /* libdw sorts them by address */
+        size_t middle = low + (high - low) / 2;
+        if (dwarf_lineaddr(dwarf_onesrcline(lines, middle), &at) == 0 && at < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < n && (l = dwarf_onesrcline(lines, low)) && dwarf_lineaddr(l, &at) == 0 && at == address; low++)
+        if (dwarf_lineendsequence(l, &is_end) == 0 && !is_end && dwarf_lineno(l, &number) == 0 && number > 0)
+            return l;
+    return dwarf_getsrc_die(unit, address);
+}
+
 static void tell(const struct search *s, Dwarf_Die *unit, uint32_t i)
 {
     int number;
-    Dwarf_Line *l = dwarf_getsrc_die(unit, s->address[i]);
+    Dwarf_Line *l = line_at(unit, s->address[i]);
     const char *file = l ? dwarf_linesrc(l, NULL, NULL) : NULL;
     if (!file || dwarf_lineno(l, &number) != 0 || number <= 0)
         return;

@@ -71,28 +71,31 @@ static void say_missing(const struct sp_symbolize_module *m, const struct sp_sym
     static int said;
     uint32_t missing = 0;
     for (uint32_t i = 0; i < m->n_frames; i++)
-        missing += !m->frames[i].name;
+        missing += !m->frames[i].name && !m->frames[i].had_name;
     if ((!missing && !found->complaint) || ++said > MOST_LINES)
         return;
-    const char *why =
-        !m->n_build_id ? "it has no build id, by which its file could be told" : "no file with its build id was found";
+    const char *why = !m->n_build_id     ? "it has no build id, by which its file could be told"
+                      : found->complaint ? found->complaint
+                      : !found->files    ? "no file with its build id was found"
+                      : found->files > 1 ? "its symbols do not name them"
+                                         : "its own symbols do not name them, and no debug file with its build id was found";
     fprintf(stderr, "spprof: ");
     sp_cli_print(stderr, *m->path ? m->path : "(no path)");
-    fprintf(stderr, ": %u of %u functions not found; %s\n", missing, m->n_frames,
-            found->complaint ? found->complaint
-            : found->files   ? "its symbols do not name them"
-                             : why);
+    fprintf(stderr, "%s", m->n_build_id ? " (build id " : "");
+    for (uint32_t i = 0; i < m->n_build_id; i++)
+        fprintf(stderr, "%02x", m->build_id[i]);
+    fprintf(stderr, "%s: %u of %u functions not found; %s\n", m->n_build_id ? ")" : "", missing, m->n_frames, why);
 }
 
 static void say_found(const struct sp_symbolize *s, const char *out)
 {
     uint32_t names = 0, lines = 0;
     for (uint32_t i = 0; i < s->n_native; i++) {
-        names += s->native[i].name != NULL;
+        names += s->native[i].name || s->native[i].had_name;
         lines += s->native[i].file != NULL;
     }
-    fprintf(stderr, "spprof: of %u native functions %u have a name from a symbol table, %u a source line; the profile is in ",
-            s->n_native, names, lines);
+    fprintf(stderr, "spprof: of %u native functions %u have a name, %u a source line; the profile is in ", s->n_native, names,
+            lines);
     sp_cli_print(stderr, strcmp(out, "-") == 0 ? "standard output" : out);
     fputc('\n', stderr);
 }

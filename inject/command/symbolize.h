@@ -17,6 +17,7 @@ struct sp_native_frame {
     char *name;             /* as the symbol table has it; NULL: not found. Owned, as `file` is */
     char *file;             /* of the source; NULL: not known */
     int line;
+    bool had_name; /* in the profile, and not just its module and place */
 };
 
 struct sp_symbolize_module {

@@ -79,6 +79,19 @@ static int by_place(const void *a, const void *b)
     return x->place != y->place ? (x->place < y->place ? -1 : 1) : x->frame < y->frame ? -1 : x->frame > y->frame;
 }
 
+/* Which have a name already: "libz.so.1+0x5d80" is none. */
+static void see_names(struct sp_symbolize *s, uint32_t n_frames)
+{
+    static char name[1 << 16];
+    bool *has = sp_symbolize_alloc(NULL, n_frames);
+    struct sp_span item = {NULL, 0};
+    for (uint32_t i = 0; sp_span_next(s->frames, &item); i++)
+        has[i] = !sp_span_string(sp_span_member(item, "name"), name, sizeof name) || !strstr(name, "+0x");
+    for (uint32_t i = 0; i < s->n_native; i++)
+        s->native[i].had_name = has[s->native[i].frame];
+    free(has);
+}
+
 static bool read_native(struct sp_symbolize *s, struct sp_span native)
 {
     struct sp_span item = {NULL, 0};
@@ -90,6 +103,7 @@ static bool read_native(struct sp_symbolize *s, struct sp_span native)
         s->n_native++;
     }
     qsort(s->native, n, sizeof *s->native, by_place);
+    see_names(s, n_frames);
     for (uint32_t i = n; i-- > 0;) {
         struct sp_symbolize_module *m = &s->modules[s->native[i].module];
         m->frames = &s->native[i];

@@ -167,7 +167,7 @@ def later_elsewhere(b):
     kept = os.path.join(b.fresh(), "libnames.so")
     os.rename(s.path, kept)
     _, said = s.named(b, hidden=False)
-    assert f"{s.path}: " in said and "no file with its build id was found" in said, said
+    assert f"{s.path} (build id {s.build_id}): " in said and "no file with its build id was found" in said, said
     for i, where in enumerate((f".build-id/{s.build_id[:2]}/{s.build_id[2:]}.debug", f".build-id/{s.build_id[:2]}/{s.build_id[2:]}",
                                f"{s.build_id}/debuginfo", s.path[1:], s.path[1:] + ".debug", "libnames.so", "libnames.so.debug")):
         d = b.fresh()
@@ -226,7 +226,7 @@ def packed_symbols(b):
         subprocess.run(["objcopy", "--remove-section=.gnu_debugdata", s.path], check=True)
         subprocess.run(["objcopy", f"--add-section=.gnu_debugdata={small}.xz", s.path], check=True)
         _, said = s.named(b, hidden=hidden)
-        assert hidden or "libnames.so: " in said, said
+        assert hidden or "libnames.so (build id" in said, said
 
 
 @case
