@@ -21,7 +21,8 @@ void sp_modules_start(void);
  * does not tell, the file's name alone. */
 SP_SIGSAFE size_t sp_module_path(const struct sp_module *m, char *path, size_t cap);
 
-/* [handler] The build id that its linker gave it (ld --build-id, 20 bytes as a rule): how many bytes of it; 0: none. */
+/* [handler] The build id that its linker gave it (ld --build-id, 20 bytes as a rule): how many bytes of it; of a library without one,
+ * what it looks like (symbols.h). 0: that cannot be read. */
 #define SP_BUILD_ID_BYTES 32
 SP_SIGSAFE uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_BYTES]);
 

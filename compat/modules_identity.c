@@ -7,6 +7,7 @@
 #include "compat/modules.h"
 #include "compat/os.h"
 #include "compat/pages.h"
+#include "compat/symbols.h"
 
 static char program[4096];
 
@@ -82,6 +83,26 @@ SP_SIGSAFE static uint32_t id_in(uintptr_t at, uintptr_t end, uint8_t id[SP_BUIL
 
 #define NOTES_BYTES_MAX 4096u
 
+SP_SIGSAFE static uint32_t looks_of(const struct sp_module *m, const Elf64_Ehdr *h, const Elf64_Phdr *p, uint64_t low,
+                                    uint8_t id[SP_BUILD_ID_BYTES])
+{
+    uint32_t i = 0;
+    while (i < h->e_phnum && p[i].p_type != PT_GNU_EH_FRAME)
+        i++;
+    if (i == h->e_phnum)
+        return 0;
+    uint64_t at = p[i].p_vaddr - low, bytes = p[i].p_filesz, end = sp_min_u64(bytes, SP_LOOKS_END);
+    if (!bytes || bytes > m->end - m->start || at > m->end - m->start - bytes || !sp_pages_known(m->start + at, end) ||
+        !sp_pages_known(m->start + at + bytes - end, end))
+        return 0;
+    const uint8_t *table = (const uint8_t *)m->start + at;
+    uint64_t looks = sp_looks_mix(sp_looks_mix(0, h, sizeof *h), p, h->e_phnum * sizeof *p);
+    looks = sp_looks_mix(sp_looks_mix(looks, table, end), table + bytes - end, end);
+    id[0] = SP_LOOKS_MARK;
+    memcpy(id + 1, &looks, sizeof looks);
+    return SP_LOOKS_BYTES;
+}
+
 uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_BYTES])
 {
     Elf64_Ehdr h;
@@ -105,5 +126,5 @@ uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_BY
         if (n)
             return n;
     }
-    return 0;
+    return looks_of(m, &h, p, low, id);
 }

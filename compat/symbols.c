@@ -116,9 +116,35 @@ static bool is_id_in(const uint8_t *note, uint64_t n, const struct sp_symbols *w
     return false;
 }
 
+/* As modules_identity.c has it of the library in memory. */
+static bool has_looks(const struct file *f, const Elf64_Ehdr *h, const struct sp_symbols *want)
+{
+    size_t bytes = h->e_phnum * sizeof(Elf64_Phdr);
+    if (bytes > f->n_scratch || !read_at(f, h->e_phoff, f->scratch, bytes))
+        return false;
+    uint64_t looks = sp_looks_mix(sp_looks_mix(0, h, sizeof *h), f->scratch, bytes);
+    for (uint32_t i = 0; i < h->e_phnum; i++) {
+        Elf64_Phdr p;
+        memcpy(&p, f->scratch + i * sizeof p, sizeof p);
+        if (p.p_type != PT_GNU_EH_FRAME)
+            continue;
+        uint64_t end = sp_min_u64(p.p_filesz, SP_LOOKS_END);
+        if (!read_at(f, p.p_offset, f->scratch, end))
+            return false;
+        looks = sp_looks_mix(looks, f->scratch, end);
+        if (!read_at(f, p.p_offset + p.p_filesz - end, f->scratch, end))
+            return false;
+        looks = sp_looks_mix(looks, f->scratch, end);
+        return memcmp(want->build_id + 1, &looks, sizeof looks) == 0;
+    }
+    return false;
+}
+
 static bool has_id(const struct file *f, const Elf64_Ehdr *h, const struct sp_symbols *want)
 {
     Elf64_Phdr p;
+    if (want->n_build_id == SP_LOOKS_BYTES && want->build_id[0] == SP_LOOKS_MARK)
+        return has_looks(f, h, want);
     for (uint32_t i = 0; i < h->e_phnum; i++) {
         if (!read_at(f, h->e_phoff + i * sizeof p, &p, sizeof p))
             return false;

@@ -8,6 +8,19 @@
 
 #define SP_BUILD_ID_MAX 32
 
+/* In place of a build id that a library does not have: a mark and a number, which its headers and both ends of its .eh_frame_hdr,
+ * the table of its functions, make. Code that grew or moved has another; where only bytes within functions differ, their names are
+ * right all the same. */
+#define SP_LOOKS_BYTES 9
+#define SP_LOOKS_MARK 0xff
+#define SP_LOOKS_END 2048u /* that many bytes of either end */
+SP_INLINE uint64_t sp_looks_mix(uint64_t looks, const void *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        looks = (looks ^ ((const uint8_t *)p)[i]) * 0x100000001b3u; /* Fowler, Noll, Vo */
+    return looks;
+}
+
 struct sp_symbol {
     uint64_t start; /* set by the caller: where the function begins, in bytes from the module's beginning in memory */
 
@@ -20,7 +33,7 @@ struct sp_symbol {
 
 struct sp_symbols {
     const char *path;        /* of the module */
-    const uint8_t *build_id; /* of what is in memory; a file with another is not asked. NULL: any is */
+    const uint8_t *build_id; /* of what is in memory (or its looks); a file with another is not asked. NULL: any is */
     uint32_t n_build_id;
     const char *debug_root;   /* where debug files are, by build-id: "/usr/lib/debug" */
     struct sp_symbol *wanted; /* in ascending order of start */

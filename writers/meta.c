@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compat/buf.h"
+#include "compat/symbols.h"
 #include "compat/utc.h"
 #include "compat/version.h"
 #include "writers/json.h"
@@ -154,6 +155,11 @@ static void put_bounded(struct sp_out *o, const struct sp_view *v)
     sp_out_char(o, '}');
 }
 
+static bool is_build_id(const char *hex, size_t digits)
+{
+    return digits && !(digits == 2 * SP_LOOKS_BYTES && memcmp(hex, "ff", 2) == 0); /* SP_LOOKS_MARK */
+}
+
 /* The libraries that native frames lie in, and where in them each begins: what their names can be found by later, elsewhere. */
 static void put_modules(struct sp_out *o, const struct sp_view *v)
 {
@@ -164,7 +170,7 @@ static void put_modules(struct sp_out *o, const struct sp_view *v)
         size_t path = sp_view_library_path(s);
         sp_out_str(o, i ? ",\n{\"path\":" : "\n{\"path\":");
         sp_json_string(o, s->data + path, s->bytes - path);
-        if (path > 1) {
+        if (path && is_build_id(s->data, path - 1)) {
             sp_json_key(o, "build_id", false);
             sp_json_string(o, s->data, path - 1);
         }

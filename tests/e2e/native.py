@@ -148,11 +148,15 @@ def names_of_functions(b):
             with open(os.path.join(r.directory, out)) as f:
                 text = f.read()
             assert name in text and ("spin_ms" in text) == (not change), (change, out, text[:2000])
-    anonymous = os.path.join(b.fresh(), "libspin.so") # without a build id nothing tells whether the file is still the same
+    anonymous = os.path.join(b.fresh(), "libspin.so")  # without a build id it is known by what it looks like
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "spin.c")
-    subprocess.run(["cc", "-O1", "-w", "-shared", "-fPIC", "-Wl,--build-id=none", "-D_GNU_SOURCE", source, "-o", anonymous, "-lpthread", "-lrt"], check=True)
-    r = b.run(SPIN + "spin(200)\n", anonymous, SPPROF_NATIVE="on", SPPROF_INTERVAL="1ms")
-    assert b"libspin.so+0x" in r.profile().raw and b"spin_ms" not in r.profile().raw, r.profile().raw
+    for change, flags in (("", ()), ("os.rename(sys.argv[2], sys.argv[1])", ("-falign-functions=256",))):
+        for path, also in ((anonymous, ()), (anonymous + ".other", flags)):
+            subprocess.run(["cc", "-O1", "-w", "-shared", "-fPIC", "-Wl,--build-id=none", "-D_GNU_SOURCE", *also, source, "-o", path, "-lpthread", "-lrt"], check=True)
+        p = b.run(SPIN + f"spin(200)\n{change}\n", anonymous, anonymous + ".other", SPPROF_NATIVE="on", SPPROF_INTERVAL="1ms").profile()
+        raw = p.raw
+        assert all("build_id" not in m for m in p.block["modules"] if "libspin.so" in m["path"]), p.block["modules"]
+        assert (b"libspin.so+0x" in raw) == bool(change) and (b"spin_ms" in raw) != bool(change), raw
     spool = b.fresh()
     spin(b, "spin(200); os.kill(os.getpid(), 9)\n", SPPROF_SPOOL=spool, check=False)
     out = os.path.join(b.fresh(), "p.collapsed")
