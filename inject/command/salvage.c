@@ -190,12 +190,23 @@ static uint32_t node_here(struct salvage *s, uint32_t node, uint64_t cpu_ns)
     return s->into->pseudo_node[SP_PSEUDO_OVERFLOW];
 }
 
+static bool is_category(const struct sp_frame *f)
+{
+    return f->kind == SP_FRAME_PSEUDO && f->what != SP_CATEGORY_PYTHON && f->what < SP_CATEGORY_N;
+}
+
+/* As the sampler had it: a frame of the stack says why the CPU is in no Python stack. Native frames alone are of a thread without
+ * Python. */
 static enum sp_category category_of(const struct salvage *s, uint32_t node)
 {
-    for (uint32_t c = 0; c < SP_CATEGORY_N; c++)
-        if (s->into->pseudo_node[c] == node)
-            return (enum sp_category)c;
-    return SP_CATEGORY_PYTHON;
+    bool native = true;
+    for (; node; node = sp_node_at(s->into, node)->parent) {
+        const struct sp_frame *f = sp_frame_at(s->into, sp_node_at(s->into, node)->frame);
+        if (is_category(f))
+            return (enum sp_category)f->what;
+        native &= f->kind == SP_FRAME_NATIVE || (f->kind == SP_FRAME_PSEUDO && f->what == SP_PSEUDO_NATIVE_UNKNOWN);
+    }
+    return native ? SP_CATEGORY_NATIVE_THREAD : SP_CATEGORY_PYTHON;
 }
 
 static void copy_record(struct salvage *s, struct sp_thread *t, struct sp_record rec, uint64_t since)

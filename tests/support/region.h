@@ -72,14 +72,20 @@ static inline struct sp_thread *region_thread(struct sp_region *r, int tid, cons
 }
 
 /* One sample: booked, counted, and on the thread's clock. */
-static inline void region_sample(struct sp_region *r, struct sp_thread *t, uint32_t node, uint64_t ns, uint64_t since)
+static inline void region_sample_of(struct sp_region *r, struct sp_thread *t, uint32_t node, enum sp_category category,
+                                    uint64_t ns, uint64_t since)
 {
-    struct sp_sample s = {.node = node, .category = SP_CATEGORY_PYTHON, .cpu_ns = ns, .since_ns = since};
+    struct sp_sample s = {.node = node, .category = category, .cpu_ns = ns, .since_ns = since};
     sp_log_book(r, t, &s);
     t->last_cpu_ns += ns;
     t->end_cpu_ns = t->last_cpu_ns;
     t->samples++;
     t->prompt_ns += ns;
+}
+
+static inline void region_sample(struct sp_region *r, struct sp_thread *t, uint32_t node, uint64_t ns, uint64_t since)
+{
+    region_sample_of(r, t, node, SP_CATEGORY_PYTHON, ns, since);
 }
 
 #endif

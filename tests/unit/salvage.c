@@ -36,6 +36,23 @@ static uint32_t named(struct sp_region *r, uint32_t parent, enum sp_frame_kind k
     return sp_intern_node(r, parent, sp_intern_frame(r, kind, what, 0));
 }
 
+/* CPU that is in no Python stack, but has frames: those of native code, what a thread was to run, what stands on a frame that
+ * was not found. */
+static void add_bare_stacks(struct sp_region *r, struct sp_thread *t, uint32_t function)
+{
+    uint32_t z = sp_intern_native_frame(r, sp_intern_string(r, "00ff:/lib/libz.so.1", 19), 0x5d80);
+    uint32_t end = sp_node_at(r, r->pseudo_node[SP_CATEGORY_THREAD_END])->frame;
+    uint32_t deep = sp_intern_node(r, sp_intern_node(r, 0, z), z);
+    region_sample_of(r, t, deep, SP_CATEGORY_NATIVE_THREAD, 31000000, 6000000000);
+    region_sample_of(r, t, sp_intern_node(r, r->pseudo_node[SP_CATEGORY_STARTUP], z), SP_CATEGORY_STARTUP, 32000000,
+                     6000000000);
+    region_sample_of(r, t, region_node(r, r->pseudo_node[SP_CATEGORY_UNWALKABLE], function, 0), SP_CATEGORY_UNWALKABLE,
+                     33000000, 6000000000);
+    region_sample_of(r, t, sp_intern_node(r, region_node(r, 0, function, -1), end), SP_CATEGORY_THREAD_END, 34000000,
+                     6000000000);
+    region_sample_of(r, t, sp_intern_node(r, region_node(r, 0, function, 0), z), SP_CATEGORY_PYTHON, 35000000, 6000000000);
+}
+
 /* All kinds of content: tasks, interpreters, cuts, sums without records, threads that were folded. */
 static struct sp_region *profile(void)
 {
@@ -53,6 +70,7 @@ static struct sp_region *profile(void)
     region_sample(r, main, cut, 7000000, 6000000000);
     region_sample(r, worker, in_sub, 70000000, 350000000);
     sp_intern_total(r, worker->number, sub, 0, 1);
+    add_bare_stacks(r, worker, f);
     sp_intern_total(r, main->number, mf, 3000000, 1);
     main->cpu_ns[SP_CATEGORY_PYTHON] += 3000000;
     gone = region_thread(r, 4713, "gone");
