@@ -185,8 +185,14 @@ static void complain_value(const struct option *o, const char *value, void (*com
     sp_buf_str(&b, o->name);
     sp_buf_str(&b, "=");
     sp_buf_mem(&b, value, strnlen(value, 80));
-    sp_buf_str(&b, " cannot be used; accepted: ");
-    sp_buf_str(&b, o->values);
+    if (o->kind == kind_text) { /* any text will do, but for its length */
+        sp_buf_str(&b, "... is too long; accepted: up to ");
+        sp_buf_u64(&b, o->highest);
+        sp_buf_str(&b, " bytes");
+    } else {
+        sp_buf_str(&b, " cannot be used; accepted: ");
+        sp_buf_str(&b, o->values);
+    }
     sp_buf_str(&b, "; ");
     sp_buf_str(&b, o->fallback_text);
     sp_buf_str(&b, " is used");

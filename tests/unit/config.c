@@ -93,6 +93,16 @@ static void bad_values_keep_the_default(void)
     CHECK(strstr(said, "SPPROF_DEPTH=70000 cannot be used; accepted: 16 ... 65536; 4096 is used"));
 }
 
+static void texts_have_a_length(void)
+{
+    static char name[8192] = "SPPROF_OUT=/";
+    char *env[] = {name, NULL};
+    memset(name + strlen(name), 'x', 4200);
+    CHECK(!*read_env(env).out);
+    CHECK(strncmp(said, "SPPROF_OUT=/xxx", 15) == 0);
+    CHECK(strstr(said, "xxx... is too long; accepted: up to 4095 bytes; spprof-<pid>.speedscope.json is used\n"));
+}
+
 static void good_values(void)
 {
     char *env[] = {"SPPROF_INTERVAL=1ms", "SPPROF_DEPTH=16",   "SPPROF_MEMORY=4G",
@@ -121,6 +131,7 @@ const struct unit_case unit_cases[] = {
     {"durations", durations},
     {"sizes", sizes},
     {"bad_values_keep_the_default", bad_values_keep_the_default},
+    {"texts_have_a_length", texts_have_a_length},
     {"good_values", good_values},
     {"unknown_names", unknown_names},
     {NULL, NULL},
