@@ -20,13 +20,22 @@ FORMAT = """/* SPDX-License-Identifier: MIT
  * The whole CPU in one line. */
 #include "writers/view.h"
 
+static void gather(void *arg, uint32_t node, uint64_t weight)
+{
+    (void)node;
+    *(uint64_t *)arg += weight;
+}
+
 static int write_file(const struct sp_profile *p, struct sp_out *o)
 {
     struct sp_view v;
+    uint64_t used = 0;
     if (!sp_view_init(&v, p))
         return -12;
+    for (uint32_t i = 0; i < sp_view_n_profiles(&v); i++)
+        sp_view_each_entry(&v, sp_view_profile_at(&v, i), gather, &used);
     sp_out_str(o, "made of ");
-    sp_out_u64(o, v.used_ns);
+    sp_out_u64(o, used);
     sp_out_char(o, '\\n');
     return sp_out_finish(o);
 }
@@ -135,6 +144,10 @@ for recipe, paths in touched.items():
     text = re.search(rf"\*\*Add an? (output )?{recipe}\*\*.*?(?=\n\n)", readme, re.S).group()
     missing = [p for p in paths if p.replace("made", "NAME") not in text and not (p == "README.md" and "the table above" in text)]
     check(f"README's recipe for {recipe} names every file", not missing, missing)
+
+reach = run(sys.executable, "tests/lint/reach.py", "build/libspprof.so", ".")
+check("lint.reach knows the format's functions", re.search(r"^formats: .*\bgather\b", reach, re.M) is not None, reach)
+run(sys.executable, "tests/lint/stack.py", "build/libspprof.so", "build", ".")
 
 check("the subcommand runs, and is in help and manual page", run("build/spprof", "made", "a\x1bb") == "a\\x1bb\n" and
       "makes" in run("build/spprof", "help") and "usage: spprof made [TEXT]" in run("build/spprof", "help", "made") and

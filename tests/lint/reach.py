@@ -4,21 +4,22 @@
 through every direct call. They may use system calls and the libc functions listed here, all of which are plain code: a
 lock, an allocation or stdio there can hang a child or a crash for ever.
 
-usage: reach.py LIBSPPROF_SO
+usage: reach.py LIBSPPROF_SO SOURCE_DIR
 """
 import re
 import subprocess
 import sys
 
+import formats
+
 # What is called through sp_engine.
 ENGINE = ["set_interval", "rounded_to", "owns", "thread_start", "first_tick", "thread_pause", "thread_resume", "thread_stop", "was_held_back",
           "is_held_back", "in_child", "is_here"]
-# Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer.
+# Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer, beside what the formats say.
 ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", *ENGINE,
          "standin", "foreign", "relay",
-         "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_before_exit", "write_file", "entry_bytes", "profile_bytes",
-         "count_entry",
-         "named", "takes_vdso", "emit_line", "emit_stack", "emit_weight", "emit_sum", "keep", "measure_soon", "join", "call_booked", "sink_fd", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
+         "sp_lifecycle_finish", "write_here", "sp_lifecycle_finish_before_exit", "count_entry",
+         "named", "takes_vdso", "keep", "measure_soon", "join", "call_booked", "sink_fd", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
          "_exit", "_Fork", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
 # libc functions that touch nothing but their arguments, or are bare system calls
@@ -33,18 +34,18 @@ INDIRECT = {
                      "await_python", "after_fork_in_child", "sp_recording_begin_child", "sp_session_is_own_process", "sp_session_is_running",
                      "sp_session_region", "pause_ticks", "sp_handler_freeze"], "engine"),
     "change_mask": "libc's own sigprocmask, a system call", "change_believed": "the same",
-    "sp_hook_pending_change_mask": "the same, and the engine", "write_to": "writer: write_file is a root",
+    "sp_hook_pending_change_mask": "the same, and the engine", "write_to": "a format's write() is a root",
     "sp_os_each_entry": "count_entry_of, count_name and weigh are roots",
     "write_somewhere": "writer", "sp_output_publish": "writer", "publish_as": "writer", "write_beside": "writer", "sp_output_write": "writer", "write_temporary": "writer",
     "sp_out_mem": "sink: sink_fd is a root", "sp_out_finish": "sink", "flush": "sink", "sp_out_str": "sink", "sp_out_u64": "sink",
     "sp_out_i64": "sink", "sp_out_char": "sink", "sp_hook_mask_pass_on": "engine",
     "thread_name": "sp_identity_thread_name_of is a root", "sp_names_profile": "the same",
-    "put_cpu": "writer_cpu_ns is a root", "sp_meta_write": "the same", "write_file": "emit", "each_of_thread": "emit", "each_of_profile": "emit",
+    "put_cpu": "writer_cpu_ns is a root", "sp_meta_write": "the same", "each_of_thread": "emit", "each_of_profile": "emit",
     "measure_one": "entry_bytes is a root", "measure_soon": "the same", "measure_all": "the same", "measure_profile": "the same",
     "count_entry": "the same", "fits_folded": "the same",
-    "join": "emit functions of the formats and view_bound.c are roots", "each_line": "emit", "sp_view_bound": "entry_bytes is a root",
+    "join": "emit functions of the formats and view_bound.c are roots", "sp_view_bound": "entry_bytes is a root",
     "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit",
-    "sp_view_each_entry": "emit", "sp_view_each_stack": "emit", "each": "emit",
+    "sp_view_each_entry": "emit", "sp_view_each_stack": "emit",
     "write_on_own_stack": "write_here is a root", "sp_lifecycle_finish": "the same",
     "sp_lifecycle_fork_bare": "libc's own _Fork, which calls no handlers", "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
     "sp_elf_loader_finds": "glibc's _dl_find_object, which takes no lock",
@@ -102,10 +103,10 @@ def graph(library):
     return calls, libc, indirect
 
 
-def to_the_loader(library, calls, libc):
+def to_the_loader(library, calls, libc, ways_in):
     symbols = subprocess.run(["readelf", "-W", "--dyn-syms", library], check=True, capture_output=True, text=True).stdout
     hooks = re.findall(r"FUNC +GLOBAL +DEFAULT +\d+ (\w+)", symbols)
-    todo, seen, problems = [(r, r) for r in hooks + THREADS + ROOTS if r in calls], set(), []
+    todo, seen, problems = [(r, r) for r in hooks + THREADS + ways_in if r in calls], set(), []
     while todo:
         function, path = todo.pop()
         if function in seen or function in ALLOWED:
@@ -118,11 +119,13 @@ def to_the_loader(library, calls, libc):
     return problems
 
 
-def main(library):
+def main(library, source):
     calls, libc, indirect = graph(library)
-    problems, seen = to_the_loader(library, calls, libc), {}
-    roots = [r for r in ROOTS if r in calls]
-    if len(roots) < len(ROOTS) - 6:
+    of_formats, own = sorted(formats.roots(source)), formats.own(source)
+    ways_in = ROOTS + of_formats
+    problems, seen = to_the_loader(library, calls, libc, ways_in), {}
+    roots = [r for r in ways_in if r in calls]
+    if len(roots) < len(ways_in) - 6:
         problems.append(f"only these roots have code of their own: {roots}")
     todo = [(r, r) for r in roots]
     while todo:
@@ -136,7 +139,7 @@ def main(library):
             elif name not in PLAIN:
                 problems.append(f"{path} calls {name}")
         plain_name = re.sub(r"\.(part|constprop|isra|cold).*", "", function)
-        if function in indirect and plain_name not in INDIRECT:
+        if function in indirect and plain_name not in INDIRECT and plain_name not in own:  # formats call formats back
             hooks = plain_name in ROOTS or path.split(" > ")[-1] in ROOTS
             uses_real = any(c in STOPS for c in calls[function])
             if not (hooks or uses_real):
@@ -144,9 +147,10 @@ def main(library):
         todo += [(c, f"{path} > {c}") for c in calls[function]]
     for p in problems:
         print(p)
+    print(f"formats: {' '.join(of_formats)}")
     print(f"{len(seen)} functions are reached from {len(roots)} roots, {len(problems)} problems")
     return 1 if problems or len(seen) < 60 else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -12,13 +12,14 @@ import re
 import subprocess
 import sys
 
+import formats
+
 LIBGCC = {"__udivti3"}  # functions of the compiler's own library in ours
 LIBC = 400  # most that a function of libc or the vDSO takes among those that are called: measured with gdb
 ENGINE = ["set_interval", "rounded_to", "owns", "thread_start", "first_tick", "was_held_back", "is_held_back", "thread_pause", "thread_resume",
           "thread_stop", "in_child", "is_here"]
-EMIT = ["emit_line", "emit_stack", "emit_weight", "emit_sum", "put_line", "count_entry", "add_weight", "keep"]
 UNWIND = 1000  # most that a walk of native frames takes beside
-BYTES = ["entry_bytes", "profile_bytes"]
+WRITE, EMIT, BYTES = formats.by_kind(sys.argv[3])
 # function -> what it calls through a pointer; a function that is not listed: EMIT
 THROUGH_POINTERS = {
     "sp_handler": ["foreign", "child_ticks", *ENGINE], "tick": ["child_ticks", *ENGINE],
@@ -27,7 +28,7 @@ THROUGH_POINTERS = {
                      "sp_recording_begin_child", "sp_session_is_own_process", "sp_session_is_running", "sp_session_region",
                      "look_at_unhooked", "pause_ticks", "install", "is_managed"], ENGINE),
     **dict.fromkeys(["measure_one", "measure_soon", "measure_profile", "measure_all", "fits_folded", "sp_view_bound"], BYTES),
-    "count_entry": ["entry_bytes"], **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),
+    "count_entry": BYTES, **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),
     **dict.fromkeys(["each_of_thread", "each_of_profile"], ["measure_soon", "join", "call_booked"]),
     "call_booked": ["measure_soon", "join"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"],
     "sp_os_each_entry": ["count_entry_of", "count_name", "weigh"], "sp_os_each_mapping": ["is_named", "reaches"], "sp_os_each_mapping_by": ["note_mapping"],
@@ -35,7 +36,7 @@ THROUGH_POINTERS = {
     "write_on_own_stack": [], "sp_lifecycle_finish": [],  # write_here: on a stack of its own
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
-    "flush": ["sink_fd"], "sp_out_mem": ["sink_fd"], "sp_out_finish": ["sink_fd"], **dict.fromkeys(["write_to", "write_temporary"], ["write_file"]), "name_by_table": ["named"], "put_cpu": ["writer_cpu_ns"],
+    "flush": ["sink_fd"], "sp_out_mem": ["sink_fd"], "sp_out_finish": ["sink_fd"], **dict.fromkeys(["write_to", "write_temporary"], WRITE), "name_by_table": ["named"], "put_cpu": ["writer_cpu_ns"],
     "put_identity": ["writer_cpu_ns"], "thread_name": ["sp_identity_thread_name_of"], "sp_names_profile": ["sp_identity_thread_name_of"],
     **dict.fromkeys(["adopt", "sp_adopt_scan", "start_child", "child_ticks"], ENGINE),
     **dict.fromkeys(["set_default", "install_sigprof", "install_standin", "sp_hook_signal_is_ours", "die_on_return"], ["sigaction@plt"]),
