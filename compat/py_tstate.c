@@ -167,10 +167,21 @@ uintptr_t sp_py_ident(void)
     return sp_cpu_thread_pointer() + (uintptr_t)self_offset;
 }
 
+/* 3.12's _xxsubinterpreters.run_string() runs in the state that the interpreter was made with, whichever thread made it: the
+ * state is this thread's then as long as the GIL is that state's. */
+SP_SIGSAFE static bool is_lent(uintptr_t ts)
+{
+    uintptr_t interp = sp_peek(ts + sp_py.layout->ts_interp);
+    return sp_py.minor == 12 && interp != sp_peek(sp_py.runtime + sp_py.layout->rt_interp_main) && is_interpreter(interp) &&
+           sp_py_holds_gil(ts);
+}
+
 SP_SIGSAFE static bool is_own(uintptr_t ts)
 {
     const struct sp_py_layout *l = sp_py.layout;
-    return sp_peek(ts + l->ts_thread_id) == sp_py_ident() && is_interpreter(sp_peek(ts + l->ts_interp));
+    if (sp_peek(ts + l->ts_thread_id) != sp_py_ident())
+        return is_lent(ts);
+    return is_interpreter(sp_peek(ts + l->ts_interp));
 }
 
 /* 3.9 to 3.11: under a sub-interpreter the key still holds the main interpreter's state; the state that

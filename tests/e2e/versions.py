@@ -135,6 +135,40 @@ t = threading.Thread(target=caller, name='other'); t.start(); t.join()
             assert 0 < t["samples"] and t["cpu"] + p.doubt_ns() >= 0.25e9 * scale, t
     assert p.profiles[0]["name"] == "All threads (2)" and sum(t["samples"] for t in p.block["threads"]) == p.block["samples"]
 
+@case
+def subinterpreter_of_another_thread(b):
+    """One that the main thread made and another runs. Up to 3.11 nothing tells that: its time is the caller's."""
+    need_frames(b)
+    if b.version < (3, 12):
+        raise Skip("the state that runs has the number of the thread that made it")
+    program = BUSY + """
+import threading
+try: import _interpreters as I
+except ImportError: import _xxsubinterpreters as I
+code = '''
+import time
+def sub_busy():
+    end = time.thread_time() + 0.2 * SCALE
+    while time.thread_time() < end: pass
+sub_busy()
+'''
+ids = [I.create() for _ in range(2)]
+def guest(i):
+    (I.exec if hasattr(I, 'exec') else I.run_string)(i, code)
+    busy(.1 * SCALE)
+threads = [threading.Thread(target=guest, args=(i,), name='guest') for i in ids]
+for t in threads: t.start()
+busy(.1 * SCALE)
+for t in threads: t.join()
+for i in ids: I.destroy(i)
+"""
+    def enough(p): return p.block["samples"] > 40 and p.block["prompt"] > 0.7
+    p, scale = telling(lambda scale: b.run(program.replace("SCALE", str(scale)), SPPROF_INTERVAL="4ms").profile(), enough)
+    stacks = p.stacks()
+    assert stacks[("<module>", "sub_busy")] + p.doubt_ns(2) >= 0.4e9 * scale, (stacks, p.block)
+    own = [q["name"] for q in p.profiles if q["name"].startswith("guest [interpreter ")]
+    assert len(own) == 2, [q["name"] for q in p.profiles]
+
 
 @case
 def tasks(b):
