@@ -179,7 +179,10 @@ static uint32_t frame_of(struct reader *in, const cJSON *f)
 {
     const char *name = sp_fact_text(f, "name"), *file = sp_fact_text(f, "file");
     double line = sp_fact(f, "line");
+    bool has_source = *file && line != 0 && in->native.frame == (double)in->n_frames; /* by spprof symbolize */
     uint32_t native = *file && line == 0 ? native_frame(in, name, file) : 0;
+    if (has_source)
+        next_native(in, false);
     if (native || !*file)
         return native ? native : pseudo_frame(in, name);
     return python_frame(in, name, file, line >= 1 && line <= INT_MAX ? (int)line : 0);

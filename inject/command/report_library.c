@@ -31,6 +31,19 @@ static void package_of(const char *path, char *out, size_t cap)
     snprintf(out, cap, "%.*s", (int)n, package);
 }
 
+/* A native function whose source symbolize found stands among those that have a line: its library is behind its name. */
+static bool library_behind(const struct sp_string *name, char *out, size_t cap)
+{
+    size_t at = name->bytes;
+    if (at < 5 || name->data[at - 1] != ']')
+        return false;
+    while (at > 1 && !(name->data[at - 1] == '[' && name->data[at - 2] == ' '))
+        at--;
+    if (at > 1)
+        snprintf(out, cap, "%.*s", (int)(name->bytes - at + 1), name->data + at - 1);
+    return at > 1;
+}
+
 void sp_report_library(const struct sp_view *v, uint32_t function, char *out, size_t cap)
 {
     const struct sp_function *f = &v->functions[function];
@@ -39,6 +52,8 @@ void sp_report_library(const struct sp_view *v, uint32_t function, char *out, si
         sp_report_describe(SP_REPORT_FUNCTION, v, function, 0, out, cap);
         return;
     }
+    if (!f->native && f->name && library_behind(sp_string_at(v->region, f->name), out, cap))
+        return;
     sp_report_describe(SP_REPORT_FILE, v, function, 0, path, sizeof path);
     const char *slash = strrchr(path, '/');
     if (f->native)

@@ -142,7 +142,7 @@ static void put_name(struct sp_out *o, const struct sp_native_frame *f, const st
 {
     char text[SP_SYMBOLIZE_PATH_BYTES + 1024];
     const char *base = strrchr(m->path, '/'), *shown = sp_cli_demangle(f->name, m->path, text, sizeof text);
-    if (shown == f->name && !sp_names_is_mangled(f->name) && *m->path) {
+    if (shown == f->name && *m->path && (f->file || !sp_names_is_mangled(f->name))) {
         snprintf(text, sizeof text, "%s [%s]", f->name, base ? base + 1 : m->path);
         shown = text;
     }
