@@ -149,8 +149,10 @@ static void put_line(struct sp_out *o, const struct sp_line *line, bool first)
 bool sp_lines_find(struct sp_line_costs *l, struct sp_view *v)
 {
     *l = (struct sp_line_costs){.v = v};
-    /* Everything behind the functions may go. */
-    v->used_bytes = (uint64_t)((char *)v->canon - (char *)sp_at(v->region, v->region->scratch));
+    /* Everything behind the functions may go; elided ones brought them all to a later place. */
+    uint64_t used = (uint64_t)((char *)v->canon - (char *)sp_at(v->region, v->region->scratch));
+    uint64_t functions = (uint64_t)((char *)(v->functions + v->n_functions) - (char *)sp_at(v->region, v->region->scratch));
+    v->used_bytes = (sp_max_u64(used, functions) + 63) & ~63ull;
     if (!init(l))
         return false;
     number_lines(l);

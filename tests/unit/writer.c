@@ -287,6 +287,28 @@ static uint64_t nothing(void *arg, uint32_t node)
     return 0;
 }
 
+/* One stack too deep for the viewer beside many functions: each has its line all the same. */
+static void lines_beside_a_deep_stack(void)
+{
+    struct sp_region *r = region_new(32u << 20, 4096);
+    struct sp_thread *t = region_thread(r, 4711, "");
+    uint32_t n = 20000, found = 0, deep = 0, code = region_code(r, "deep", "deep.py", 1);
+    for (int i = 0; i < 1100; i++)
+        deep = region_node(r, deep, code, 0);
+    region_sample(r, t, deep, 1000000, 0);
+    for (uint32_t i = 0; i < n; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "f%u", i);
+        region_sample(r, t, region_node(r, 0, region_code(r, name, "many.py", 7), 0), 1000000, 1000000ull * i);
+    }
+    CHECK_EQ(write_it(r, "lines-beside-a-deep-stack", UINT64_MAX), 0);
+    CHECK(memmem(text, text_bytes, " frames elided)", 15));
+    const char *lines = memmem(text, text_bytes, "\"lines\":[", 9), *end = text + text_bytes;
+    for (const char *s = lines; s && (s = memmem(s, (size_t)(end - s), ",[[7,", 5)); s++)
+        found++;
+    CHECK_EQ(found, n);
+}
+
 static void many_threads(void)
 {
     struct sp_region *r = region_new(100 << 20, 1024);
@@ -463,6 +485,7 @@ const struct unit_case unit_cases[] = {
     {"sink_errors_are_kept", sink_errors_are_kept},
     {"five_million_records", five_million_records},
     {"deep_stacks", deep_stacks},
+    {"lines_beside_a_deep_stack", lines_beside_a_deep_stack},
     {"many_threads", many_threads},
     {"overflow_is_shown", overflow_is_shown},
     {NULL, NULL},
