@@ -174,7 +174,7 @@ bool sp_py_running(void);
 
 /* ---- the interpreter's end before it says so (py_end.c) */
 /* [handler] Whether this thread is in Py_FinalizeEx(), in the part before `_finalizing` is set: it waits for threads and calls
- * what is registered with atexit. `is_other`: other frames lie below than at the thread's last sample. */
+ * what is registered with atexit. `is_other`: other frames lie rootward than at the thread's last sample. */
 SP_SIGSAFE bool sp_py_is_ending(uintptr_t stack_top, uintptr_t sp, bool is_other);
 /* [any] CPython made the key of its thread states: it is initialised, or was forked. */
 void sp_py_end_key_created(void);

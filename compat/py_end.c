@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The part of Py_FinalizeEx() before it sets `_finalizing`: threading._shutdown(), pending calls, functions of atexit
  * (Python/pylifecycle.c). What is said here is a fact of that function, never the shape of a stack: greenlets, hooks for
- * input and hosts call functions with nothing below them as well. */
+ * input and hosts call functions with nothing rootward of them as well. */
 #include "compat/cpu.h"
 #include "compat/os.h"
 #include "compat/py.h"

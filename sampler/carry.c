@@ -98,17 +98,17 @@ static uint64_t pay_others(struct sp_region *r, struct sp_thread *t, struct sp_t
     return paid;
 }
 
-/* (thread end), below the function that the thread was to run if that is known. */
+/* (thread end), called by the function that the thread was to run if that is known. */
 static void book_unknown(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns)
 {
     struct sp_sample s = {.category = SP_CATEGORY_THREAD_END, .cpu_ns = cpu_ns, .since_ns = since_ns};
-    uint32_t node = r->pseudo_node[SP_CATEGORY_THREAD_END], below = 0;
+    uint32_t node = r->pseudo_node[SP_CATEGORY_THREAD_END], called = 0;
     if (t->target_code) {
         uint32_t frame = sp_intern_frame(r, SP_FRAME_PYTHON, t->target_code, -1);
         uint32_t function = frame ? sp_intern_node(r, 0, frame) : 0;
-        below = function ? sp_intern_node(r, function, sp_node_at(r, node)->frame) : 0;
+        called = function ? sp_intern_node(r, function, sp_node_at(r, node)->frame) : 0;
     }
-    s.node = below ? below : node;
+    s.node = called ? called : node;
     sp_log_book(r, t, &s);
 }
 

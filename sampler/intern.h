@@ -24,7 +24,7 @@ SP_SIGSAFE uint32_t sp_intern_native_frame(struct sp_region *r, uint32_t library
 /* [handler] What is known by this address; NULL: the region is full. */
 SP_SIGSAFE struct sp_cell *sp_intern_cell(struct sp_region *r, uint64_t address);
 
-/* [handler] Id of the call path that ends in `frame` below `parent` (0: a root). */
+/* [handler] Id of the call path that ends in `frame`, called by `parent` (0: by nobody). */
 SP_SIGSAFE uint32_t sp_intern_node(struct sp_region *r, uint32_t parent, uint32_t frame);
 
 /* [handler] Adds to the sum of (thread, node). False: no room for another sum. */

@@ -219,8 +219,8 @@ struct sp_thread {
     uint32_t stack_depth;
     uint32_t current; /* which of the two holds the previous stack */
     uint32_t previous_n;
-    uint32_t previous_root;          /* node below the previous stack's root frame: interpreter, task, (truncated); or 0 */
-    uint32_t epoch;                  /* of the code table when the previous stack was taken */
+    uint32_t previous_root; /* node rootward of the previous stack's first frame: interpreter, task, (truncated); or 0 */
+    uint32_t epoch;         /* of the code table when the previous stack was taken */
     uint64_t pages[SP_PAGES_KNOWN];  /* pages that hold a live interned code object */
     uint32_t name_node;              /* of the root frame that holds the threading.Thread */
     char name[SP_THREAD_NAME_BYTES]; /* UTF-8; "": none known */

@@ -52,7 +52,7 @@ SP_SIGSAFE static bool add_pseudo(struct sp_region *r, enum sp_pseudo which, uin
     return *root != 0;
 }
 
-/* What lies below a stack's first frame: its sub-interpreter, the interpreter's end, a first frame that was not found, its
+/* What lies rootward of a stack's first frame: its sub-interpreter, the interpreter's end, a first frame that was not found, its
  * task, the mark of a cut. False: the region is full. */
 SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, const struct sp_py_walk *w,
                                    bool finalizing, uint32_t *root)
@@ -196,7 +196,7 @@ SP_SIGSAFE static bool is_bare(const struct sp_region *r, const struct sp_sample
     return !n->parent && sp_frame_at(r, n->frame)->kind == SP_FRAME_PSEUDO && s->loss != SP_LOSS_OVERFLOW;
 }
 
-/* A sample without Python frames: its native ones, below what says why there are no others. */
+/* A sample without Python frames: its native ones, leafward of what says why there are no others. */
 SP_SIGSAFE static void add_native(struct sp_region *r, struct sp_thread *t, struct sp_native *native, struct sp_sample *s)
 {
     struct sp_py_walk w = {.frames = sp_stack_begin(r, t), .cap = t->stack_depth};

@@ -71,7 +71,7 @@ struct sp_view {
     uint32_t *part;     /* node -> node of the sub-interpreter it belongs to, or 0; NULL: there was none */
     uint32_t *canon;    /* node -> first node with the same functions on its path */
     uint64_t *self;     /* node -> its own weight, all threads */
-    uint32_t *shown_as; /* canonical node -> itself, or the ancestor that took it in; NULL: nothing folded */
+    uint32_t *shown_as; /* canonical node -> itself, or the ancestor that took it in; NULL: none did */
 
     struct sp_view_profile *threads; /* the main thread first, then by weight */
     uint32_t n_listed;               /* of them */

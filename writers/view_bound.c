@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * See view_bound.h. The time axis goes first: equal stacks are joined within windows of 1 s, 2 s, 4 s, ...; when
- * even one window is too much, subtrees that weigh little are folded into their parents. Sums never change. */
+ * even one window is too much, subtrees that weigh little are taken in by their callers. Sums never change. */
 #include "writers/view_bound.h"
 
 #include <string.h>
@@ -310,8 +310,8 @@ static bool choose_window(struct sp_view *v, const struct measure *m)
     return holds(l, m->always, m->nodes);
 }
 
-/* ---- folding */
-static bool fold_below(struct sp_view *v, uint64_t least_ns)
+/* ---- taking in */
+static bool take_in_lighter(struct sp_view *v, uint64_t least_ns)
 {
     if (!v->shown_as && !(v->shown_as = sp_view_alloc(v, (uint64_t)v->n_nodes * 4)))
         return false;
@@ -349,14 +349,14 @@ static void count_entry(void *arg, uint32_t node, uint64_t weight)
     grow(&c->size, c->limits->entry_bytes(c->limits->arg, node) + c->profile_bytes);
 }
 
-static bool is_first_of_folded(struct sp_view *v, uint32_t n)
+static bool is_first_of_taken_in(struct sp_view *v, uint32_t n)
 {
     uint32_t *seen = &v->touched[v->shown_as[n]];
     return v->self[n] && !(*seen)++;
 }
 
-/* With the subtrees of now folded. The one profile that there is, and the sum of several, need no look at the records. */
-static bool fits_folded(struct sp_view *v, const struct sp_view_limits *l)
+/* With the subtrees of now taken in. The one profile that there is, and the sum of several, need no look at the records. */
+static bool fits_taken_in(struct sp_view *v, const struct sp_view_limits *l)
 {
     struct count c = {.limits = l};
     uint32_t n_profiles = sp_view_n_profiles(v);
@@ -364,7 +364,7 @@ static bool fits_folded(struct sp_view *v, const struct sp_view_limits *l)
         c.profile_bytes = l->profile_bytes(l->arg, sp_view_profile_at(v, 0));
     memset(v->touched, 0, (uint64_t)v->n_nodes * 4);
     for (uint32_t n = 1; (n_profiles == 1 || l->sums) && n < v->n_nodes; n++)
-        if (is_first_of_folded(v, n))
+        if (is_first_of_taken_in(v, n))
             count_entry(&c, v->shown_as[n], 0);
     for (uint32_t i = 0; i < n_profiles && n_profiles > 1; i++) {
         c.profile_bytes = l->profile_bytes ? l->profile_bytes(l->arg, sp_view_profile_at(v, i)) : 0;
@@ -373,21 +373,21 @@ static bool fits_folded(struct sp_view *v, const struct sp_view_limits *l)
     return holds(l, c.size, (struct size){0, 0});
 }
 
-/* Folds what weighs less than the smallest power of two times 1/100,000 with which it fits. */
-static bool fold(struct sp_view *v, const struct sp_view_limits *l)
+/* Takes in what weighs less than the smallest power of two times 1/100,000 with which it fits. */
+static bool take_in(struct sp_view *v, const struct sp_view_limits *l)
 {
     uint64_t unit = v->used_ns / 100000 + 1;
     int too_little = -1, enough = 18; /* 2^18 units are more than all */
     while (enough - too_little > 1) {
         int between = (too_little + enough) / 2;
-        if (!fold_below(v, unit << between))
+        if (!take_in_lighter(v, unit << between))
             return false;
-        *(fits_folded(v, l) ? &enough : &too_little) = between;
+        *(fits_taken_in(v, l) ? &enough : &too_little) = between;
     }
-    return fold_below(v, unit << enough);
+    return take_in_lighter(v, unit << enough);
 }
 
-static void move_self_of_folded(struct sp_view *v)
+static void move_self_of_taken_in(struct sp_view *v)
 {
     for (uint32_t n = v->n_nodes; n-- > 1;)
         if (v->shown_as && v->shown_as[n] != n && v->self[n]) {
@@ -462,8 +462,8 @@ bool sp_view_bound(struct sp_view *v, const struct sp_view_limits *limits)
 {
     struct measure m = {.v = v, .limits = limits};
     measure_all(&m);
-    if (!choose_window(v, &m) && !fold(v, limits))
+    if (!choose_window(v, &m) && !take_in(v, limits))
         return false;
-    move_self_of_folded(v);
+    move_self_of_taken_in(v);
     return drop_unused_functions(v) && find_elided(v);
 }

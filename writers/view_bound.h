@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What keeps a view small: windows of time, folded subtrees, elided frames. */
+ * What keeps a view small: windows of time, subtrees that their callers take in, elided frames. */
 #ifndef SP_WRITERS_VIEW_BOUND_H
 #define SP_WRITERS_VIEW_BOUND_H
 
@@ -20,7 +20,7 @@ struct sp_view_limits {
     void *arg;
 };
 
-/* [hook] After sp_view_init: sums up every stack, then widens windows and folds light subtrees until the limits are held.
+/* [hook] After sp_view_init: sums up every stack, then widens windows and has callers take in light subtrees until the limits are held.
  * What cannot be made to fit stays as small as it can be made. False: the scratch area is too small. */
 bool sp_view_bound(struct sp_view *v, const struct sp_view_limits *limits);
 

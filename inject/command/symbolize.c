@@ -25,14 +25,6 @@ struct request {
     int n_directories;
 };
 
-static int fail(const char *name, const char *why)
-{
-    fprintf(stderr, "spprof: ");
-    sp_cli_print(stderr, name);
-    fprintf(stderr, ": %s\n", why);
-    return 1;
-}
-
 /* NULL: a line on stderr says why not. */
 static char *read_whole(const char *path, size_t *n, mode_t *mode)
 {
@@ -40,11 +32,11 @@ static char *read_whole(const char *path, size_t *n, mode_t *mode)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     char *text = NULL;
     if (fd < 0 || fstat(fd, &st) != 0) {
-        fail(path, strerror(errno));
+        sp_cli_fail(path, strerror(errno));
     } else if (!S_ISREG(st.st_mode)) {
-        fail(path, "is no regular file");
+        sp_cli_fail(path, "is no regular file");
     } else if (st.st_size > LARGEST_FILE) {
-        fail(path, "is larger than 1 GB; no profile of spprof is");
+        sp_cli_fail(path, "is larger than 1 GB; no profile of spprof is");
     } else {
         text = sp_symbolize_alloc(NULL, (size_t)st.st_size);
         *mode = st.st_mode & 07777;
@@ -115,9 +107,9 @@ static int symbolize(const char *path, const struct request *q)
     if (!text)
         return 1;
     const char *error = sp_symbolize_read(&s, text, n);
-    int rc = error ? fail(path, error) : 0;
+    int rc = error ? sp_cli_fail(path, error) : 0;
     if (!error && !s.n_native)
-        fail(path, "names no libraries: it has no native frames (SPPROF_NATIVE), or an older spprof wrote it");
+        sp_cli_fail(path, "names no libraries: it has no native frames (SPPROF_NATIVE), or an older spprof wrote it");
     else if (!error)
         say_absent();
     for (uint32_t i = 0; !error && i < s.n_modules; i++) {
@@ -150,7 +142,7 @@ static int parse(struct request *q, int argc, char **argv)
         } else if (c == 'd' && q->n_directories < SP_SYMBOLIZE_DIRECTORIES) {
             q->directories[q->n_directories++] = optarg;
         } else {
-            fail(argv[optind - 1], c == 'd' ? "is one directory too many" : "is not understood");
+            sp_cli_fail(argv[optind - 1], c == 'd' ? "is one directory too many" : "is not understood");
             sp_cli_usage(stderr, argv[0]);
             return 2;
         }

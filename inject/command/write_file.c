@@ -15,14 +15,6 @@
 
 #define OUT_BUFFER_BYTES 65536
 
-static int fail(const char *name, const char *why)
-{
-    fprintf(stderr, "spprof: ");
-    sp_cli_print(stderr, name);
-    fprintf(stderr, ": %s\n", why);
-    return 1;
-}
-
 static int sink(void *arg, const void *data, size_t n)
 {
     const char *s = data;
@@ -76,12 +68,12 @@ int sp_cli_write_file(const char *name, mode_t mode, int (*write_all)(struct sp_
     char tmp[PATH_MAX + 32];
     if (strcmp(name, "-") == 0) {
         int rc = write_to(1, write_all, arg);
-        return rc ? fail(name, strerror(-rc)) : 0;
+        return rc ? sp_cli_fail(name, strerror(-rc)) : 0;
     }
     snprintf(tmp, sizeof tmp, "%s.tmp-%d", name, (int)getpid());
     int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode ? 0600 : mode_beside(name));
     if (fd < 0)
-        return fail(name, strerror(errno));
+        return sp_cli_fail(name, strerror(errno));
     int rc = write_to(fd, write_all, arg);
     if (mode && fchmod(fd, mode) != 0 && rc == 0)
         rc = -errno;
@@ -90,7 +82,8 @@ int sp_cli_write_file(const char *name, mode_t mode, int (*write_all)(struct sp_
     if (rc == 0 && link(tmp, name) != 0)
         rc = errno == EEXIST && !is_ours(name) ? -EEXIST : rename(tmp, name) != 0 ? -errno : 0;
     unlink(tmp);
-    return rc == 0 ? 0
-                   : fail(name, rc == -EEXIST ? "it exists, is no profile of spprof, and stays; give another name with -o"
-                                              : strerror(-rc));
+    return rc == 0
+               ? 0
+               : sp_cli_fail(name, rc == -EEXIST ? "it exists, is no profile of spprof, and stays; give another name with -o"
+                                                 : strerror(-rc));
 }

@@ -42,7 +42,7 @@ INDIRECT = {
     "thread_name": "sp_identity_thread_name_of is a root", "sp_names_profile": "the same",
     "put_cpu": "writer_cpu_ns is a root", "sp_meta_write": "the same", "each_of_thread": "emit", "each_of_profile": "emit",
     "measure_one": "entry_bytes is a root", "measure_soon": "the same", "measure_all": "the same", "measure_profile": "the same",
-    "count_entry": "the same", "fits_folded": "the same",
+    "count_entry": "the same", "fits_taken_in": "the same",
     "join": "emit functions of the formats and view_bound.c are roots", "sp_view_bound": "entry_bytes is a root",
     "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit",
     "sp_view_each_entry": "emit", "sp_view_each_stack": "emit",

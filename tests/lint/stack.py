@@ -27,7 +27,7 @@ THROUGH_POINTERS = {
                      "sp_engine_start", "sp_engine_stop", "sp_engine_ticks", "init_region", "await_python", "after_fork_in_child",
                      "sp_recording_begin_child", "sp_session_is_own_process", "sp_session_is_running", "sp_session_region",
                      "look_at_unhooked", "pause_ticks", "install", "is_managed"], ENGINE),
-    **dict.fromkeys(["measure_one", "measure_soon", "measure_profile", "measure_all", "fits_folded", "sp_view_bound"], BYTES),
+    **dict.fromkeys(["measure_one", "measure_soon", "measure_profile", "measure_all", "fits_taken_in", "sp_view_bound"], BYTES),
     "count_entry": BYTES, **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),
     **dict.fromkeys(["each_of_thread", "each_of_profile"], ["measure_soon", "join", "call_booked"]),
     "call_booked": ["measure_soon", "join"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"],
