@@ -94,7 +94,7 @@ void sp_symbols_of_view(struct sp_view *v)
     uint64_t work = (uint64_t)v->n_functions * (sizeof(uint32_t) + sizeof(struct sp_symbol)) + READ_BYTES + PATH_BYTES + 4 * 64;
     if (!v->n_modules || names + work > left / 2)
         return;
-    struct namer n = {.v = v, .names = sp_view_alloc(v, names)};
+    struct namer n = {.v = v, .names = sp_view_room(v, names)};
     uint64_t mark = v->used_bytes;
     char *begin = n.names;
     n.names_end = n.names + names;

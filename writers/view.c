@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-void *sp_view_alloc(struct sp_view *v, uint64_t bytes)
+void *sp_view_room(struct sp_view *v, uint64_t bytes)
 {
     bytes = (bytes + 63) & ~63ull;
     if (v->used_bytes + bytes > v->region->scratch_bytes) {
@@ -13,8 +13,13 @@ void *sp_view_alloc(struct sp_view *v, uint64_t bytes)
     }
     void *p = sp_at(v->region, v->region->scratch + v->used_bytes);
     v->used_bytes += bytes;
-    memset(p, 0, bytes);
     return p;
+}
+
+void *sp_view_alloc(struct sp_view *v, uint64_t bytes)
+{
+    void *p = sp_view_room(v, bytes);
+    return p ? memset(p, 0, bytes) : NULL;
 }
 
 /* ---- a small hash set of indices: finds the first index whose value equals, for building tables once */

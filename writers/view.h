@@ -181,7 +181,8 @@ uint64_t sp_view_owed(const struct sp_region *r, const struct sp_thread *t);
 /* [hook] Writes the function indices of a stack into v->stack, root first, elided if it is long: how many. */
 uint32_t sp_view_stack(struct sp_view *v, uint32_t node);
 
-/* [hook] Memory of the scratch area; NULL when it is used up. Zeroed. */
+/* [hook] Memory of the scratch area; NULL when it is used up. The second is zeroed, the first touches no page. */
+void *sp_view_room(struct sp_view *v, uint64_t bytes);
 void *sp_view_alloc(struct sp_view *v, uint64_t bytes);
 
 #endif
