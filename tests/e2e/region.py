@@ -21,12 +21,12 @@ def churn(b, program, **kw):
 def slots_never_run_out(b):
     """Native threads end in eight threads at once: each had a slot."""
     r = churn(b, """
-churn.churn_start(8)
-busy(1.2)
-print(churn.churn_end())
+made = 0
+while made < 4000:
+    churn.churn_start(8); busy(0.3); made = churn.churn_end()
+print(made)
 """, SPPROF_MEMORY="4M", SPPROF_DEPTH=64)
     p = r.profile()
-    assert int(r.out) > 3000, r.out
     assert p.block["losses"]["no_slot"] == 0, p.block["losses"]
     without_timer = p.block["losses"]["timer_refused"] / int(r.out)  # the kernel frees timers late, and counts them until then
     assert p.block["cpu"]["not_sampled"] < (0.2 + without_timer) * p.block["cpu"]["used"], (p.block["cpu"], p.block["losses"], r.out)

@@ -166,7 +166,7 @@ def exact_stacks(b):
 
 
 ACCOUNT = BUSY + """
-import threading, sys, json
+import os, threading, sys, json
 n, ms = int(sys.argv[1]), float(sys.argv[2])
 out = {}
 def f(i):
@@ -176,6 +176,7 @@ for start in range(0, n, 50):
     ts = [threading.Thread(target=f, args=(i,), name='w%d' % i) for i in range(start, min(start + 50, n))]
     for t in ts: t.start()
     for t in ts: t.join()
+while len(os.listdir('/proc/self/task')) > 1: time.sleep(0.001) # a thread's end comes after what join() waits for
 main, process = time.thread_time_ns(), time.process_time_ns()
 print(json.dumps([out, main, process]))
 """
