@@ -18,29 +18,13 @@
 #define MEMBER_MOST (1u << 20)   /* of the block "spprof", but for its lines */
 #define WEIGHT_MOST (1ull << 52) /* 52 days */
 
-struct reader {
-    struct sp_loaded *l;
-    struct sp_region *r;
-    struct sp_scan frames, profiles, block, lines, natives;
-    cJSON *facts;      /* the block without its tables of lines and native functions */
-    uint32_t *modules; /* texts of libraries (region.h) */
-    int n_modules;
-    struct native { /* the next native function that the file tells of; frame -1: no more */
-        double frame, module, place;
-    } native;
-    uint32_t *frame; /* of the file -> of the region; 0: no room for it */
-    size_t n_frames, cap_frames;
-    int n_profiles;
-    uint64_t unseen_ns; /* of a file with one profile: CPU that no thread has and that profile shows */
-};
-
-static int fail(const struct reader *in, const char *what)
+static int fail(const struct sp_load_reader *in, const char *what)
 {
     return sp_cli_fail(in->l->name, what);
 }
 
 /* ---- where the parts are */
-static bool find_parts(struct reader *in, struct sp_scan all)
+static bool find_parts(struct sp_load_reader *in, struct sp_scan all)
 {
     if (!sp_scan_enter(&all, '{'))
         return false;
@@ -57,7 +41,7 @@ static bool find_parts(struct reader *in, struct sp_scan all)
 }
 
 /* Members one by one: each is small, but for two tables. */
-static int read_block(struct reader *in)
+static int read_block(struct sp_load_reader *in)
 {
     struct sp_scan s = in->block;
     in->facts = cJSON_CreateObject();
@@ -84,20 +68,22 @@ static int read_block(struct reader *in)
 }
 
 /* ---- frames */
-static uint32_t string(struct reader *in, const char *s, size_t n)
+static uint32_t string(struct sp_load_reader *in, const char *s, size_t n)
 {
     return sp_intern_string(in->r, s, (uint32_t)n);
 }
 
-static uint32_t pseudo_frame(struct reader *in, const char *name)
+static uint32_t pseudo_frame(struct sp_load_reader *in, const char *name)
 {
     for (uint32_t i = 0; i < SP_PSEUDO_N; i++)
         if (i != SP_CATEGORY_PYTHON && strcmp(name, sp_store_pseudo_name(i)) == 0)
             return sp_intern_frame(in->r, SP_FRAME_PSEUDO, i, 0);
+    if (strncmp(name, "(waiting", 8) == 0)
+        return sp_intern_frame(in->r, SP_FRAME_WAIT, string(in, name, strlen(name)), 0);
     return sp_intern_frame(in->r, SP_FRAME_TASK, string(in, name, strlen(name)), 0);
 }
 
-static uint32_t python_frame(struct reader *in, const char *name, const char *file, int line)
+static uint32_t python_frame(struct sp_load_reader *in, const char *name, const char *file, int line)
 {
     uint32_t id = sp_pool_alloc(in->r, &in->r->codes);
     if (!id)
@@ -108,7 +94,7 @@ static uint32_t python_frame(struct reader *in, const char *name, const char *fi
 }
 
 /* A library's text: its build id in hex, where that is known, a colon and its path. */
-static uint32_t library(struct reader *in, const char *build_id, const char *path)
+static uint32_t library(struct sp_load_reader *in, const char *build_id, const char *path)
 {
     size_t n = strlen(build_id) + strlen(path) + 2;
     char *text = sp_cli_alloc(NULL, n);
@@ -118,7 +104,7 @@ static uint32_t library(struct reader *in, const char *build_id, const char *pat
     return ref;
 }
 
-static void read_modules(struct reader *in)
+static void read_modules(struct sp_load_reader *in)
 {
     const cJSON *m, *modules = cJSON_GetObjectItemCaseSensitive(in->facts, "modules");
     in->modules = sp_cli_alloc(NULL, sizeof *in->modules * ((size_t)cJSON_GetArraySize(modules) + 1));
@@ -129,7 +115,7 @@ static void read_modules(struct reader *in)
 }
 
 /* They stand in the order of their frames. */
-static void next_native(struct reader *in, bool first)
+static void next_native(struct sp_load_reader *in, bool first)
 {
     struct sp_scan *s = &in->natives;
     double v[3] = {-1, -1, -1};
@@ -153,7 +139,7 @@ static size_t bytes_of_symbol(const char *name, const char *base)
 
 /* "deflate [libz.so.1]", "libz.so.1+0x5d80", or whatever the file tells to be a function of a library; 0: it is none. See
  * writers/names.c. */
-static uint32_t native_frame(struct reader *in, const char *name, const char *file)
+static uint32_t native_frame(struct sp_load_reader *in, const char *name, const char *file)
 {
     bool told = in->native.frame == (double)in->n_frames;
     struct native native = in->native;
@@ -175,7 +161,7 @@ static uint32_t native_frame(struct reader *in, const char *name, const char *fi
     return where && f.offset ? sp_intern_whole_frame(in->r, f) : 0;
 }
 
-static uint32_t frame_of(struct reader *in, const cJSON *f)
+static uint32_t frame_of(struct sp_load_reader *in, const cJSON *f)
 {
     const char *name = sp_fact_text(f, "name"), *file = sp_fact_text(f, "file");
     double line = sp_fact(f, "line");
@@ -188,7 +174,7 @@ static uint32_t frame_of(struct reader *in, const cJSON *f)
     return python_frame(in, name, file, line >= 1 && line <= INT_MAX ? (int)line : 0);
 }
 
-static int read_frames(struct reader *in)
+static int read_frames(struct sp_load_reader *in)
 {
     struct sp_scan s = in->frames;
     read_modules(in);
@@ -214,15 +200,7 @@ static int read_frames(struct reader *in)
 }
 
 /* ---- profiles */
-/* A thread, or what stands for several: then there is no slot. */
-struct owner {
-    struct sp_thread *t;
-    uint32_t interpreter; /* node that its stacks stand on; 0: none */
-    uint64_t since_ns;
-    bool is_sum; /* of the others: it is checked, and that is all */
-};
-
-static const cJSON *facts_of_profile(const struct reader *in, int profile)
+static const cJSON *facts_of_profile(const struct sp_load_reader *in, int profile)
 {
     const cJSON *t;
     cJSON_ArrayForEach(t, cJSON_GetObjectItemCaseSensitive(in->facts, "threads"))
@@ -259,10 +237,10 @@ static void name_thread(struct sp_thread *t, const char *title, uint32_t interpr
         t->serial++; /* the first is the main thread, whose name is known */
 }
 
-static struct owner owner_of(struct reader *in, int profile, const char *title)
+static struct sp_load_owner owner_of(struct sp_load_reader *in, int profile, const char *title)
 {
     const cJSON *facts = facts_of_profile(in, profile);
-    struct owner o = {.is_sum = profile == 0 && in->n_profiles > 1};
+    struct sp_load_owner o = {.is_sum = profile == 0 && in->n_profiles > 1};
     double others = sp_fact(facts, "others");
     bool nobody = !facts && in->n_profiles == 1; /* not one thread was known */
     struct sp_thread *t = others >= 1 || nobody || o.is_sum ? NULL : sp_thread_claim(in->r);
@@ -285,7 +263,7 @@ static struct owner owner_of(struct reader *in, int profile, const char *title)
 }
 
 /* A frame of the file called by `node`; 0: there is no room. */
-static uint32_t called_by(struct reader *in, uint32_t node, size_t i)
+static uint32_t called_by(struct sp_load_reader *in, uint32_t node, size_t i)
 {
     uint32_t frame = in->frame[i];
     if (frame && !node && sp_frame_at(in->r, frame)->kind == SP_FRAME_PSEUDO)
@@ -294,7 +272,7 @@ static uint32_t called_by(struct reader *in, uint32_t node, size_t i)
 }
 
 /* The call path of a stack, root first; 0: it is damaged, or deeper than any. */
-static uint32_t node_of(struct reader *in, struct sp_scan *stacks, const struct owner *o)
+static uint32_t node_of(struct sp_load_reader *in, struct sp_scan *stacks, const struct sp_load_owner *o)
 {
     uint32_t node = o->interpreter, depth = 0;
     bool full = o->is_sum;
@@ -313,7 +291,7 @@ static uint32_t node_of(struct reader *in, struct sp_scan *stacks, const struct 
     return node && !full ? node : in->r->pseudo_node[SP_PSEUDO_OVERFLOW];
 }
 
-static void book(struct reader *in, struct owner *o, uint32_t node, uint64_t ns)
+static void book(struct sp_load_reader *in, struct sp_load_owner *o, uint32_t node, uint64_t ns)
 {
     const struct sp_region *r = in->r;
     if (node == r->pseudo_node[SP_CATEGORY_THREAD_START_END] || node == r->pseudo_node[SP_CATEGORY_NOT_SAMPLED]) {
@@ -338,7 +316,8 @@ static uint64_t weight(struct sp_scan *weights)
     return !(v > 0) ? 0 : v < (double)WEIGHT_MOST ? (uint64_t)v : WEIGHT_MOST;
 }
 
-static int read_entries(struct reader *in, struct owner *o, struct sp_scan samples, struct sp_scan weights)
+int sp_load_entries(struct sp_load_reader *in, struct sp_load_owner *o, struct sp_scan samples, struct sp_scan weights,
+                    sp_load_book *book_entry)
 {
     static const char unequal[] = "is damaged: samples and weights do not match";
     sp_scan_enter(&samples, '[');
@@ -355,18 +334,25 @@ static int read_entries(struct reader *in, struct owner *o, struct sp_scan sampl
         if (!node || weights.bad)
             return fail(in, weights.bad ? unequal : "is damaged: a stack names a frame that is not there");
         if (!o->is_sum)
-            book(in, o, node, ns);
+            book_entry(in, o, node, ns);
     }
     return samples.bad || weights.bad ? fail(in, unequal) : 0;
 }
 
-static int read_profile(struct reader *in, int number, struct sp_scan profile)
+static int read_profile(struct sp_load_reader *in, int number, struct sp_scan profile)
 {
     struct sp_scan title = sp_scan_member(profile, "name");
     cJSON *name = sp_scan_tree(&title, 64u << 10);
-    struct owner o = owner_of(in, number, cJSON_IsString(name) ? name->valuestring : "");
+    struct sp_load_owner o = owner_of(in, number, cJSON_IsString(name) ? name->valuestring : "");
+    int rc = sp_load_entries(in, &o, sp_scan_member(profile, "samples"), sp_scan_member(profile, "weights"), book);
+    if (in->lives) {
+        struct sp_load_life *life = &in->lives[number];
+        life->title = sp_cli_alloc(NULL, 1 + (cJSON_IsString(name) ? strlen(name->valuestring) : 0));
+        strcpy(life->title, cJSON_IsString(name) ? name->valuestring : "");
+        life->t = o.t;
+        life->cpu_ns = o.since_ns;
+    }
     cJSON_Delete(name);
-    int rc = read_entries(in, &o, sp_scan_member(profile, "samples"), sp_scan_member(profile, "weights"));
     if (o.t) {
         o.t->last_cpu_ns = o.t->end_cpu_ns = o.t->cpu_ns[SP_CATEGORY_PYTHON];
         o.t->state = SP_THREAD_ENDED;
@@ -374,7 +360,7 @@ static int read_profile(struct reader *in, int number, struct sp_scan profile)
     return rc;
 }
 
-static int count_profiles(const struct reader *in)
+static int count_profiles(const struct sp_load_reader *in)
 {
     struct sp_scan s = in->profiles;
     int n = 0;
@@ -386,7 +372,7 @@ static int count_profiles(const struct reader *in)
 }
 
 /* The first of several is the sum of the others. */
-static int read_profiles(struct reader *in)
+static int read_profiles(struct sp_load_reader *in)
 {
     struct sp_scan s = in->profiles;
     int rc = 0;
@@ -399,11 +385,11 @@ static int read_profiles(struct reader *in)
         struct sp_scan one = sp_scan_value(&s);
         rc = read_profile(in, i, one);
     }
-    return rc;
+    return rc ? rc : sp_load_lives(in, &s);
 }
 
 /* ---- lines */
-static int read_lines_of(struct reader *in, struct sp_scan *s, uint32_t frame)
+static int read_lines_of(struct sp_load_reader *in, struct sp_scan *s, uint32_t frame)
 {
     struct sp_loaded *l = in->l;
     sp_scan_enter(s, '[');
@@ -421,7 +407,7 @@ static int read_lines_of(struct reader *in, struct sp_scan *s, uint32_t frame)
     return s->bad ? fail(in, "is damaged: the line table") : 0;
 }
 
-static int read_lines(struct reader *in)
+static int read_lines(struct sp_load_reader *in)
 {
     struct sp_scan s = in->lines;
     int rc = 0;
@@ -441,7 +427,7 @@ static int read_lines(struct reader *in)
 
 int sp_load_speedscope(struct sp_loaded *l, const char *text, size_t n)
 {
-    struct reader in = {.l = l};
+    struct sp_load_reader in = {.l = l};
     if (!find_parts(&in, (struct sp_scan){.at = text + (strncmp(text, "\xef\xbb\xbf", 3) ? 0 : 3), .end = text + n}))
         return sp_load_refuse(l, text, n);
     in.n_profiles = count_profiles(&in);
@@ -452,17 +438,24 @@ int sp_load_speedscope(struct sp_loaded *l, const char *text, size_t n)
     l->is_text = true;
     int rc = read_block(&in);
     double of_lives = sp_fact(cJSON_GetObjectItemCaseSensitive(in.facts, "wall"), "profile"); /* the first of them */
-    if (of_lives >= 1 && of_lives < in.n_profiles)
+    if (of_lives >= 1 && of_lives < in.n_profiles) {
+        in.n_lives = in.n_profiles - (int)of_lives;
         in.n_profiles = (int)of_lives;
+        in.lives =
+            memset(sp_cli_alloc(NULL, (size_t)in.n_profiles * sizeof *in.lives), 0, (size_t)in.n_profiles * sizeof *in.lives);
+    }
     if (rc == 0 && !sp_load_reserve(l, sp_min_u64(SP_REGION_MAX, REGION_LEAST + REGION_TIMES * n)))
         rc = fail(&in, "there is not enough memory");
     in.r = l->region;
     if (rc == 0)
         sp_load_facts(l, in.facts);
+    if (rc == 0)
+        in.r->wall = in.lives != NULL;
     if (rc == 0 && (read_frames(&in) || read_profiles(&in) || read_lines(&in)))
         rc = 1;
     cJSON_Delete(in.facts);
     free(in.frame);
     free(in.modules);
+    sp_load_forget_lives(&in);
     return rc;
 }

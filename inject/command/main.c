@@ -49,6 +49,8 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
                      "(library: native code's [libz.so.1], Python's package, (standard library), (program))"},
                     {"--sort ORDER", "by self, total or name (self)", NULL},
                     {"-n ROWS", "rows to print (20; 0: all)", NULL},
+                    {"--wall",
+                     "whole lives of threads, with their waits, and CPU beside them; of files made with SPPROF_WALL=1", NULL},
                     {"--thread RE", "only threads whose name matches this extended regular expression", NULL}},
         .status = "0; 1 if a file could not be read",
     },

@@ -14,6 +14,7 @@ struct request {
     enum sp_report_by by;
     const char *sort;
     long limit;
+    bool wall;
     regex_t thread;
     bool has_thread;
 };
@@ -48,6 +49,7 @@ static int take_option(struct request *q, int c)
         by = one_of(optarg, bys);
         q->by = by >= 0 ? (enum sp_report_by)by : q->by;
         return by >= 0 ? 0 : refuse(optarg, "is nothing for --by; use function, line, file, library, thread or process");
+    case 'w': q->wall = true; return 0;
     case 't':
         if (q->has_thread)
             regfree(&q->thread);
@@ -63,8 +65,8 @@ static int take_option(struct request *q, int c)
 /* -1: all is well, optind is at the files; else the exit status. */
 static int parse(struct request *q, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"sort", 1, NULL, 's'}, {"by", 1, NULL, 'b'}, {"thread", 1, NULL, 't'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"sort", 1, NULL, 's'}, {"by", 1, NULL, 'b'},   {"thread", 1, NULL, 't'},
+                                          {"wall", 0, NULL, 'w'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "n:h", longs, NULL)) != -1;) {
         if (c == 'h') {
@@ -83,6 +85,8 @@ static int parse(struct request *q, int argc, char **argv)
         sp_cli_usage(stderr, argv[0]);
         return 2;
     }
+    if (q->by == SP_REPORT_LINE && q->wall)
+        return refuse("--by line", "lines are told of CPU only; leave --wall out");
     if (q->by == SP_REPORT_LINE && q->has_thread)
         return refuse("--by line", "files have lines for all threads together only; leave --thread out");
     return -1;
@@ -104,6 +108,8 @@ static int add(struct sp_report_rows *rows, struct sp_report_head *head, const c
     if (sp_report_is_skipped(path))
         return sp_report_add_skipped(&head->skipped, path);
     int rc = sp_load(&l, path);
+    if (rc == 0 && rows->wall && !l.region->wall)
+        rc = sp_cli_fail(path, "tells of CPU only; SPPROF_WALL=1 has waits recorded as well");
     if (rc == 0 && !(sp_report_add(rows, &l) && sp_report_add_head(head, &l)))
         rc = sp_cli_fail(path, "there is not enough memory");
     if (rc == 0)
@@ -118,7 +124,7 @@ int sp_cli_report(int argc, char **argv)
     int rc = parse(&q, argc, argv);
     if (rc >= 0)
         return rc;
-    struct sp_report_rows rows = {.by = q.by, .thread = q.has_thread ? &q.thread : NULL};
+    struct sp_report_rows rows = {.by = q.by, .thread = q.has_thread ? &q.thread : NULL, .wall = q.wall};
     static struct sp_report_head head;
     memset(&head, 0, sizeof head);
     rc = 0;

@@ -24,12 +24,18 @@ enum sp_report_by {
 struct sp_report_row {
     char *name;         /* owned */
     double self, total; /* ns */
+    double cpu;         /* ns of self, where that is of whole lives */
     uint64_t seen;      /* number of the last stack that it was counted in */
 };
 
 struct sp_report_rows {
     enum sp_report_by by;
     const regex_t *thread; /* NULL: all of them */
+    bool wall;             /* of whole lives, and CPU beside them */
+    struct {
+        double all, cpu, waits; /* ns */
+        double threads;
+    } lives;
     struct sp_report_row *row;
     size_t n;
     int *slots; /* hash table of names: row number + 1 */

@@ -111,6 +111,7 @@ struct adding {
     struct sp_view *v;
     int *row_of_function; /* -1: not looked up yet */
     uint64_t *self;       /* by node */
+    bool beside;          /* CPU, beside whole lives */
 };
 
 static int row_of(struct adding *a, uint32_t function)
@@ -126,6 +127,10 @@ static int row_of(struct adding *a, uint32_t function)
 static void add_stack(struct adding *a, uint32_t node, double weight)
 {
     struct sp_report_rows *r = a->rows;
+    if (a->beside) {
+        r->row[row_of(a, sp_report_function(a->v, node))].cpu += weight;
+        return;
+    }
     r->n_stacks++;
     r->sum += weight;
     int leaf = row_of(a, sp_report_function(a->v, node));
@@ -145,6 +150,8 @@ static const char nobody[] = "MainThread";
 static bool wanted(const struct adding *a, uint32_t profile)
 {
     char title[SP_NAMES_PROFILE_BYTES];
+    if (profile < sp_view_n_profiles(a->v) && !sp_view_has(a->v, sp_view_profile_at(a->v, profile)))
+        return false;
     if (!a->rows->thread)
         return true;
     if (profile < sp_view_n_profiles(a->v))
@@ -161,6 +168,8 @@ static void weigh(void *arg, uint32_t node, uint64_t ns)
 static uint64_t unseen_of(const struct adding *a)
 {
     uint32_t n = sp_view_n_profiles(a->v);
+    if (a->v->wall) /* no thread's life has it */
+        return 0;
     bool is_hidden = n ? a->rows->thread != NULL : !wanted(a, 0);
     return n == 1 || is_hidden ? 0 : a->v->unseen_ns;
 }
@@ -180,8 +189,13 @@ static void sum_entry(void *arg, uint32_t node, uint64_t ns)
     *(double *)arg += (double)ns;
 }
 
-static void add_name(struct sp_report_rows *r, const char *name, double ns)
+static void add_name(struct adding *a, const char *name, double ns)
 {
+    struct sp_report_rows *r = a->rows;
+    if (a->beside) {
+        sp_report_row(r, shown(name))->cpu += ns;
+        return;
+    }
     sp_report_add_to(r, shown(name), ns, ns);
     r->sum += ns;
 }
@@ -196,10 +210,10 @@ static void by_threads(struct adding *a)
             continue;
         sp_view_each_entry(a->v, sp_view_profile_at(a->v, i), sum_entry, &sum);
         title_of(a->v, i, title, sizeof title);
-        add_name(a->rows, title, sum);
+        add_name(a, title, sum);
     }
     if (n == 0 && wanted(a, 0))
-        add_name(a->rows, nobody, (double)unseen_of(a));
+        add_name(a, nobody, (double)unseen_of(a));
 }
 
 static void by_process(struct adding *a)
@@ -215,7 +229,7 @@ static void by_process(struct adding *a)
         }
     sp_names_title(a->v->region, &b);
     if (n_wanted || !a->rows->thread)
-        add_name(a->rows, title, sum);
+        add_name(a, title, sum);
 }
 
 static void by_functions(struct adding *a)
@@ -230,29 +244,50 @@ static void by_functions(struct adding *a)
     free(a->row_of_function);
 }
 
+static bool add_view(struct adding *a, const struct sp_loaded *l)
+{
+    bool done = true;
+    if (a->rows->by == SP_REPORT_THREAD) {
+        by_threads(a);
+    } else if (a->rows->by == SP_REPORT_PROCESS) {
+        by_process(a);
+    } else {
+        a->self = memset(sp_cli_alloc(NULL, a->v->n_nodes * sizeof *a->self), 0, a->v->n_nodes * sizeof *a->self);
+        weigh_stacks(a);
+        if (a->rows->by == SP_REPORT_LINE)
+            done = sp_report_add_lines(a->rows, l, a->v, a->self);
+        else
+            by_functions(a);
+        free(a->self);
+    }
+    return done;
+}
+
+static bool add_lives(struct adding *a, const struct sp_loaded *l, struct sp_view *v)
+{
+    struct sp_view w;
+    if (!sp_view_init_wall(&w, v))
+        return false;
+    a->v = &w;
+    a->rows->lives.all += (double)w.wall_ns;
+    a->rows->lives.cpu += (double)(w.wall_ns - w.off_ns);
+    a->rows->lives.waits += (double)w.wait_ns;
+    a->rows->lives.threads += w.n_wall_threads;
+    bool done = add_view(a, l);
+    a->v = v;
+    a->beside = true;
+    return done;
+}
+
 bool sp_report_add(struct sp_report_rows *rows, const struct sp_loaded *l)
 {
     struct sp_view v;
     struct adding a = {.rows = rows, .v = &v};
-    bool done = true;
     if (!sp_view_init(&v, &l->profile))
         return false;
     if (!l->is_text)
         sp_symbols_of_view(&v);
-    if (rows->by == SP_REPORT_THREAD) {
-        by_threads(&a);
-    } else if (rows->by == SP_REPORT_PROCESS) {
-        by_process(&a);
-    } else {
-        a.self = memset(sp_cli_alloc(NULL, v.n_nodes * sizeof *a.self), 0, v.n_nodes * sizeof *a.self);
-        weigh_stacks(&a);
-        if (rows->by == SP_REPORT_LINE)
-            done = sp_report_add_lines(rows, l, &v, a.self);
-        else
-            by_functions(&a);
-        free(a.self);
-    }
-    return done;
+    return (!rows->wall || add_lives(&a, l, &v)) && add_view(&a, l);
 }
 
 /* ---- printing */
@@ -279,6 +314,17 @@ static void print_share(double part, double whole)
         printf("%6.1f", percent);
 }
 
+static void print_lives(const struct sp_report_rows *r)
+{
+    char all[32], rest[32];
+    double off = r->lives.all - r->lives.cpu, other = off > r->lives.waits ? off - r->lives.waits : 0;
+    sp_report_time(r->lives.all, all, sizeof all);
+    sp_report_time(other, rest, sizeof rest);
+    double whole = r->lives.all > 0 ? r->lives.all : 1;
+    printf("Lives:     %s of %.0f thread%s that ran Python: %.1f %% on the CPU, %.1f %% in waits, %s without a stack\n", all,
+           r->lives.threads, r->lives.threads == 1 ? "" : "s", 100 * r->lives.cpu / whole, 100 * r->lives.waits / whole, rest);
+}
+
 void sp_report_print_rows(struct sp_report_rows *r, const char *sort, long limit)
 {
     static const char *const whats[] = {
@@ -288,7 +334,9 @@ void sp_report_print_rows(struct sp_report_rows *r, const char *sort, long limit
     sort_key = sort;
     if (r->n)
         qsort(r->row, r->n, sizeof *r->row, compare);
-    printf("\n%s %%Self %%Total      Self     Total  %s%s\n", bold, whats[r->by], plain);
+    if (r->wall)
+        print_lives(r);
+    printf("\n%s %%Self %%Total      Self     Total  %s%s%s\n", bold, r->wall ? "     CPU  " : "", whats[r->by], plain);
     size_t shown = limit == 0 || (size_t)limit > r->n ? r->n : (size_t)limit;
     for (size_t i = 0; i < shown; i++) {
         const struct sp_report_row *row = &r->row[i];
@@ -299,6 +347,10 @@ void sp_report_print_rows(struct sp_report_rows *r, const char *sort, long limit
         putchar(' ');
         print_share(row->total, r->sum);
         printf(" %9s %9s  ", self, total);
+        if (r->wall) {
+            sp_report_time(row->cpu, self, sizeof self);
+            printf("%8s  ", row->cpu > 0 ? self : "-");
+        }
         sp_cli_print(stdout, row->name);
         putchar('\n');
     }

@@ -287,5 +287,45 @@ def reports_tell_of_cpu(b):
     assert "MainThread" in out and "Wall" not in out, out
 
 
+def lines_of(b, directory, *args):
+    r = subprocess.run([os.path.join(b.build, "spprof"), "report", *args], cwd=directory, capture_output=True, text=True)
+    return r.returncode, r.stdout.splitlines(), r.stderr
+
+
+@case(where="few")
+def reports_of_lives(b):
+    """report --wall: the lives of the file, its CPU beside them; a spool file and what is recovered of it say the same."""
+    if not os.path.exists(os.path.join(b.build, "spprof")):
+        raise Skip("no command")
+    r = b.run(HEAD + """
+def idle(): ready.set(); event.wait()
+ready, event = threading.Event(), threading.Event()
+t = threading.Thread(target=idle, name="idle"); t.start()
+ready.wait(); busy(.3); time.sleep(.2); event.set(); t.join()
+""", SPPROF_OUT="p.json", SPPROF_WALL=1, SPPROF_MEMORY="4M")
+    p = Profile(os.path.join(r.directory, "p.json"))
+    for by in ("thread", "process", "function", "file"):
+        code, out, err = lines_of(b, r.directory, "--wall", "--by", by, "-n", "0", "--sort", "total", "p.json")
+        assert code == 0 and not err and f"of {p.block['wall']['threads']} threads that ran Python" in "".join(out), (by, out, err)
+        rows = [line.split(None, 5) for line in out[out.index(next(line for line in out if line.startswith(" %Self"))) + 1:]]
+        assert abs(sum(float(row[0]) for row in rows) - 100) < 0.1 * len(rows), out
+        if by == "thread":
+            assert sorted(row[5].split(" (tid")[0] for row in rows) == ["MainThread", "idle"], rows
+        if by == "function":
+            idle, busy = ([row for row in rows if row[5].startswith(f)] for f in ("idle (", "busy ("))
+            assert float(idle[0][1]) > 10 and busy[0][4] != "-" and any("(waiting: " in row[5] and row[4] == "-" for row in rows), rows
+    assert lines_of(b, r.directory, "--wall", "--by", "line", "p.json")[0] == 2
+    b.run(HEAD + "threading.Thread(target=time.sleep, args=(.3,)).start(); busy(.1); time.sleep(.1); os.kill(os.getpid(), signal.SIGKILL)\n",
+          cwd=r.directory, SPPROF_SPOOL=".", SPPROF_OUT="k.json", SPPROF_WALL=1, check=False)
+    spool = next(f for f in os.listdir(r.directory) if f.endswith(".spool"))
+    subprocess.run([os.path.join(b.build, "spprof"), "recover", "-o", "k.json", spool], cwd=r.directory, check=True, capture_output=True)
+    for by in ("thread", "process", "function", "file", "library"):
+        asked = ("--wall", "--by", by, "-n", "0")
+        assert lines_of(b, r.directory, *asked, spool) == lines_of(b, r.directory, *asked, "k.json"), (by, *[lines_of(b, r.directory, *asked, f) for f in (spool, "k.json")])
+    b.run(HEAD + "busy(.05)\n", cwd=r.directory, SPPROF_OUT="cpu.json")
+    code, out, err = lines_of(b, r.directory, "--wall", "cpu.json")
+    assert code == 1 and not out and "tells of CPU only" in err, (code, out, err)
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -28,7 +28,7 @@ subprocess.run(["cmake", "--build", build, "--target", f"fuzz_{target}"], check=
 corpus = os.path.join(build, f"corpus-{target}")
 os.makedirs(corpus, exist_ok=True)
 here = os.path.dirname(os.path.abspath(__file__))
-seeds = [os.path.join(here, "../golden")] if target == "report" else []
+seeds = [os.path.join(here, "../golden"), os.path.join(here, "seeds")] if target == "report" else []
 until, executed, status = time.monotonic() + float(os.environ.get("SPPROF_FUZZ_SECONDS", "6")), 0, 0
 while status == 0 and time.monotonic() < until:
     seconds = max(1, min(30, round(until - time.monotonic())))  # report leaks what it read, as a command may

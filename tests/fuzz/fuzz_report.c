@@ -25,7 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
         return 0;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    char *argv[] = {(char *)"report", (char *)"--by", (char *)(uintptr_t)bys[size % 5], path, path, NULL};
-    sp_cli_report(4 + size % 2, argv);
+    char *argv[] = {(char *)"report", (char *)"--by", (char *)(uintptr_t)bys[size % 5], (char *)"--wall", path, path, NULL};
+    bool cpu = size / 10 % 2;
+    argv[3] = cpu ? path : argv[3];
+    sp_cli_report(5 - cpu + size % 2, argv);
     return 0;
 }
