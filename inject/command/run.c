@@ -29,9 +29,7 @@ struct request {
 
 static int fail(const char *name, const char *why, int status)
 {
-    fprintf(stderr, "spprof: ");
-    sp_cli_print(stderr, name);
-    fprintf(stderr, ": %s\n", why);
+    sp_cli_fail(name, why);
     return status;
 }
 

@@ -17,9 +17,7 @@ static char name_of_report[] = "report";
 
 static bool refuse(const char *name, const char *why)
 {
-    fprintf(stderr, "spprof: ");
-    sp_cli_print(stderr, name);
-    fprintf(stderr, ": %s\n", why);
+    sp_cli_fail(name, why);
     return false;
 }
 
