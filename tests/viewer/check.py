@@ -37,7 +37,8 @@ assert collapsed
 for number, python in enumerate(pythons):
     b = Bench(python, library, tmp)
     p = b.run(BUSY + "import threading\ndef hot(): busy(.15)\ndef warm(): hot(); busy(0.05)\n"
-              "t = threading.Thread(target=warm, name='w\\u00f6rker </script>'); t.start(); warm(); t.join()\n").profile()
+              "t = threading.Thread(target=warm, name='w\\u00f6rker </script>'); t.start(); warm(); t.join()\n",
+              SPPROF_WALL=number % 2).profile()
     files.append(os.path.join(tmp, f"{number}-{os.path.basename(python)}.speedscope.json"))
     os.rename(p.path, files[-1])
     p = b.run("import sys, threading, time\nsys.setrecursionlimit(10**6)\nthreading.stack_size(2**28)\n"
