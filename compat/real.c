@@ -40,6 +40,13 @@ static bool is_split; /* glibc before 2.34: threads and timers are in libraries 
 
 typedef void *find_version(void *handle, const char *symbol, const char *version);
 
+/* What stands between us and libc, another preloaded library or a sanitizer, has no versions as a rule. */
+static bool is_same_library(const void *a, const void *b)
+{
+    Dl_info of_a, of_b;
+    return a == b || (dladdr(a, &of_a) && dladdr(b, &of_b) && of_a.dli_fbase == of_b.dli_fbase);
+}
+
 static void *find(const char *symbol)
 {
     static find_version *by_version; /* musl has none */
@@ -49,8 +56,8 @@ static void *find(const char *symbol)
             version = versions[i].version;
     if (version && !by_version)
         by_version = (find_version *)dlsym(RTLD_DEFAULT, "dlvsym");
-    void *f = version && by_version ? by_version(RTLD_NEXT, symbol, version) : NULL;
-    return f ? f : dlsym(RTLD_NEXT, symbol);
+    void *f = version && by_version ? by_version(RTLD_NEXT, symbol, version) : NULL, *next = dlsym(RTLD_NEXT, symbol);
+    return f && is_same_library(f, next) ? f : next;
 }
 
 /* The program came without libpthread, and something that it loaded later brought it. */

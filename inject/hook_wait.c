@@ -11,6 +11,7 @@
 #include "compat/os.h"
 #include "compat/py.h"
 #include "inject/hooks.h"
+#include "inject/relay.h"
 #include "sampler/gate.h"
 #include "sampler/handler.h"
 #include "sampler/offcpu.h"
@@ -30,8 +31,21 @@ _Static_assert(SP_ARRAY_LEN(marks) <= 64, "a call's number is a bit of struct sp
 #define ENTER_EVERY_NS 1000000u
 #define ENTER_AT_ONCE 8u
 
+/* The main thread seldom does: what arrives while its stack is taken finds it going to sleep, where it would have been woken. */
+#define ENTER_MAIN_EVERY_NS SP_NS_PER_S
+
+static bool is_main(const struct sp_live *l)
+{
+    return l->tid == sp_session.pid;
+}
+
 static bool is_to_be_entered(struct sp_live *l, enum sp_hook_wait call, uint64_t now_ns)
 {
+    if (is_main(l)) {
+        bool is_due = now_ns >= l->enter_from_ns;
+        l->enter_from_ns = is_due ? now_ns + ENTER_MAIN_EVERY_NS : l->enter_from_ns;
+        return is_due;
+    }
     if (!(l->short_calls >> call & 1))
         return true;
     if (now_ns < l->enter_from_ns)
@@ -52,10 +66,17 @@ struct inside {
     uint64_t mask;
 };
 
+static void unblock(const struct sp_live *l, uint64_t mask)
+{
+    if (is_main(l))
+        sp_relay_main_unblocks();
+    sp_os_mask_set(mask);
+}
+
 static void go_out(struct sp_live *l, uint64_t mask)
 {
     sp_store_release(&l->in_handler, 0);
-    sp_os_mask_set(mask);
+    unblock(l, mask);
 }
 
 /* As a tick would come in. Signals wait meanwhile: a handler that jumps away from here would leave the walk half done. False: the
@@ -65,9 +86,11 @@ static bool come_in(struct sp_live *l, struct inside *in)
     if (!sp_session_is_own_process() || l->tid != sp_os_gettid() || sp_os_on_alternate_stack())
         return false;
     in->mask = sp_os_mask_block(~0ull);
+    if (is_main(l))
+        sp_relay_main_blocks(in->mask);
     uint32_t outside = 0;
     if (!sp_cas(&l->in_handler, &outside, 1)) {
-        sp_os_mask_set(in->mask);
+        unblock(l, in->mask);
         return false;
     }
     if (sp_load_relaxed(&l->state) == SP_LIVE_RUNNING && sp_gate_enter()) {
@@ -116,6 +139,9 @@ uint64_t sp_hook_wait_begin(enum sp_hook_wait call, const void *at)
     if (!l)
         return 0;
     uint64_t now = sp_os_mono_fast_ns();
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    if (here >= l->wait_sp) /* not in a signal's handler that interrupted another wait; or one that was left by a jump */
+        l->wait_sp = here;
     if (SP_UNLIKELY(is_to_be_entered(l, call, now))) {
         struct sp_offcpu_wait w = wait_of(call, now, at);
         enter(l, &w);
@@ -129,10 +155,13 @@ void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns)
     if (!l)
         return;
     uint64_t now = sp_os_mono_fast_ns(), ns = now - sp_min_u64(now, since_ns), bit = 1ull << call;
+    bool is_within = (uintptr_t)__builtin_frame_address(0) < l->wait_sp;
+    l->wait_sp = is_within ? l->wait_sp : 0;
     l->short_calls = ns < SP_OFFCPU_LONG_NS ? l->short_calls | bit : l->short_calls & ~bit;
     if (SP_LIKELY(ns < SP_OFFCPU_SHORT_NS && l->open_since_ns != since_ns))
         return;
     struct sp_offcpu_wait w = wait_of(call, since_ns, at);
+    w.is_within = is_within;
     leave(l, &w, ns);
 }
 

@@ -217,10 +217,13 @@ static bool matches(const char *p, const char *end, const char *s)
 bool sp_identity_is_one_of(const struct sp_identity *i, const char *globs)
 {
     for (const char *p = globs;; p++) {
-        const char *end = p + strcspn(p, ",");
+        p += strspn(p, " ");
+        const char *next = p + strcspn(p, ","), *end = next;
+        while (end > p && end[-1] == ' ')
+            end--;
         if (matches(p, end, *i->script ? i->script : "python"))
             return true;
-        if (!*(p = end))
+        if (!*(p = next))
             return false;
     }
 }

@@ -15,7 +15,7 @@ struct sp_identity {
 void sp_identity_note_program(void);
 /* [start] Fills `i`: all that CPython's own launcher was given for itself; of any other program argv[0] alone. */
 void sp_identity_read(struct sp_identity *i);
-/* [start] Whether its name (script, or "python") matches one of the patterns between commas: * any characters, ? any one. Pure. */
+/* [start] Whether its name (script, or "python") matches one of the patterns between commas and blanks: * any characters, ? any one. Pure. */
 bool sp_identity_is_one_of(const struct sp_identity *i, const char *globs);
 /* [handler] Into a region. */
 SP_SIGSAFE void sp_identity_copy(struct sp_region *r, const struct sp_identity *i);

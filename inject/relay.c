@@ -17,6 +17,27 @@ static bool takes_info[SP_OS_SIGNALS];
 static siginfo_t handed[SP_OS_SIGNALS];
 static uint32_t is_on_its_way[SP_OS_SIGNALS];
 
+/* The main thread blocks all signals, and what it blocks else. */
+static uint32_t main_blocks;
+static uint64_t main_mask;
+
+void sp_relay_main_blocks(uint64_t mask)
+{
+    sp_store_relaxed(&main_mask, mask);
+    sp_store_release(&main_blocks, 1);
+}
+
+void sp_relay_main_unblocks(void)
+{
+    sp_store_release(&main_blocks, 0);
+}
+
+static bool main_thread_wants(int sig)
+{
+    bool blocks = sp_load_acquire(&main_blocks);
+    return blocks ? !(sp_load_relaxed(&main_mask) & SP_OS_MASK(sig)) : sp_os_main_thread_wants(sig);
+}
+
 bool sp_relay_can(int sig)
 {
     switch (sig) {
@@ -53,7 +74,7 @@ static bool is_for_process(int sig, const siginfo_t *info)
 static bool hand_over(int sig, const siginfo_t *info)
 {
     uint32_t idle = 0;
-    if (!is_for_process(sig, info) || !sp_os_main_thread_wants(sig) || !sp_cas(&is_on_its_way[sig], &idle, 1))
+    if (!is_for_process(sig, info) || !main_thread_wants(sig) || !sp_cas(&is_on_its_way[sig], &idle, 1))
         return false;
     handed[sig] = *info;
     siginfo_t marker;
@@ -120,4 +141,5 @@ void sp_relay_reveal(int sig, struct sigaction *act)
 void sp_relay_forked(void)
 {
     memset(is_on_its_way, 0, sizeof is_on_its_way);
+    main_blocks = 0;
 }

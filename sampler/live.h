@@ -55,6 +55,7 @@ struct sp_live {
     /* off its CPU; waits (offcpu.h) */
     struct sp_offclock off;
     uint64_t short_ns, short_limit_ns;
+    uintptr_t wait_sp;      /* stack of the outermost wait; 0: none */
     uint64_t open_since_ns; /* the wait whose stack was taken at its beginning; 0: none */
     uint32_t open_node, open_profile;
     uint32_t short_random;

@@ -59,7 +59,7 @@ void sp_offcpu_leave(struct sp_region *r, struct sp_live *l, const struct sp_off
     bool is_known = l->open_since_ns == w->since_ns && l->open_profile == r->profile;
     t->open_since_ns = l->open_since_ns = 0;
     uint64_t part = sp_min_u64(ns, l->off.spare_ns);
-    l->off.spare_ns = sp_min_u64(l->off.spare_ns - part, l->short_ns);
+    l->off.spare_ns = w->is_within ? l->off.spare_ns - part : sp_min_u64(l->off.spare_ns - part, l->short_ns);
     if (!part)
         return;
     uint64_t since_ns = mono_ns - sp_min_u64(mono_ns, r->started_mono_ns);

@@ -17,6 +17,7 @@ struct sp_offcpu_wait {
     const char *mark; /* what its frame is called */
     uintptr_t sp;
     uint64_t since_ns; /* on the monotonic clock */
+    bool is_within;    /* in a signal's handler, another goes on */
 };
 
 /* [handler] The calling thread is going to wait, for long as it seems: its stack is taken now, in case that it never comes back. It

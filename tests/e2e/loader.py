@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import CASES, WORK, case, complete, compile_support, main  # noqa: E402,F401
+from sp import CASES, WORK, Skip, case, complete, compile_support, main  # noqa: E402,F401
 
 
 def waits(b):
@@ -50,6 +50,18 @@ def before_ours(b):
         complete(b, b.run(WORK, preload=early, timeout=60))
     linked = compile_support(b, "opens.c", "linked", "-Wl,--no-as-needed", opener)
     assert b.run(None, command=[linked, "1", "1", library], timeout=60).out == "done \n"
+
+
+@case
+def others_behind_us(b):
+    """What the program calls goes to the library behind ours, also where libc has the function in several versions."""
+    if os.uname().machine != "x86_64":
+        raise Skip("glibc for this processor began with the newest versions")
+    program = compile_support(b, "wraps.c", "wraps")
+    other = compile_support(b, "wraps.c", "libwraps.so", "-shared", "-fPIC", "-DLIBRARY")
+    said = {preload: b.run(None, command=["env", "LD_PRELOAD=" + preload, program], preload=False).out
+            for preload in (other, f"{b.library}:{other}", f"{other}:{b.library}")}
+    assert set(said.values()) == {"pthread_cond_timedwait\ntimer_create\nposix_spawn\n"}, said
 
 
 if __name__ == "__main__":

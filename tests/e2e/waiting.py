@@ -228,6 +228,50 @@ print(took.get("parent", ""))
 
 
 @case(where="few")
+def waits_that_are_interrupted(b):
+    """A signal's handler in C writes to a pipe (set_wakeup_fd) while a wait goes on, which goes on afterwards: it has all of its time."""
+    need_frames(b)
+    r = b.run(HEAD + """
+def selects():
+    until = time.monotonic() + 1
+    while time.monotonic() < until: select.select([quiet], [], [], max(0, until - time.monotonic()))
+quiet, _ = socket.socketpair()
+inner, outer = socket.socketpair()
+inner.setblocking(False); outer.setblocking(False)
+signal.set_wakeup_fd(outer.fileno())
+signal.signal(signal.SIGALRM, lambda *a: None)
+signal.setitimer(signal.ITIMER_REAL, .45, .45)
+timed(selects)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(took)
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    agree(r.profile(), "MainThread", ast.literal_eval(r.out), {"selects": 0.99e9})
+
+
+@case(where="few")
+def signals_are_in_time(b):
+    """Each reaches the main thread, however deep, and ends its wait: no look at its stack stands between them."""
+    r = b.run(HEAD + """
+class Out(Exception): pass
+def handler(*a): raise Out
+signal.signal(signal.SIGALRM, handler)
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+sys.setrecursionlimit(10 ** 6)
+def deep(n):
+    if n: return deep(n - 1)
+    late = 0
+    for i in range(100):
+        before = time.monotonic()
+        try: signal.setitimer(signal.ITIMER_REAL, (30 + i * 5) * 1e-6); time.sleep(2)
+        except Out: pass
+        late += time.monotonic() - before > 1.9
+    print("in time" if late < 3 else late)
+deep(3000)
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    assert r.out == "in time\n", r.out
+
+
+@case(where="few")
 def unusual_ends(b):
     """Waits that are cancelled, jumped out of, forked in; errors and errno; a child on its parent's memory. The same without us."""
     library = compile_support(b, "wall.c", "libwall.so", "-shared", "-fPIC")

@@ -104,10 +104,10 @@ static struct sp_identity cut(const char *line, size_t n)
 static void chosen_names(void)
 {
     struct sp_identity i = {.script = "worker_7"}, none = {.script = ""};
-    static const char *const yes[] = {"worker_7",   "*",         "w*7",           "*_?",     "a,worker_7",
-                                      "worker_7,a", ",worker*,", "*er*r_7,w*r*7", "********"};
-    static const char *const no[] = {"worker", "worker_77", "worker_7?", "orker_7",    "w*8",
-                                     "",       ",",         "?",         "worker_7 ,", "*worker_7_*"};
+    static const char *const yes[] = {"worker_7",   "*",         "w*7",           "*_?",      "a,worker_7",
+                                      "worker_7,a", ",worker*,", "*er*r_7,w*r*7", "********", "a , worker_7 "};
+    static const char *const no[] = {"worker", "worker_77", "worker_7?", "orker_7",  "w*8",
+                                     "",       ",",         "?",         "worker 7", "*worker_7_*"};
     for (size_t k = 0; k < SP_ARRAY_LEN(yes); k++)
         CHECK(sp_identity_is_one_of(&i, yes[k]));
     for (size_t k = 0; k < SP_ARRAY_LEN(no); k++)
