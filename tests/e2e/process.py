@@ -161,11 +161,11 @@ def chosen_programs(b):
     code = b.write(WORK + "if os.fork() == 0: work(); os._exit(0)\nos.wait()\n", "worker_7.py")
     source = WORK + f"import subprocess\nfor i in range(2): subprocess.run([sys.executable, {code!r}], check=True)\n"
     for globs in ("worker_?", "xx,w*r*7,"):
-        r = b.run(source, SPPROF_OUT="p.json", SPPROF_PROGRAMS=globs)
+        r = b.run(source, SPPROF_OUT="p.json", SPPROF_PROGRAMS=globs, SPPROF_TEST_WORK="0.03")
         ps = r.profiles()
         assert len(ps) == 4 and any(p.path.endswith("/p.json") for p in ps), (globs, r.files())
         assert all(p.block["argv"][-1] == code for p in ps), [p.block["argv"] for p in ps]
-    r = b.run(source, SPPROF_PROGRAMS="worker,_7,worker_??,python", SPPROF_VERBOSE="1")
+    r = b.run(source, SPPROF_PROGRAMS="worker,_7,worker_??,python", SPPROF_VERBOSE="1", SPPROF_TEST_WORK="0.01")
     assert not r.files() and r.err.count("none of SPPROF_PROGRAMS; it runs unprofiled") == 3, (r.files(), r.err)
     assert complete(b, b.run(WORK, SPPROF_PROGRAMS="")).block["complete"]
 

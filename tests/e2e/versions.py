@@ -135,7 +135,7 @@ t = threading.Thread(target=caller, name='other'); t.start(); t.join()
             assert 0 < t["samples"] and t["cpu"] + p.doubt_ns() >= 0.25e9 * scale, t
     assert p.profiles[0]["name"] == "All threads (2)" and sum(t["samples"] for t in p.block["threads"]) == p.block["samples"]
 
-@case
+@case(where="few")
 def subinterpreter_of_another_thread(b):
     """One that the main thread made and another runs. Up to 3.11 nothing tells that: its time is the caller's."""
     need_frames(b)
