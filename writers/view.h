@@ -132,6 +132,24 @@ SP_INLINE uint64_t sp_view_prompt_mille(const struct sp_view *v)
     return sampled ? (uint64_t)((unsigned __int128)v->prompt_ns * 1000 / sampled) : 1000;
 }
 
+/* Whether a stack begins there in a sub-interpreter. */
+SP_INLINE bool sp_view_is_interpreter(const struct sp_view *v, uint32_t node)
+{
+    return sp_frame_at(v->region, sp_node_at(v->region, node)->frame)->kind == SP_FRAME_INTERPRETER;
+}
+
+/* Of all categories. */
+SP_INLINE uint64_t sp_view_sum_of(const uint64_t ns[SP_CATEGORY_N])
+{
+    uint64_t sum = 0;
+    for (int c = 0; c < SP_CATEGORY_N; c++)
+        sum += ns[c];
+    return sum;
+}
+
+/* [hook] Of sp_view_init(): lists the threads. False: there is no room. (view_threads.c) */
+bool sp_view_find_threads(struct sp_view *v);
+
 /* [hook] Prepares a view; sp_view_bound() comes next. False: the scratch area is too small for any. */
 bool sp_view_init(struct sp_view *v, const struct sp_profile *p);
 

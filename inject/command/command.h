@@ -27,6 +27,9 @@ extern const struct sp_cli_pair sp_cli_options[];           /* of the library; e
 /* Prints the manual page. */
 void sp_cli_manual(FILE *out);
 
+/* Prints what a shell ("bash", "zsh", "fish") completes. False: there is nothing for this one. */
+bool sp_cli_completion(FILE *out, const char *shell);
+
 /* The subcommands: argv[0] is the name. */
 int sp_cli_report(int argc, char **argv);
 int sp_cli_check(int argc, char **argv);

@@ -106,7 +106,7 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .run = help,
         .arguments = "[COMMAND]",
         .does = "prints this text, or what a command does",
-        .options = {{"--man", "the manual page", NULL}},
+        .options = {{"--man", "the manual page", NULL}, {"--completion SHELL", "what bash, zsh or fish completes", NULL}},
         .status = "0",
     },
     {
@@ -169,6 +169,11 @@ static int help(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "--man") == 0) {
         sp_cli_manual(stdout);
+    } else if (strcmp(what, "--completion") == 0) {
+        const char *shell = argc > 2 ? argv[2] : "";
+        return sp_cli_completion(stdout, shell)
+                   ? 0
+                   : (sp_cli_fail(shell, "is no shell that completion is for; use bash, zsh or fish"), 2);
     } else if (find(what)) {
         sp_cli_usage(stdout, what);
     } else if (*what && *what != '-') {

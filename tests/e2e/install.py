@@ -12,7 +12,7 @@ with tempfile.TemporaryDirectory() as d:
     found = sorted(os.path.relpath(os.path.join(p, f), d) for p, _, fs in os.walk(d) for f in fs)
     print("\n".join(found))
     names = [os.path.basename(f) for f in found]
-    assert sorted(names) == ["libspprof.so", "spprof", "spprof.1", "spprof_region.h"], names
+    assert sorted(names) == ["_spprof", "libspprof.so", "spprof", "spprof", "spprof.1", "spprof.fish", "spprof_region.h"], names
     for f in found:
         assert f.split("/")[0] in ("bin", "lib", "lib64", "include", "share"), f
     header = next(f for f in found if f.endswith("spprof_region.h"))
@@ -24,4 +24,15 @@ with tempfile.TemporaryDirectory() as d:
     subprocess.run([exe], check=True)
     out = subprocess.run([os.path.join(d, "bin/spprof"), "version"], capture_output=True, text=True, check=True).stdout
     assert out.startswith("spprof 0."), out
+    completion = os.path.join(d, "share/bash-completion/completions/spprof")
+    for typed, wanted in (("spprof re", ["recover", "report"]), ("spprof report --so", ["--sort"]), ("spprof run --interv", ["--interval"])):
+        words = typed.split()
+        script = f'. {completion}; COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; _spprof; echo "${{COMPREPLY[@]}}"'
+        offered = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
+        assert sorted(offered) == wanted, (typed, offered)
+    for shell, name in (("zsh", "share/zsh/site-functions/_spprof"), ("fish", "share/fish/vendor_completions.d/spprof.fish")):
+        try:
+            subprocess.run([shell, "-n", os.path.join(d, name)], check=True)
+        except FileNotFoundError:
+            print(f"no {shell} to read its completion")
 print("installed")
