@@ -229,4 +229,12 @@ SP_INLINE bool sp_cpu_is_valgrind(void)
 #error "spprof: this processor has no compat/cpu.h section yet"
 #endif
 
+/* The signals that the interrupted code had blocked. */
+SP_INLINE uint64_t sp_cpu_context_mask(const void *uc)
+{
+    uint64_t mask;
+    __builtin_memcpy(&mask, &((const ucontext_t *)uc)->uc_sigmask, sizeof mask);
+    return mask;
+}
+
 #endif

@@ -71,8 +71,8 @@ SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
 SP_SIGSAFE int sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread; 0 or negative errno */
 SP_SIGSAFE void sp_os_requeue_to_process(int sig, siginfo_t *info);
 int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* [hook] of this process; si_code below 0. Negative errno */
-/* [hook] Whether the main thread lives and has the signal unblocked; false too if /proc/self/status does not tell. 30 us. */
-bool sp_os_main_thread_wants(int sig);
+/* [hook] The signals that the main thread has blocked; all if it is dead or /proc/self/status does not tell. 30 us. */
+uint64_t sp_os_main_thread_blocks(void);
 
 /* --- [hook] what the kernel told the program at its start; 0: nothing --- */
 bool sp_os_is_privileged(void);        /* it has more rights than who started it */

@@ -333,10 +333,10 @@ SP_SIGSAFE static bool read_status(const char *path, struct signals *s)
     return lives && has_mask;
 }
 
-bool sp_os_main_thread_wants(int sig)
+uint64_t sp_os_main_thread_blocks(void)
 {
     struct signals s = {0, 0}; /* the main thread's, whoever reads it */
-    return read_status("/proc/self/status", &s) && !(s.blocked & SP_OS_MASK(sig));
+    return read_status("/proc/self/status", &s) ? s.blocked : ~0ull;
 }
 
 SP_SIGSAFE static struct signals signals_of(int tid)

@@ -11,7 +11,6 @@
 #include "compat/os.h"
 #include "compat/py.h"
 #include "inject/hooks.h"
-#include "inject/relay.h"
 #include "sampler/gate.h"
 #include "sampler/handler.h"
 #include "sampler/offcpu.h"
@@ -66,17 +65,10 @@ struct inside {
     uint64_t mask;
 };
 
-static void unblock(const struct sp_live *l, uint64_t mask)
-{
-    if (is_main(l))
-        sp_relay_main_unblocks();
-    sp_os_mask_set(mask);
-}
-
 static void go_out(struct sp_live *l, uint64_t mask)
 {
     sp_store_release(&l->in_handler, 0);
-    unblock(l, mask);
+    sp_os_mask_set(mask);
 }
 
 /* As a tick would come in. Signals wait meanwhile: a handler that jumps away from here would leave the walk half done. False: the
@@ -86,11 +78,10 @@ static bool come_in(struct sp_live *l, struct inside *in)
     if (!sp_session_is_own_process() || l->tid != sp_os_gettid() || sp_os_on_alternate_stack())
         return false;
     in->mask = sp_os_mask_block(~0ull);
-    if (is_main(l))
-        sp_relay_main_blocks(in->mask);
+    sp_store_relaxed(&l->interrupted_mask, in->mask);
     uint32_t outside = 0;
     if (!sp_cas(&l->in_handler, &outside, 1)) {
-        unblock(l, in->mask);
+        sp_os_mask_set(in->mask);
         return false;
     }
     if (sp_load_relaxed(&l->state) == SP_LIVE_RUNNING && sp_gate_enter()) {

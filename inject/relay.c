@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compat/os.h"
+#include "inject/self.h"
 
 typedef void relayed_fn(int, siginfo_t *, void *);
 
@@ -17,25 +18,21 @@ static bool takes_info[SP_OS_SIGNALS];
 static siginfo_t handed[SP_OS_SIGNALS];
 static uint32_t is_on_its_way[SP_OS_SIGNALS];
 
-/* The main thread blocks all signals, and what it blocks else. */
-static uint32_t main_blocks;
-static uint64_t main_mask;
-
-void sp_relay_main_blocks(uint64_t mask)
-{
-    sp_store_relaxed(&main_mask, mask);
-    sp_store_release(&main_blocks, 1);
-}
-
-void sp_relay_main_unblocks(void)
-{
-    sp_store_release(&main_blocks, 0);
-}
-
+/* While the main thread is in a tick or a look of ours at its stack, it has all blocked, and this says nothing of what it wants. At the
+ * ends of that nothing tells, for an instant. */
 static bool main_thread_wants(int sig)
 {
-    bool blocks = sp_load_acquire(&main_blocks);
-    return blocks ? !(sp_load_relaxed(&main_mask) & SP_OS_MASK(sig)) : sp_os_main_thread_wants(sig);
+    const uint64_t never = SP_OS_MASK(SIGKILL) | SP_OS_MASK(SIGSTOP) | SP_OS_MASK(SIGBUS); /* by our handlers */
+    for (int looks = 0; looks < 3; looks++) {
+        uint64_t blocked = sp_os_main_thread_blocks(), mask;
+        if (!(blocked & SP_OS_MASK(sig)))
+            return true;
+        if ((blocked | never) != ~0ull)
+            return false;
+        if (sp_self_main_is_inside(&mask))
+            return !(mask & SP_OS_MASK(sig));
+    }
+    return false;
 }
 
 bool sp_relay_can(int sig)
@@ -141,5 +138,4 @@ void sp_relay_reveal(int sig, struct sigaction *act)
 void sp_relay_forked(void)
 {
     memset(is_on_its_way, 0, sizeof is_on_its_way);
-    main_blocks = 0;
 }

@@ -31,11 +31,6 @@ const struct sigaction *sp_relay_install(int sig, const struct sigaction *act, s
 /* [hook] Turns what the kernel says into what the program installed. */
 void sp_relay_reveal(int sig, struct sigaction *act);
 
-/* [hook] The main thread, which calls this, is going to block all signals for an instant, and had `mask`; then it blocks them no
- * more. Signals for the process reach it nonetheless. */
-void sp_relay_main_blocks(uint64_t mask);
-void sp_relay_main_unblocks(void);
-
 /* [fork-child] What was on its way to the parent's main thread is not on its way here. */
 void sp_relay_forked(void);
 

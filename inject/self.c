@@ -45,9 +45,22 @@ static void begin_thread(struct sp_live *l, uint64_t before_ns, uintptr_t stack_
     }
 }
 
+static struct sp_live *main_live; /* NULL: it has none */
+
+bool sp_self_main_is_inside(uint64_t *mask)
+{
+    struct sp_live *l = sp_load_acquire(&main_live);
+    if (!l || !sp_load_acquire(&l->in_handler))
+        return false;
+    *mask = sp_load_relaxed(&l->interrupted_mask);
+    return true;
+}
+
 void sp_self_begin_main(uintptr_t stack_top)
 {
     struct sp_live *l = sp_live_new();
+    if (sp_os_gettid() == sp_os_getpid())
+        sp_store_release(&main_live, l);
     if (l)
         begin_thread(l, sp_os_thread_cpu_ns(), stack_top);
 }
@@ -130,7 +143,7 @@ void sp_self_give_up(struct sp_live *l)
 struct sp_live *sp_self_forked(void)
 {
     uintptr_t stack_top = sp_session_self ? sp_session_self->stack_top : 0;
-    struct sp_live *l = sp_session_self = sp_live_forked(sp_session_self);
+    struct sp_live *l = main_live = sp_session_self = sp_live_forked(sp_session_self);
     sp_adopt_forked();
     if (!l)
         return NULL;

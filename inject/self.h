@@ -14,6 +14,10 @@ void sp_self_begin(struct sp_live *l, uintptr_t stack_top);
 /* [start] The calling thread, which has begun long ago. There is no recording yet. */
 void sp_self_begin_main(uintptr_t stack_top);
 
+/* [hook] Whether the main thread, or who forked, has a tick or a look of ours at its stack right now, all signals blocked; then what
+ * it has blocked else. */
+bool sp_self_main_is_inside(uint64_t *mask);
+
 /* [hook] The thread of a new entry was not created after all. */
 void sp_self_give_up(struct sp_live *l);
 
