@@ -44,6 +44,7 @@ def end_load():
     stop.set()
     for t in load: t.join()
     churn.churn_end()
+    while len(os.listdir('/proc/self/task')) > 1: time.sleep(0.001) # a thread's end comes after what join() waits for
 def left_behind():
     with open('/proc/self/maps') as f: maps = len(f.readlines())
     with open('/proc/self/timers') as f: timers = f.read().count('\\nClockID:')
