@@ -75,7 +75,7 @@ def own_description_differs(b):
     described = real if b"xdebugpy" in open(real, "rb").read() else os.path.join(*library)
     data = bytearray(open(described, "rb").read())
     at = next(m.start() for m in re.finditer(b"xdebugpy", data) if data[m.start() + 11] == 3)  # a version follows
-    word = {13: 33, 14: 36, 15: 44}[b.version[1]]  # interpreter_frame.owner
+    word = {13: 33, 14: 36}.get(b.version[1], 44)  # interpreter_frame.owner
     assert struct.unpack_from("<Q", data, at + 8 * word)[0] in (70, 74, 78)
     struct.pack_into("<Q", data, at + 8 * word, 66)
     copy = os.path.join(b.fresh(), os.path.basename(described))

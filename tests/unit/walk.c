@@ -170,7 +170,7 @@ static void copies_of_the_bytecode(void)
             CHECK_EQ(fake_walk(&f, &w, frames, 64), SP_PY_BAD_CODE);
         }
     }
-    CHECK_EQ(layouts, 2);
+    CHECK(layouts >= 2);
 }
 
 /* Nobody hears when the code of a frame beyond the cut dies: its page is asked for again each time. */
@@ -310,7 +310,7 @@ static void which_builds_are_accepted(void)
     has_trace_refs = false;
     version = "3.13.99 (main)"; /* this one would describe itself */
     CHECK(sp_py_probe(lookup, NULL) && !sp_py.layout && strstr(sp_py.why, "description"));
-    version = "3.16.0a1+ (main)";
+    version = "3.99.0a1+ (main)";
     CHECK(sp_py_probe(lookup, NULL) && !sp_py.layout && strstr(sp_py.why, "not known"));
     version = "2.7.18";
     CHECK(sp_py_probe(lookup, NULL) && !sp_py.layout && strstr(sp_py.why, "older"));
