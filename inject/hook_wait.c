@@ -6,6 +6,7 @@
  * Nothing here knows that a wait was left by siglongjmp() or cancellation; what it leaves in the thread's entry means nothing to
  * the next wait. */
 #include <errno.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include "compat/os.h"
@@ -77,7 +78,7 @@ static bool come_in(struct sp_live *l, struct inside *in)
 {
     if (!sp_session_is_own_process() || l->tid != sp_os_gettid() || sp_os_on_alternate_stack())
         return false;
-    in->mask = sp_os_mask_block(~0ull);
+    in->mask = sp_os_mask_block(~SP_OS_MASK(SIGBUS)); /* see sp_spool_is_cut */
     sp_store_relaxed(&l->interrupted_mask, in->mask);
     uint32_t outside = 0;
     if (!sp_cas(&l->in_handler, &outside, 1)) {
