@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The recipes of README's "Hacking", followed on a copy of the tree: an option, a format, a subcommand, a CPython 3.16 that is 3.15
-by another name. usage: recipes.py SOURCE CC NEWEST_PYTHON"""
+by another name. What they build works, and the tests that know options, formats and versions pass: unit.config, unit.walk,
+unit.writer, layout, e2e.versions. usage: recipes.py SOURCE CC NEWEST_PYTHON"""
+import glob
 import os
 import re
 import shutil
@@ -10,7 +12,8 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, Bench  # noqa: E402
+import versions  # noqa: E402,F401
+from sp import BUSY, CASES, Bench  # noqa: E402
 
 source, cc, newest = sys.argv[1:]
 tree = tempfile.mkdtemp(prefix="spprof-recipes-")
@@ -34,6 +37,7 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
         return -12;
     for (uint32_t i = 0; i < sp_view_n_profiles(&v); i++)
         sp_view_each_entry(&v, sp_view_profile_at(&v, i), gather, &used);
+    used += sp_view_n_profiles(&v) == 1 ? 0 : v.unseen_ns;
     sp_out_str(o, "made of ");
     sp_out_u64(o, used);
     sp_out_char(o, '\\n');
@@ -87,10 +91,22 @@ def renamed(python, version):
     return there
 
 
-def newest_row():
+def newest_rows():
+    """With the GIL, free-threaded."""
     with open(os.path.join(tree, "compat/py_layouts.c"), encoding="utf-8") as f:
-        rows = re.findall(r"    \{\n        \.minor = 15, \.ops.*?\n    \},\n", f.read(), re.S)
-    return rows[0]
+        return "".join(re.findall(r"    \{\n        \.minor = 15,.*?\n    \},\n", f.read(), re.S))
+
+
+def unit(name, **env):
+    """A unit test's program, built past CMake, whose lists of tests take four seconds to make; runs it: exit status, what it said."""
+    program = os.path.join(tree, "build", name)
+    if not os.path.exists(program):
+        objects = [o for part in ("compat", "sampler", "writers", "inject")
+                   for o in glob.glob(os.path.join(tree, "build", part, f"CMakeFiles/{part}.dir/**/*.o"), recursive=True)]
+        run(cc, "-g", "-Wall", "-D_GNU_SOURCE", "-I.", f"tests/unit/{name}.c", "tests/support/unit.c", *objects, "-o", program,
+            "-lpthread", "-ldl")
+    r = subprocess.run([program], cwd=tree, capture_output=True, text=True, errors="replace", env={**os.environ, **env})
+    return r.returncode, r.stdout + r.stderr
 
 
 def check(what, right, why=""):
@@ -118,6 +134,21 @@ edit("format", "writers/CMakeLists.txt", "lines.c", "lines.c made.c")
 edit("format", "writers/writer.h", "sp_writer_collapsed;", "sp_writer_collapsed, sp_writer_made;")
 edit("format", "writers/writer.c", "&sp_writer_collapsed}", "&sp_writer_collapsed, &sp_writer_made}")
 
+edit("format", "tests/unit/writer.c", "static void golden_lines(void)", """static void golden_made(void)
+{
+    CHECK_EQ(write_as(&sp_writer_made, small(), "golden", UINT64_MAX), 0);
+    is_golden("made.txt");
+}
+
+static uint64_t made_sum(void)
+{
+    return strtoull(text + strlen("made of "), NULL, 10);
+}
+
+static void golden_lines(void)""")
+edit("format", "tests/unit/writer.c", "{&sp_writer_collapsed, collapsed_sum}", "{&sp_writer_collapsed, collapsed_sum}, {&sp_writer_made, made_sum}")
+edit("format", "tests/unit/writer.c", '{"golden_lines", golden_lines}', '{"golden_made", golden_made},\n    {"golden_lines", golden_lines}')
+
 edit("subcommand", "inject/command/made.c", "", """#include "inject/command/command.h"
 
 int sp_cli_made(int argc, char **argv)
@@ -132,18 +163,11 @@ edit("subcommand", "inject/command/command.h", "int sp_cli_report(", "int sp_cli
 edit("subcommand", "inject/command/main.c", '    {\n        .name = "check",',
      '    {.name = "made", .run = sp_cli_made, .arguments = "[TEXT]", .does = "makes", .status = "0"},\n    {\n        .name = "check",')
 
-row = newest_row()
-edit("CPython version", "compat/py_layouts.c", row, row + row.replace(".minor = 15", ".minor = 16"))
+rows = newest_rows()
+edit("CPython version", "compat/py_layouts.c", rows, rows + rows.replace(".minor = 15", ".minor = 16"))
 
 run("cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DSPPROF_WERROR=ON", "-DSPPROF_TESTS=OFF", "-DSPPROF_EXTRAS=OFF", f"-DCMAKE_C_COMPILER={cc}")
 run("cmake", "--build", "build")
-
-with open(os.path.join(source, "README.md"), encoding="utf-8") as f:
-    readme = f.read()
-for recipe, paths in touched.items():
-    text = re.search(rf"\*\*Add an? (output )?{recipe}\*\*.*?(?=\n\n)", readme, re.S).group()
-    missing = [p for p in paths if p.replace("made", "NAME") not in text and not (p == "README.md" and "the table above" in text)]
-    check(f"README's recipe for {recipe} names every file", not missing, missing)
 
 reach = run(sys.executable, "tests/lint/reach.py", "build/libspprof.so", ".")
 check("lint.reach knows the format's functions", re.search(r"^formats: .*\bgather\b", reach, re.M) is not None, reach)
@@ -155,6 +179,29 @@ check("the subcommand runs, and is in help and manual page", run("build/spprof",
 check("it is built without the command's optional libraries", run("build/spprof", "version").count("without") == 3)
 check("help knows the option", "SPPROF_MADE" in run("build/spprof", "help"))
 run(sys.executable, "tests/lint/readme.py", tree, "build/spprof")
+
+golden = os.path.join(tree, "tests/golden")
+code, said = unit("writer", SPPROF_TEST_GOLDEN=golden)
+check("the format's test prints its bytes where they are not there", code == 1 and said.count("FAIL") == 1 and "FAIL golden_made" in said, said)
+edit("format", "tests/golden/made.txt", "", re.search(r"^made of \d+\n", said, re.M).group())
+for name in ("writer", "config", "walk"):
+    code, said = unit(name, SPPROF_TEST_GOLDEN=golden)
+    check(f"unit.{name} passes", code == 0, said)
+
+# the version's rows against 3.15's headers; its release is 3.15's by another name
+dump, include = os.path.join(tree, "build/dump"), run(newest, "-c", "import sysconfig as s; print(s.get_path('include'))").strip()
+run(cc, "-D_GNU_SOURCE", "-I.", "tests/layout/dump.c", *glob.glob(os.path.join(tree, "build/compat/CMakeFiles/compat.dir/*.o")), "-o", dump, "-ldl")
+if os.path.exists(os.path.join(include, "internal/pycore_frame.h")):
+    sys.path.insert(0, os.path.join(tree, "tests/layout"))
+    import layout  # noqa: E402
+    rows = layout.table(dump)
+    check("layout compares the version's rows", not any(layout.compare_headers(cc, rows[16, t], include, 16, t) for t in (False, True)))
+    told = [run(sys.executable, "tests/layout/layout.py", "--row", cc, include, *build) for build in ([], ["t"])]
+    edit("CPython version", "tests/layout/releases.txt", "\n3.9.0 ", "\n" + "".join(told).replace(version_of(newest), "3.16.0") + "3.9.0 ")
+    run(sys.executable, "tests/layout/layout.py", "--releases", dump, "tests/layout/releases.txt")
+else:
+    print(f"no internal headers in {include}: layout is left out")
+
 python316 = renamed(newest, "3.16")
 program = BUSY + "def hot(): busy(0.2)\nhot()\n"
 for library, is_known in ((os.path.join(source, "build", "libspprof.so"), False), (os.path.join(tree, "build", "libspprof.so"), True)):
@@ -166,6 +213,15 @@ for library, is_known in ((os.path.join(source, "build", "libspprof.so"), False)
           ("3.16" in r.err and "cannot be looked into" in r.err) != is_known and ("hot" in p.total_ns()) == is_known,
           (r.err, p.total_ns()))
     b.close()
+os.environ["PYTHONHOME"] = home  # sp.clean_env() takes it away
+b = Bench(newest, library, os.path.join(tree, "build"))
+b.python, b.version = python316, (3, 16)
+b.env = lambda *args, **env: Bench.env(b, *args, **{"PYTHONHOME": home, **env})
+for name in ("own_description_differs", "tasks", "perf_trampoline"):
+    CASES[name](b)
+    print(f"ok   e2e.versions {name} under 3.16")
+b.close()
+del os.environ["PYTHONHOME"]
 b = Bench(newest, os.path.join(tree, "build", "libspprof.so"), os.path.join(tree, "build"))
 p = b.run(program, SPPROF_NATIVE="on").profile()
 r = subprocess.run([os.path.join(tree, "build/spprof"), "symbolize", p.path], capture_output=True, text=True)
@@ -178,4 +234,11 @@ with open(os.path.join(r.directory, "p.made")) as f:
     text = f.read()
 check("the format is written, and replaced", re.fullmatch(r"made of \d{9,}\n", text) and r.err == "", (text, r.err))
 b.close()
+
+with open(os.path.join(source, "README.md"), encoding="utf-8") as f:
+    readme = f.read()
+for recipe, paths in touched.items():
+    text = re.search(rf"\*\*Add an? (output )?{recipe}\*\*.*?(?=\n\n)", readme, re.S).group()
+    missing = [p for p in paths if p.replace("made", "NAME") not in text and not (p == "README.md" and "the table above" in text)]
+    check(f"README's recipe for {recipe} names every file", not missing, missing)
 shutil.rmtree(tree)
