@@ -6,7 +6,7 @@
 #include "compat/os.h"
 #include "sampler/intern.h"
 #include "sampler/log.h"
-#include "sampler/walk_python.h"
+#include "sampler/walk.h"
 
 SP_SIGSAFE static uint32_t text_bytes(const char *text)
 {
@@ -18,7 +18,7 @@ SP_SIGSAFE static uint32_t text_bytes(const char *text)
 
 SP_SIGSAFE static uint32_t node_of(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w)
 {
-    struct sp_sample s = sp_walk_python(r, l, w->sp, NULL);
+    struct sp_sample s = sp_walk_stack(r, l, w->sp, NULL);
     l->slot->is_python |= s.category == SP_CATEGORY_PYTHON;
     uint32_t text = sp_intern_string(r, w->mark, text_bytes(w->mark));
     uint32_t frame = text ? sp_intern_frame(r, SP_FRAME_WAIT, text, 0) : 0;

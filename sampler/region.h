@@ -204,7 +204,7 @@ struct sp_thread {
     uint64_t open_ns;         /* ... how long it is; valid while frozen */
     uint32_t open_node;       /* ... and its stack */
     uint32_t is_python;       /* a Python stack of it was seen */
-    /* the last sample, and what it is owed still (carry.h) */
+    /* the last sample, and how much CPU it has not been given yet (weight.h) */
     uint32_t last_node, last_category;
     uint64_t owed_ns;
     uint64_t target;      /* what the thread was made to run: equal for threads that do the same; 0: not known */
@@ -242,13 +242,13 @@ typedef uint64_t sp_list_head;
 /* Ended threads by CPU time: four classes for each doubling, from 1 us to an hour. */
 #define SP_WEIGHT_CLASSES 128
 
-/* Samples of ended threads with one target, the newest SP_TARGET_SAMPLES of them (carry.h). */
+/* The last samples of ended threads with one target, the newest SP_TARGET_SAMPLES of them (weight.h). */
 #define SP_TARGETS 256
 #define SP_TARGET_SAMPLES 32
 
 struct sp_owed {
     uint32_t node, category;
-    uint64_t ns; /* that it is still owed */
+    uint64_t ns; /* CPU that it has not been given yet */
 };
 
 struct sp_target {

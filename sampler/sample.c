@@ -3,11 +3,11 @@
 #include "sampler/sample.h"
 
 #include "compat/os.h"
-#include "sampler/carry.h"
+#include "sampler/weight.h"
 #include "sampler/engine.h"
 #include "sampler/log.h"
 #include "sampler/threads.h"
-#include "sampler/walk_python.h"
+#include "sampler/walk.h"
 
 /* What the thread used since its last sample and its stack of now stands for. Late for no reason that the engine knows: one
  * long system call, which is the stack's. */
@@ -31,12 +31,12 @@ void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_inst
 {
     struct sp_thread *t = l->slot;
     uint64_t since_ns = at->mono_ns - r->started_mono_ns, cpu_ns = weigh(r, l, at, since_ns);
-    struct sp_sample s = sp_walk_python(r, l, at->sp, at->context);
+    struct sp_sample s = sp_walk_stack(r, l, at->sp, at->context);
     s.cpu_ns = cpu_ns;
     s.since_ns = since_ns;
     if (s.loss)
         sp_count_loss(r, s.loss);
-    sp_carry_sample(r, t, &s);
+    sp_weight_book(r, t, &s);
     t->samples++;
     t->is_python |= s.category == SP_CATEGORY_PYTHON;
     if (SP_UNLIKELY(sp_offclock_is_on)) {

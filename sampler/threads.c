@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "sampler/carry.h"
+#include "sampler/weight.h"
 #include "sampler/log.h"
 #include "sampler/slots.h"
 
@@ -76,7 +76,7 @@ void sp_thread_end(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, ui
     for (int c = 0; c < SP_CATEGORY_N; c++)
         if (rest[c] && c != SP_CATEGORY_THREAD_END)
             sp_log_book_pseudo(r, t, (enum sp_category)c, rest[c], since_ns);
-    sp_carry_rest(r, t, rest[SP_CATEGORY_THREAD_END], since_ns);
+    sp_weight_book_rest(r, t, rest[SP_CATEGORY_THREAD_END], since_ns);
     t->last_cpu_ns = cpu_ns;
     sp_thread_gone(r, t);
 }

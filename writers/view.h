@@ -193,7 +193,7 @@ SP_INLINE bool sp_view_is_shown(const struct sp_view *v, uint32_t n)
 /* [hook] Functions on the stack that `node`, a canonical one, ends. */
 uint32_t sp_view_depth(const struct sp_view *v, uint32_t node);
 
-/* [hook] How much of a living thread's rest belongs to its last sample (sampler/carry.h) and not to (thread end). */
+/* [hook] How much of a living thread's rest belongs to its last sample (sampler/weight.h) and not to (thread end). */
 uint64_t sp_view_owed(const struct sp_region *r, const struct sp_thread *t);
 
 /* [hook] Writes the function indices of a stack into v->stack, root first, elided if it is long: how many. */

@@ -99,7 +99,7 @@ def names_for_people(b):
 
 @case
 def lines_add_up(b):
-    """What the lines of a function cost is what it cost, whoever its tail was carried to."""
+    """What the lines of a function cost is what it cost, whoever its tail was booked to."""
     need_frames(b)
     r = b.run(THREADS + "for i in range(20): threading.Thread(target=busy, args=(0.006,)).start()\nouter()\n")
     p = r.profile()

@@ -28,7 +28,7 @@ PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "s
          "__stack_chk_fail"}
 # function -> why it may call through a pointer, or what is behind it
 INDIRECT = {
-    "sp_handler": "see sigsafe.py", "sp_walk_python": "see sigsafe.py", "sp_sample_take": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
+    "sp_handler": "see sigsafe.py", "sp_walk_stack": "see sigsafe.py", "sp_sample_take": "see sigsafe.py", "sp_os_each_thread": "see sigsafe.py",
     **dict.fromkeys(["tick", "sample", "take_sample", "settle_sent", "owner_of", "sp_handler_taken", "sp_handler_is_tick", "sp_engine_start",
                      "sp_engine_stop", "sp_engine_ticks", "adopt", "sp_adopt_scan", "look_at_unhooked", "init_region", "start_child", "child_ticks",
                      "await_python", "after_fork_in_child", "sp_recording_begin_child", "sp_session_is_own_process", "sp_session_is_running",

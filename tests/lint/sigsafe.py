@@ -29,7 +29,7 @@ INDIRECT = {
                      "sp_engine_start", "sp_engine_stop", "sp_engine_ticks", "adopt", "sp_adopt_scan", "look_at_unhooked", "init_region",
                      "start_child", "child_ticks", "sp_recording_begin_child", "sp_session_is_own_process", "sp_identity_copy"],
                     "engine, held by SP_SIGSAFE_TABLE; tick: the fork child's start is marked"),
-    "sp_walk_python": "walkers, held by SP_SIGSAFE_TABLE",
+    "sp_walk_stack": "walkers, held by SP_SIGSAFE_TABLE",
     "sp_os_each_thread": "callback: adopt only, which is marked",
     "sp_py_own_tstate": "pthread_getspecific where it is a plain load (musl); from 3.15 on CPython's own load from TLS",
     "kept_tstate": "the same, when it is not inlined",

@@ -30,7 +30,7 @@ THROUGH_POINTERS = {
     **dict.fromkeys(["measure_one", "measure_soon", "measure_profile", "measure_all", "fits_taken_in", "sp_view_bound"], BYTES),
     "count_entry": BYTES, **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),
     **dict.fromkeys(["each_of_thread", "each_of_profile"], ["measure_soon", "join", "call_booked"]),
-    "call_booked": ["measure_soon", "join"], "sp_walk_python": ["walk"], "sp_os_each_thread": ["adopt"],
+    "call_booked": ["measure_soon", "join"], "sp_walk_stack": ["walk"], "sp_os_each_thread": ["adopt"],
     "sp_os_each_entry": ["count_entry_of", "count_name", "weigh"], "sp_os_each_mapping": ["is_named", "reaches"], "sp_os_each_mapping_by": ["note_mapping"],
     "sp_elf_loader_finds": ["dlsym@plt"], "die": ["sp_lifecycle_finish"],
     "write_on_own_stack": [], "sp_lifecycle_finish": [],  # write_here: on a stack of its own
@@ -125,7 +125,7 @@ def main(library, build, source):
         used, way = depths.deepest(root)
         print(f"{root}: {used} of {most} bytes: {' > '.join(way)}")
         failed += used > most
-    for f in ("sp_walk_python", "write_file", "sp_view_bound", "sp_meta_write"): # what hangs on a pointer's entry above
+    for f in ("sp_walk_stack", "write_file", "sp_view_bound", "sp_meta_write"): # what hangs on a pointer's entry above
         if f not in depths.known:
             print(f"{f}: not reached")
             failed += 1

@@ -6,7 +6,7 @@
 
 #include "compat/os.h"
 #include "compat/py.h"
-#include "sampler/walk_python.h"
+#include "sampler/walk.h"
 #include "tests/support/region.h"
 
 double walk_ns(long rounds);
@@ -32,10 +32,10 @@ double walk_ns(long rounds)
         return -1;
     uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
     for (int i = 0; i < 100; i++)
-        if (sp_walk_python(region, &thread, sp, NULL).category != SP_CATEGORY_PYTHON)
+        if (sp_walk_stack(region, &thread, sp, NULL).category != SP_CATEGORY_PYTHON)
             return -2;
     uint64_t start = sp_os_thread_cpu_ns();
     for (long i = 0; i < rounds; i++)
-        sp_walk_python(region, &thread, sp, NULL);
+        sp_walk_stack(region, &thread, sp, NULL);
     return (double)(sp_os_thread_cpu_ns() - start) / (double)rounds;
 }

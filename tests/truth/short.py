@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from sp import CASES, case, main, need_frames  # noqa: E402,F401
 
 # On a busy machine threads get their processor at a tick and so begin in step with it: up to ten points were seen. That the
-# estimate itself has no bias is in unit.carry, on a clock laid by hand.
+# estimate itself has no bias is in unit.weight, on a clock laid by hand.
 IN_STEP = 0.12
 
 REQUESTS = """

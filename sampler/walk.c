@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * See walk_python.h. */
-#include "sampler/walk_python.h"
+ * See walk.h. */
+#include "sampler/walk.h"
 
 #include <string.h>
 
@@ -209,7 +209,7 @@ SP_SIGSAFE static void add_native(struct sp_region *r, struct sp_thread *t, stru
         sp_stack_forget(t);
 }
 
-struct sp_sample sp_walk_python(struct sp_region *r, struct sp_live *l, uintptr_t sp, const void *context)
+struct sp_sample sp_walk_stack(struct sp_region *r, struct sp_live *l, uintptr_t sp, const void *context)
 {
     struct sp_native *native = sp_native_walk(r, l, context);
     struct sp_sample s = walk_python(r, l, sp, native);

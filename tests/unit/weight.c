@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * CPU that no sample of its own thread stands for, on a clock that is laid by hand. */
+ * What samples weigh, and CPU that no sample of its own thread stands for, on a clock that is laid by hand. */
 #include <unistd.h>
 
-#include "sampler/carry.h"
+#include "sampler/weight.h"
 #include "sampler/engine.h"
 #include "tests/support/region.h"
 #include "tests/support/unit.h"
@@ -21,7 +21,7 @@ static struct sp_thread *begin(uint64_t target)
 static void sample(struct sp_thread *t, uint32_t node, enum sp_category category, uint64_t now)
 {
     struct sp_sample s = {.node = node, .category = category, .cpu_ns = now - t->last_cpu_ns, .since_ns = 1};
-    sp_carry_sample(r, t, &s);
+    sp_weight_book(r, t, &s);
     t->last_cpu_ns = now;
     t->samples++;
 }
@@ -29,7 +29,7 @@ static void sample(struct sp_thread *t, uint32_t node, enum sp_category category
 /* As sp_thread_end() does, but for the slot: its sums are to be looked at. */
 static void end(struct sp_thread *t, uint64_t now)
 {
-    sp_carry_rest(r, t, now - t->last_cpu_ns, 1);
+    sp_weight_book_rest(r, t, now - t->last_cpu_ns, 1);
     t->last_cpu_ns = t->end_cpu_ns = now;
 }
 

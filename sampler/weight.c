@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * See carry.h. One list of samples a target, made when the first thread with that target ends. Threads of one target
+ * See weight.h. One list of samples for each target, made when the first thread with that target ends. Threads of one target
  * that end at the same instant do not wait long for each other: who does not get the list books as if it were empty. */
-#include "sampler/carry.h"
+#include "sampler/weight.h"
 
 #include "sampler/intern.h"
 #include "sampler/log.h"
@@ -23,7 +23,7 @@ SP_SIGSAFE static uint64_t pay_last(struct sp_region *r, struct sp_thread *t, ui
     return s.cpu_ns;
 }
 
-void sp_carry_sample(struct sp_region *r, struct sp_thread *t, const struct sp_sample *s)
+void sp_weight_book(struct sp_region *r, struct sp_thread *t, const struct sp_sample *s)
 {
     struct sp_sample own = *s;
     uint64_t step = sp_step_ns(r);
@@ -112,7 +112,7 @@ static void book_unknown(struct sp_region *r, struct sp_thread *t, uint64_t cpu_
     sp_log_book(r, t, &s);
 }
 
-void sp_carry_rest(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns)
+void sp_weight_book_rest(struct sp_region *r, struct sp_thread *t, uint64_t cpu_ns, uint64_t since_ns)
 {
     uint64_t paid = pay_last(r, t, cpu_ns, since_ns);
     struct sp_target *c = t->target && t->samples < FEW_SAMPLES ? target_of(r, t->target) : NULL;
