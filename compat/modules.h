@@ -3,7 +3,7 @@
 #ifndef SP_COMPAT_MODULES_H
 #define SP_COMPAT_MODULES_H
 
-#include "compat/base.h"
+#include "compat/build_id.h"
 
 struct sp_module {
     uintptr_t start, end; /* all its segments lie between; there may be holes */
@@ -21,10 +21,8 @@ void sp_modules_start(void);
  * does not tell, the file's name alone. */
 SP_SIGSAFE size_t sp_module_path(const struct sp_module *m, char *path, size_t cap);
 
-/* [handler] The build id that its linker gave it (ld --build-id, 20 bytes as a rule): how many bytes of it; of a library without one,
- * what it looks like (symbols.h). 0: that cannot be read. */
-#define SP_BUILD_ID_BYTES 32
-SP_SIGSAFE uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_BYTES]);
+/* [handler] Its build id, or of a library without one what it looks like: how many bytes. 0: that cannot be read. */
+SP_SIGSAFE uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_MAX]);
 
 /* [handler] What a library unloaded: the mappings are read anew at the next question. */
 SP_SIGSAFE void sp_modules_forget(void);

@@ -7,7 +7,6 @@
 #include "compat/modules.h"
 #include "compat/os.h"
 #include "compat/pages.h"
-#include "compat/symbols.h"
 
 static char program[4096];
 
@@ -60,31 +59,10 @@ size_t sp_module_path(const struct sp_module *m, char *path, size_t cap)
     return s.n;
 }
 
-/* Notes are {name's bytes, content's bytes, type}, the name, the content, each padded to 4 bytes (gABI; for 8-byte alignment see
- * linux-abi's property notes, which are no build ids). */
-SP_SIGSAFE static uint32_t id_in(uintptr_t at, uintptr_t end, uint8_t id[SP_BUILD_ID_BYTES])
-{
-    while (end - at >= sizeof(Elf64_Nhdr) && end > at) {
-        Elf64_Nhdr h;
-        memcpy(&h, (const void *)at, sizeof h);
-        uint64_t content = at + sizeof h + (((uint64_t)h.n_namesz + 3) & ~3ull),
-                 next = content + (((uint64_t)h.n_descsz + 3) & ~3ull);
-        if (next > end || next <= at)
-            return 0;
-        if (h.n_type == NT_GNU_BUILD_ID && h.n_namesz == 4 && memcmp((const char *)at + sizeof h, "GNU", 4) == 0) {
-            uint32_t n = h.n_descsz < SP_BUILD_ID_BYTES ? h.n_descsz : SP_BUILD_ID_BYTES;
-            memcpy(id, (const void *)(uintptr_t)content, n);
-            return n;
-        }
-        at = (uintptr_t)next;
-    }
-    return 0;
-}
-
 #define NOTES_BYTES_MAX 4096u
 
 SP_SIGSAFE static uint32_t looks_of(const struct sp_module *m, const Elf64_Ehdr *h, const Elf64_Phdr *p, uint64_t low,
-                                    uint8_t id[SP_BUILD_ID_BYTES])
+                                    uint8_t id[SP_BUILD_ID_MAX])
 {
     uint32_t i = 0;
     while (i < h->e_phnum && p[i].p_type != PT_GNU_EH_FRAME)
@@ -103,7 +81,7 @@ SP_SIGSAFE static uint32_t looks_of(const struct sp_module *m, const Elf64_Ehdr 
     return SP_LOOKS_BYTES;
 }
 
-uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_BYTES])
+uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_MAX])
 {
     Elf64_Ehdr h;
     if (m->end - m->start < 4096 || !sp_pages_known(m->start, sizeof h))
@@ -122,7 +100,7 @@ uint32_t sp_module_build_id(const struct sp_module *m, uint8_t id[SP_BUILD_ID_BY
         if (p[i].p_type != PT_NOTE || !bytes || bytes > NOTES_BYTES_MAX || at > m->end - m->start - bytes || (at & 3) ||
             !sp_pages_known(m->start + at, bytes))
             continue;
-        uint32_t n = id_in(m->start + at, m->start + at + bytes, id);
+        uint32_t n = sp_build_id_in((const uint8_t *)m->start + at, bytes, id);
         if (n)
             return n;
     }

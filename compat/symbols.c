@@ -98,24 +98,6 @@ static bool find_table(const struct file *f, const Elf64_Ehdr *h, uint32_t type,
 }
 
 /* ---- whether it is the one that is in memory */
-static bool is_id_in(const uint8_t *note, uint64_t n, const struct sp_symbols *want)
-{
-    for (uint64_t at = 0; n - at >= sizeof(Elf64_Nhdr);) {
-        Elf64_Nhdr h;
-        memcpy(&h, note + at, sizeof h);
-        at += sizeof h;
-        uint64_t name = ((uint64_t)h.n_namesz + 3) & ~3ull, id = ((uint64_t)h.n_descsz + 3) & ~3ull;
-        if (name > n - at || h.n_descsz > n - at - name)
-            return false;
-        if (h.n_type == NT_GNU_BUILD_ID && h.n_namesz == 4 && memcmp(note + at, "GNU", 4) == 0)
-            return h.n_descsz == want->n_build_id && memcmp(note + at + name, want->build_id, want->n_build_id) == 0;
-        if (id > n - at - name)
-            return false;
-        at += name + id;
-    }
-    return false;
-}
-
 /* As modules_identity.c has it of the library in memory. */
 static bool has_looks(const struct file *f, const Elf64_Ehdr *h, const struct sp_symbols *want)
 {
@@ -143,13 +125,15 @@ static bool has_looks(const struct file *f, const Elf64_Ehdr *h, const struct sp
 static bool has_id(const struct file *f, const Elf64_Ehdr *h, const struct sp_symbols *want)
 {
     Elf64_Phdr p;
+    uint8_t id[SP_BUILD_ID_MAX];
     if (want->n_build_id == SP_LOOKS_BYTES && want->build_id[0] == SP_LOOKS_MARK)
         return has_looks(f, h, want);
     for (uint32_t i = 0; i < h->e_phnum; i++) {
         if (!read_at(f, h->e_phoff + i * sizeof p, &p, sizeof p))
             return false;
         uint64_t n = sp_min_u64(p.p_filesz, sp_min_u64(f->n_scratch, MOST_NOTES));
-        if (p.p_type == PT_NOTE && read_at(f, p.p_offset, f->scratch, n) && is_id_in(f->scratch, n, want))
+        if (p.p_type == PT_NOTE && read_at(f, p.p_offset, f->scratch, n) &&
+            sp_build_id_in(f->scratch, n, id) == want->n_build_id && memcmp(id, want->build_id, want->n_build_id) == 0)
             return true;
     }
     return false;

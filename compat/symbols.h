@@ -4,22 +4,7 @@
 #ifndef SP_COMPAT_SYMBOLS_H
 #define SP_COMPAT_SYMBOLS_H
 
-#include "compat/base.h"
-
-#define SP_BUILD_ID_MAX 32
-
-/* In place of a build id that a library does not have: a mark and a number, which its headers and both ends of its .eh_frame_hdr,
- * the table of its functions, make. Code that grew or moved has another; where only bytes within functions differ, their names are
- * right all the same. */
-#define SP_LOOKS_BYTES 9
-#define SP_LOOKS_MARK 0xff
-#define SP_LOOKS_END 2048u /* that many bytes of either end */
-SP_INLINE uint64_t sp_looks_mix(uint64_t looks, const void *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        looks = (looks ^ ((const uint8_t *)p)[i]) * 0x100000001b3u; /* Fowler, Noll, Vo */
-    return looks;
-}
+#include "compat/build_id.h"
 
 struct sp_symbol {
     uint64_t start; /* set by the caller: where the function begins, in bytes from the module's beginning in memory */

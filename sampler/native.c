@@ -172,7 +172,7 @@ SP_SIGSAFE static uint32_t intern_module(struct sp_region *r, const struct sp_mo
     uint64_t known = cell ? sp_load_acquire(&cell->code) : 0;
     if (known)
         return (uint32_t)known;
-    uint8_t id[SP_BUILD_ID_BYTES];
+    uint8_t id[SP_BUILD_ID_MAX];
     struct sp_buf b = sp_buf_at(text, TEXT_BYTES);
     for (uint32_t i = 0, n = sp_module_build_id(m, id); i < n; i++) {
         sp_buf_char(&b, "0123456789abcdef"[id[i] >> 4]);

@@ -63,33 +63,12 @@ bool sp_elf_file_section(const struct sp_elf_file *f, const char *name, uint64_t
     return false;
 }
 
-/* ---- its build id: notes are {name's bytes, content's bytes, type}, name and content padded to 4 bytes */
-static bool take_id(struct sp_elf_file *f, const uint8_t *note, uint64_t n)
-{
-    for (uint64_t at = 0; n - at >= sizeof(Elf64_Nhdr);) {
-        Elf64_Nhdr h;
-        memcpy(&h, note + at, sizeof h);
-        at += sizeof h;
-        uint64_t name = ((uint64_t)h.n_namesz + 3) & ~3ull, content = ((uint64_t)h.n_descsz + 3) & ~3ull;
-        if (name > n - at || h.n_descsz > n - at - name)
-            return false;
-        if (h.n_type == NT_GNU_BUILD_ID && h.n_namesz == 4 && memcmp(note + at, "GNU", 4) == 0) {
-            f->n_build_id = h.n_descsz <= SP_BUILD_ID_MAX ? h.n_descsz : 0;
-            memcpy(f->build_id, note + at + name, f->n_build_id);
-            return f->n_build_id != 0;
-        }
-        if (content > n - at - name)
-            return false;
-        at += name + content;
-    }
-    return false;
-}
-
-static bool read_notes(struct sp_elf_file *f, uint64_t at, uint64_t bytes)
+static void read_notes(struct sp_elf_file *f, uint64_t at, uint64_t bytes)
 {
     static uint8_t notes[NOTES_BYTES];
     bytes = sp_min_u64(bytes, sizeof notes);
-    return sp_elf_file_read(f, at, notes, bytes) && take_id(f, notes, bytes);
+    if (sp_elf_file_read(f, at, notes, bytes))
+        f->n_build_id = sp_build_id_in(notes, bytes, f->build_id);
 }
 
 static bool read_segments(struct sp_elf_file *f)

@@ -6,7 +6,7 @@
 #include <elf.h>
 #include <stdbool.h>
 
-#include "compat/symbols.h"
+#include "compat/build_id.h"
 
 struct sp_elf_file {
     int fd;

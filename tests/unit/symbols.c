@@ -135,6 +135,31 @@ static int note_id(struct dl_phdr_info *i, size_t size, void *arg)
     return 1; /* the program is the first */
 }
 
+/* A note behind the n bytes that are there: "GNU", and so many bytes of content, padded. */
+static size_t add_note(uint8_t *notes, size_t n, uint32_t type, uint32_t bytes)
+{
+    ElfW(Nhdr) h = {.n_namesz = 4, .n_descsz = bytes, .n_type = type};
+    memcpy(notes + n, &h, sizeof h);
+    memcpy(notes + n + sizeof h, "GNU", 4);
+    memset(notes + n + sizeof h + 4, (int)type, bytes);
+    return n + sizeof h + 4 + ((bytes + 3) & ~3u);
+}
+
+static void build_ids_in_notes(void)
+{
+    uint8_t notes[256] = {0}, found[SP_BUILD_ID_MAX];
+    size_t other = add_note(notes, 0, NT_GNU_ABI_TAG, 18), n = add_note(notes, other, NT_GNU_BUILD_ID, 7);
+    CHECK_EQ(sp_build_id_in(notes, other, found), 0);
+    CHECK_EQ(sp_build_id_in(notes, n, found), 7);
+    CHECK(found[0] == NT_GNU_BUILD_ID && found[6] == NT_GNU_BUILD_ID);
+    CHECK_EQ(sp_build_id_in(notes, n - 1, found), 7); /* the last needs no padding */
+    for (size_t cut = 0; cut < n - 1; cut++)
+        CHECK_EQ(sp_build_id_in(notes, cut, found), 0);
+    CHECK_EQ(sp_build_id_in(notes, add_note(notes, 0, NT_GNU_BUILD_ID, 64), found), SP_BUILD_ID_MAX); /* as much as is kept */
+    memcpy(notes + 12, "BSD", 4);
+    CHECK_EQ(sp_build_id_in(notes, 80, found), 0);
+}
+
 static void the_file_of_another_build(void)
 {
     own();
@@ -244,6 +269,7 @@ static void changed_bytes(void)
 const struct unit_case unit_cases[] = {
     {"our_own_names", our_own_names},
     {"without_a_symbol_table", without_a_symbol_table},
+    {"build_ids_in_notes", build_ids_in_notes},
     {"the_file_of_another_build", the_file_of_another_build},
     {"the_vdso", the_vdso},
     {"changed_bytes", changed_bytes},
