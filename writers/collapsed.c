@@ -11,6 +11,7 @@
 #include "writers/view_bound.h"
 
 #define HEAD "# spprof "
+#define SEPARATOR ';'
 #define BYTES_MAX 50000000 /* names stand in full on every line: larger than other formats */
 
 struct emitter {
@@ -22,30 +23,6 @@ struct emitter {
     uint8_t *is_plain;    /* function -> whether its name stands as it is; NULL: not known */
 };
 
-/* How much of a text stands as it is from its beginning. */
-static size_t plain_bytes(const char *text, size_t n)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    size_t i = 0;
-    for (size_t len; i < n; i += len) {
-        len = sp_text_utf8_length(s + i, n - i);
-        if (len == 0 || (len == 1 && (s[i] < 0x20 || s[i] == 0x7f || s[i] == ';')))
-            break;
-    }
-    return i;
-}
-
-/* A separator, a line's end or a byte that is no UTF-8 becomes a visible escape: no two names become one. */
-static void put_name(struct sp_out *o, const char *text, size_t n)
-{
-    for (size_t plain; n; text += plain, n -= plain) {
-        plain = plain_bytes(text, n);
-        sp_out_mem(o, text, plain);
-        if (plain < n)
-            sp_text_escape(o, "\\x", (unsigned char)text[plain++]);
-    }
-}
-
 static void put_function(const struct emitter *e, uint32_t function)
 {
     struct sp_names_function name;
@@ -56,7 +33,7 @@ static void put_function(const struct emitter *e, uint32_t function)
         if (e->is_plain && e->is_plain[function])
             sp_out_mem(e->o, name.parts[i].text, name.parts[i].bytes);
         else
-            put_name(e->o, name.parts[i].text, name.parts[i].bytes);
+            sp_text_field(e->o, name.parts[i].text, name.parts[i].bytes, SEPARATOR);
     }
 }
 
@@ -64,10 +41,10 @@ static void emit_line(void *arg, uint32_t node, uint64_t weight)
 {
     struct emitter *e = arg;
     uint32_t n = sp_view_stack(e->v, node);
-    put_name(e->o, e->thread, e->thread_bytes);
+    sp_text_field(e->o, e->thread, e->thread_bytes, SEPARATOR);
     for (uint32_t i = 0; i < n; i++) {
         if (i || e->thread_bytes)
-            sp_out_char(e->o, ';');
+            sp_out_char(e->o, SEPARATOR);
         put_function(e, e->v->stack[i]);
     }
     sp_out_char(e->o, ' ');
@@ -85,7 +62,7 @@ static void find_plain(struct emitter *e)
         sp_names_function(e->v, i, &name);
         e->is_plain[i] = 1;
         for (size_t part = 0; part < SP_NAMES_PARTS; part++)
-            e->is_plain[i] &= plain_bytes(name.parts[part].text, name.parts[part].bytes) == name.parts[part].bytes;
+            e->is_plain[i] &= sp_text_plain(name.parts[part].text, name.parts[part].bytes, SEPARATOR) == name.parts[part].bytes;
     }
 }
 

@@ -54,3 +54,20 @@ void sp_json_key_u64(struct sp_out *o, const char *key, uint64_t v, bool first)
     sp_json_key(o, key, first);
     sp_out_u64(o, v);
 }
+
+void sp_json_key_text(struct sp_out *o, const char *key, const char *text, bool first)
+{
+    sp_json_key(o, key, first);
+    sp_json_text(o, text);
+}
+
+void sp_json_numbers(struct sp_out *o, const int64_t *numbers, size_t n, bool first)
+{
+    sp_out_str(o, first ? "[" : ",[");
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            sp_out_char(o, ',');
+        sp_out_i64(o, numbers[i]);
+    }
+    sp_out_char(o, ']');
+}

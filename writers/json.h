@@ -14,5 +14,8 @@ void sp_json_text(struct sp_out *o, const char *s);
 /* [hook] "key": and, unless it is the first of its object, the comma before. */
 void sp_json_key(struct sp_out *o, const char *key, bool first);
 void sp_json_key_u64(struct sp_out *o, const char *key, uint64_t v, bool first);
+void sp_json_key_text(struct sp_out *o, const char *key, const char *text, bool first);
+/* [hook] [1,2,3] and, unless it is the first of its list, the comma before. */
+void sp_json_numbers(struct sp_out *o, const int64_t *numbers, size_t n, bool first);
 
 #endif

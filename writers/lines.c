@@ -135,17 +135,6 @@ static void sort_lines(struct sp_line_costs *l, uint32_t *head)
     }
 }
 
-static void put_line(struct sp_out *o, const struct sp_line *line, bool first)
-{
-    sp_out_str(o, first ? "[" : ",[");
-    sp_out_i64(o, line->line);
-    sp_out_char(o, ',');
-    sp_out_u64(o, line->self);
-    sp_out_char(o, ',');
-    sp_out_u64(o, line->total);
-    sp_out_char(o, ']');
-}
-
 bool sp_lines_find(struct sp_line_costs *l, struct sp_view *v)
 {
     *l = (struct sp_line_costs){.v = v};
@@ -175,8 +164,10 @@ void sp_lines_write(struct sp_view *v, struct sp_out *o)
         sp_out_str(o, first ? ",\n\"lines\":[[" : ",\n[");
         sp_out_u64(o, f);
         sp_out_str(o, ",[");
-        for (uint32_t i = l.head[f]; i; i = l.all[i - 1].next)
-            put_line(o, &l.all[i - 1], i == l.head[f]);
+        for (uint32_t i = l.head[f]; i; i = l.all[i - 1].next) {
+            const struct sp_line *line = &l.all[i - 1];
+            sp_json_numbers(o, (int64_t[]){line->line, (int64_t)line->self, (int64_t)line->total}, 3, i == l.head[f]);
+        }
         sp_out_str(o, "]]");
         first = false;
     }

@@ -51,23 +51,18 @@ static void put_argv(struct sp_out *o, const char *argv, size_t n)
 static void put_identity(struct sp_out *o, const struct sp_view *v)
 {
     const struct sp_region *r = v->region;
-    sp_json_key(o, "version", true);
-    sp_json_text(o, SPPROF_VERSION);
+    sp_json_key_text(o, "version", SPPROF_VERSION, true);
     sp_json_key_u64(o, "layout", r->layout, false);
     sp_json_key_u64(o, "pid", r->pid, false);
     sp_json_key_u64(o, "ppid", r->ppid, false);
-    sp_json_key(o, "host", false);
-    sp_json_text(o, r->host);
+    sp_json_key_text(o, "host", r->host, false);
     sp_json_key(o, "started", false);
     put_utc(o, r->started_wall_ns);
     sp_json_key_u64(o, "wall_ns", v->profile->wall_ns, false);
     put_argv(o, r->argv, sizeof r->argv);
-    sp_json_key(o, "python", false);
-    sp_json_text(o, r->python);
-    sp_json_key(o, "build", false);
-    sp_json_text(o, r->build);
-    sp_json_key(o, "engine", false);
-    sp_json_text(o, r->engine);
+    sp_json_key_text(o, "python", r->python, false);
+    sp_json_key_text(o, "build", r->build, false);
+    sp_json_key_text(o, "engine", r->engine, false);
     sp_json_key_u64(o, "interval_ns", r->interval_ns, false);
     sp_json_key_u64(o, "effective_interval_ns", sp_view_effective_interval_ns(v), false);
 }
@@ -185,14 +180,9 @@ static bool put_places(struct sp_out *o, const struct sp_view *v, uint32_t befor
     for (uint32_t i = 0; i < v->n_functions; i++) {
         if (!v->functions[i].native)
             continue;
-        sp_out_str(o, first ? "[[" : ",[");
+        int64_t place[] = {before + i, v->functions[i].module, (int64_t)sp_view_place(v->region, &v->functions[i])};
+        sp_json_numbers(o, place, 3, first);
         first = false;
-        sp_out_u64(o, before + i);
-        sp_out_char(o, ',');
-        sp_out_u64(o, v->functions[i].module);
-        sp_out_char(o, ',');
-        sp_out_u64(o, sp_view_place(v->region, &v->functions[i]));
-        sp_out_char(o, ']');
     }
     return first;
 }
@@ -200,6 +190,7 @@ static bool put_places(struct sp_out *o, const struct sp_view *v, uint32_t befor
 static void put_native(struct sp_out *o, const struct sp_view *v, const struct sp_view *wall)
 {
     sp_json_key(o, "native", false);
+    sp_out_char(o, '[');
     bool first = put_places(o, v, 0, true);
     if (wall)
         put_places(o, wall, v->n_functions + v->n_elided_functions, first);

@@ -24,3 +24,25 @@ void sp_text_escape(struct sp_out *o, const char *intro, unsigned byte)
     sp_out_char(o, hex[byte >> 4]);
     sp_out_char(o, hex[byte & 15]);
 }
+
+size_t sp_text_plain(const char *text, size_t n, char separator)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t i = 0;
+    for (size_t len; i < n; i += len) {
+        len = sp_text_utf8_length(s + i, n - i);
+        if (len == 0 || (len == 1 && (s[i] < 0x20 || s[i] == 0x7f || text[i] == separator)))
+            break;
+    }
+    return i;
+}
+
+void sp_text_field(struct sp_out *o, const char *text, size_t n, char separator)
+{
+    for (size_t plain; n; text += plain, n -= plain) {
+        plain = sp_text_plain(text, n, separator);
+        sp_out_mem(o, text, plain);
+        if (plain < n)
+            sp_text_escape(o, "\\x", (unsigned char)text[plain++]);
+    }
+}

@@ -11,4 +11,11 @@ size_t sp_text_utf8_length(const unsigned char *s, size_t n);
 /* [hook] `intro` and two hexadecimal digits. */
 void sp_text_escape(struct sp_out *o, const char *intro, unsigned byte);
 
+/* [hook] How much of a text stands as it is, from its beginning, on a line whose fields `separator` divides. */
+size_t sp_text_plain(const char *text, size_t n, char separator);
+
+/* [hook] Such a field. A separator, a line's end or a byte that is no UTF-8 becomes a visible escape, \xHH: no two texts become
+ * one. */
+void sp_text_field(struct sp_out *o, const char *text, size_t n, char separator);
+
 #endif
