@@ -9,6 +9,12 @@
 #include "inject/command/load_text.h"
 #include "writers/view.h"
 
+cJSON *sp_fact_tree(const struct sp_scan *value, size_t most)
+{
+    size_t n = (size_t)(value->end - value->at);
+    return value->bad || n > most ? NULL : cJSON_ParseWithLength(value->at, n);
+}
+
 double sp_fact(const cJSON *object, const char *key)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, key);

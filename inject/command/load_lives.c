@@ -46,7 +46,7 @@ static struct sp_load_life *life_of(const struct sp_load_reader *in, const char 
 static int read_life(struct sp_load_reader *in, struct sp_scan profile, int *next, bool is_sum)
 {
     struct sp_scan title = sp_scan_member(profile, "name");
-    cJSON *name = sp_scan_tree(&title, 64u << 10);
+    cJSON *name = sp_fact_tree(&title, 64u << 10);
     struct sp_load_life *life = cJSON_IsString(name) ? life_of(in, name->valuestring, next) : NULL;
     struct sp_load_owner o = {.t = life ? life->t : NULL, .is_sum = is_sum};
     cJSON_Delete(name);
@@ -67,12 +67,10 @@ static int read_life(struct sp_load_reader *in, struct sp_scan profile, int *nex
 /* `s` is behind the other profiles. */
 int sp_load_lives(struct sp_load_reader *in, struct sp_scan *s)
 {
+    struct sp_scan one;
     int rc = 0, next = 0;
-    for (int i = 0; rc == 0 && i < in->n_lives; i++) {
-        sp_scan_more(s, in->n_profiles + i == 0, ']');
-        struct sp_scan one = sp_scan_value(s);
+    for (int i = 0; rc == 0 && i < in->n_lives && sp_scan_next(s, &one); i++)
         rc = read_life(in, one, &next, i == 0 && in->n_lives > 1);
-    }
     return rc;
 }
 

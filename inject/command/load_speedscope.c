@@ -56,7 +56,7 @@ static int read_block(struct sp_load_reader *in)
             *table = value;
             continue;
         }
-        cJSON *name = sp_scan_tree(&key, 256), *tree = sp_scan_tree(&value, left < MEMBER_MOST ? left : MEMBER_MOST);
+        cJSON *name = sp_fact_tree(&key, 256), *tree = sp_fact_tree(&value, left < MEMBER_MOST ? left : MEMBER_MOST);
         left -= tree ? (size_t)(value.end - value.at) : 0;
         if (tree && cJSON_IsString(name))
             cJSON_AddItemToObject(in->facts, name->valuestring, tree);
@@ -176,16 +176,14 @@ static uint32_t frame_of(struct sp_load_reader *in, const cJSON *f)
 
 static int read_frames(struct sp_load_reader *in)
 {
-    struct sp_scan s = in->frames;
+    struct sp_scan s = in->frames, value;
     read_modules(in);
     if (in->natives.at && sp_scan_enter(&in->natives, '['))
         next_native(in, true);
     else
         in->native.frame = -1;
-    sp_scan_enter(&s, '[');
-    for (bool first = true; sp_scan_more(&s, first, ']'); first = false) {
-        struct sp_scan value = sp_scan_value(&s);
-        cJSON *f = sp_scan_tree(&value, 128u << 10);
+    while (sp_scan_next(&s, &value)) {
+        cJSON *f = sp_fact_tree(&value, 128u << 10);
         if (!f)
             return fail(in, "is damaged: a frame");
         if (in->n_frames == in->cap_frames) {
@@ -342,7 +340,7 @@ int sp_load_entries(struct sp_load_reader *in, struct sp_load_owner *o, struct s
 static int read_profile(struct sp_load_reader *in, int number, struct sp_scan profile)
 {
     struct sp_scan title = sp_scan_member(profile, "name");
-    cJSON *name = sp_scan_tree(&title, 64u << 10);
+    cJSON *name = sp_fact_tree(&title, 64u << 10);
     struct sp_load_owner o = owner_of(in, number, cJSON_IsString(name) ? name->valuestring : "");
     int rc = sp_load_entries(in, &o, sp_scan_member(profile, "samples"), sp_scan_member(profile, "weights"), book);
     if (in->lives) {
@@ -362,29 +360,23 @@ static int read_profile(struct sp_load_reader *in, int number, struct sp_scan pr
 
 static int count_profiles(const struct sp_load_reader *in)
 {
-    struct sp_scan s = in->profiles;
+    struct sp_scan s = in->profiles, one;
     int n = 0;
-    if (!sp_scan_enter(&s, '['))
-        return 0;
-    for (bool first = true; n < INT_MAX - 2 && sp_scan_more(&s, first, ']'); first = false, n++)
-        sp_scan_value(&s);
+    while (n < INT_MAX - 2 && sp_scan_next(&s, &one))
+        n++;
     return s.bad ? 0 : n;
 }
 
 /* The first of several is the sum of the others. */
 static int read_profiles(struct sp_load_reader *in)
 {
-    struct sp_scan s = in->profiles;
+    struct sp_scan s = in->profiles, one;
     int rc = 0;
     const cJSON *only = in->n_profiles == 1 ? facts_of_profile(in, 0) : NULL;
     uint64_t used = in->l->profile.process_cpu_ns, seen = sp_fact_u64(only, "cpu");
     in->unseen_ns = in->n_profiles == 1 && used > seen ? used - seen : 0;
-    sp_scan_enter(&s, '[');
-    for (int i = 0; rc == 0 && i < in->n_profiles; i++) {
-        sp_scan_more(&s, i == 0, ']');
-        struct sp_scan one = sp_scan_value(&s);
+    for (int i = 0; rc == 0 && i < in->n_profiles && sp_scan_next(&s, &one); i++)
         rc = read_profile(in, i, one);
-    }
     return rc ? rc : sp_load_lives(in, &s);
 }
 

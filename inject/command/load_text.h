@@ -3,6 +3,8 @@
 #ifndef SP_INJECT_COMMAND_LOAD_TEXT_H
 #define SP_INJECT_COMMAND_LOAD_TEXT_H
 
+#include <cjson/cJSON.h>
+
 #include "inject/command/load.h"
 #include "inject/command/scan.h"
 
@@ -54,6 +56,9 @@ void sp_load_forget_lives(struct sp_load_reader *in);
 double sp_fact(const cJSON *object, const char *key);
 uint64_t sp_fact_u64(const cJSON *object, const char *key);
 const char *sp_fact_text(const cJSON *object, const char *key);
+
+/* [any] A value as a tree, cJSON_Delete() by the caller. NULL: it is no JSON, or has more than `most` bytes. */
+cJSON *sp_fact_tree(const struct sp_scan *value, size_t most);
 
 /* [any] Makes the region, which was reserved, an empty profile of the process that the block tells of, and fills what the
  * loaded has beside it, but for the lines. */

@@ -38,7 +38,7 @@ static char *read_whole(const char *path, size_t *n, mode_t *mode)
     } else if (st.st_size > LARGEST_FILE) {
         sp_cli_fail(path, "is larger than 1 GB; no profile of spprof is");
     } else {
-        text = sp_symbolize_alloc(NULL, (size_t)st.st_size);
+        text = sp_cli_alloc(NULL, (size_t)st.st_size);
         *mode = st.st_mode & 07777;
         ssize_t r = 1;
         for (*n = 0; r > 0 && *n < (size_t)st.st_size; *n += (size_t)(r > 0 ? r : 0))

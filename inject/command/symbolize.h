@@ -5,7 +5,7 @@
 #define SP_INJECT_COMMAND_SYMBOLIZE_H
 
 #include "compat/symbols.h"
-#include "inject/command/span.h"
+#include "inject/command/scan.h"
 #include "writers/out.h"
 
 #define SP_SYMBOLIZE_PATH_BYTES 4096
@@ -30,7 +30,7 @@ struct sp_symbolize_module {
 
 /* ---- a profile's text */
 struct sp_symbolize {
-    struct sp_span text, frames;         /* of all; of the array of frames */
+    struct sp_scan text, frames;         /* of all; of the array of frames */
     struct sp_symbolize_module *modules; /* NULL: there are none */
     uint32_t n_modules;
     struct sp_native_frame *native; /* by module */
@@ -54,8 +54,5 @@ struct sp_symbolize_found {
 /* [any] Looks for the module's own file and its debug files, by build id, and in them for the names and source lines of its frames:
  * at the module's own path, in `directories` (NULL ends them), in /usr/lib/debug and where a stripped module says. */
 struct sp_symbolize_found sp_symbolize_module(const struct sp_symbolize_module *m, const char *const *directories);
-
-/* [any] realloc that ends the command where there is no memory. */
-void *sp_symbolize_alloc(void *p, size_t n);
 
 #endif

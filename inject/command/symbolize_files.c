@@ -9,6 +9,7 @@
 
 #include "inject/command/elf_file.h"
 #include "inject/command/source_lines.h"
+#include "inject/command/command.h"
 #include "inject/command/symbolize.h"
 #include "inject/command/unxz.h"
 
@@ -102,7 +103,7 @@ static void named(void *arg, uint32_t i, const char *name)
     struct naming *n = arg;
     size_t bytes = strlen(name) + 1;
     if (!n->frame[i]->name)
-        n->frame[i]->name = memcpy(sp_symbolize_alloc(NULL, bytes), name, bytes);
+        n->frame[i]->name = memcpy(sp_cli_alloc(NULL, bytes), name, bytes);
 }
 
 /* Of those that have none yet, by an ELF file's symbol tables. */
@@ -129,7 +130,7 @@ static const char *name_by_packed(const struct sp_symbolize_module *m, struct na
     uint64_t at, bytes;
     if (!sp_unxz_can || !sp_elf_file_section(f, ".gnu_debugdata", &at, &bytes) || bytes > MOST_PACKED)
         return NULL;
-    char *packed = sp_symbolize_alloc(NULL, bytes);
+    char *packed = sp_cli_alloc(NULL, bytes);
     int fd = sp_elf_file_read(f, at, packed, bytes) ? sp_unxz(packed, bytes) : -1;
     free(packed);
     if (fd < 0)
@@ -142,8 +143,8 @@ static const char *name_by_packed(const struct sp_symbolize_module *m, struct na
 static const char *find_names(const struct files *f)
 {
     const struct sp_symbolize_module *m = f->module;
-    struct naming n = {.frame = sp_symbolize_alloc(NULL, m->n_frames * sizeof *n.frame),
-                       .wanted = sp_symbolize_alloc(NULL, m->n_frames * sizeof *n.wanted)};
+    struct naming n = {.frame = sp_cli_alloc(NULL, m->n_frames * sizeof *n.frame),
+                       .wanted = sp_cli_alloc(NULL, m->n_frames * sizeof *n.wanted)};
     const char *complaint = NULL;
     for (uint32_t i = 0; i < f->n; i++)
         name_by(m, &n, f->file[i].fd);
@@ -161,7 +162,7 @@ static void take_line(void *arg, uint32_t i, const char *file, int line)
     size_t bytes = strlen(file) + 1;
     if (m->frames[i].file)
         return;
-    m->frames[i].file = memcpy(sp_symbolize_alloc(NULL, bytes), file, bytes);
+    m->frames[i].file = memcpy(sp_cli_alloc(NULL, bytes), file, bytes);
     m->frames[i].line = line;
 }
 
@@ -169,7 +170,7 @@ static const char *find_lines(const struct files *f)
 {
     const struct sp_symbolize_module *m = f->module;
     const char *complaint = NULL;
-    uint64_t *address = sp_symbolize_alloc(NULL, m->n_frames * sizeof *address), at, bytes;
+    uint64_t *address = sp_cli_alloc(NULL, m->n_frames * sizeof *address), at, bytes;
     for (uint32_t i = 0; i < f->n; i++) {
         const struct sp_elf_file *e = &f->file[i];
         if (!sp_elf_file_section(e, ".debug_line", &at, &bytes) && !sp_elf_file_section(e, ".zdebug_line", &at, &bytes))

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inject/command/command.h"
 #include "inject/command/demangle.h"
 #include "inject/command/symbolize.h"
 #include "writers/json.h"
@@ -11,30 +12,20 @@
 
 #define DAMAGED "is damaged: its list of native frames"
 
-void *sp_symbolize_alloc(void *p, size_t n)
+static uint32_t count(struct sp_scan array)
 {
-    p = realloc(p, n ? n : 1);
-    if (!p) {
-        fprintf(stderr, "spprof: out of memory\n");
-        exit(1);
-    }
-    return p;
-}
-
-static uint32_t count(struct sp_span array)
-{
-    struct sp_span item = {NULL, 0};
+    struct sp_scan item;
     uint32_t n = 0;
-    while (sp_span_next(array, &item))
+    while (sp_scan_next(&array, &item))
         n++;
     return n;
 }
 
 /* A build id in hex; what is none counts as not there. */
-static void read_build_id(struct sp_symbolize_module *m, struct sp_span value)
+static void read_build_id(struct sp_symbolize_module *m, struct sp_scan value)
 {
     char hex[2 * SP_BUILD_ID_MAX + 1];
-    if (!sp_span_string(value, hex, sizeof hex) || strlen(hex) % 2 || strspn(hex, "0123456789abcdef") != strlen(hex))
+    if (!sp_scan_string(value, hex, sizeof hex) || strlen(hex) % 2 || strspn(hex, "0123456789abcdef") != strlen(hex))
         return;
     for (size_t i = 0; hex[2 * i]; i++) {
         unsigned byte;
@@ -44,31 +35,31 @@ static void read_build_id(struct sp_symbolize_module *m, struct sp_span value)
     m->n_build_id = (uint32_t)strlen(hex) / 2;
 }
 
-static bool read_modules(struct sp_symbolize *s, struct sp_span modules)
+static bool read_modules(struct sp_symbolize *s, struct sp_scan modules)
 {
-    struct sp_span item = {NULL, 0};
+    struct sp_scan item;
     s->n_modules = count(modules);
-    s->modules = sp_symbolize_alloc(NULL, s->n_modules * sizeof *s->modules);
-    for (uint32_t i = 0; sp_span_next(modules, &item); i++) {
+    s->modules = sp_cli_alloc(NULL, s->n_modules * sizeof *s->modules);
+    for (uint32_t i = 0; sp_scan_next(&modules, &item); i++) {
         struct sp_symbolize_module *m = &s->modules[i];
         m->n_build_id = m->n_frames = 0;
         m->frames = NULL;
-        if (!sp_span_string(sp_span_member(item, "path"), m->path, sizeof m->path))
+        if (!sp_scan_string(sp_scan_member(item, "path"), m->path, sizeof m->path))
             return false;
-        read_build_id(m, sp_span_member(item, "build_id"));
+        read_build_id(m, sp_scan_member(item, "build_id"));
     }
     return true;
 }
 
-static bool read_place(struct sp_native_frame *f, struct sp_span triple, uint64_t n_frames, uint64_t n_modules)
+static bool read_place(struct sp_native_frame *f, struct sp_scan triple, uint64_t n_frames, uint64_t n_modules)
 {
-    struct sp_span item = {NULL, 0};
+    struct sp_scan item;
     uint64_t v[3];
     for (int i = 0; i < 3; i++)
-        if (!sp_span_next(triple, &item) || !sp_span_u64(item, &v[i]))
+        if (!sp_scan_next(&triple, &item) || !sp_scan_u64(item, &v[i]))
             return false;
     *f = (struct sp_native_frame){.frame = (uint32_t)v[0], .module = (uint32_t)v[1], .place = v[2]};
-    return v[0] < n_frames && v[1] < n_modules && !sp_span_next(triple, &item);
+    return v[0] < n_frames && v[1] < n_modules && !sp_scan_next(&triple, &item);
 }
 
 static int by_place(const void *a, const void *b)
@@ -83,21 +74,21 @@ static int by_place(const void *a, const void *b)
 static void see_names(struct sp_symbolize *s, uint32_t n_frames)
 {
     static char name[1 << 16];
-    bool *has = sp_symbolize_alloc(NULL, n_frames);
-    struct sp_span item = {NULL, 0};
-    for (uint32_t i = 0; sp_span_next(s->frames, &item); i++)
-        has[i] = !sp_span_string(sp_span_member(item, "name"), name, sizeof name) || !strstr(name, "+0x");
+    bool *has = sp_cli_alloc(NULL, n_frames);
+    struct sp_scan left = s->frames, item;
+    for (uint32_t i = 0; sp_scan_next(&left, &item); i++)
+        has[i] = !sp_scan_string(sp_scan_member(item, "name"), name, sizeof name) || !strstr(name, "+0x");
     for (uint32_t i = 0; i < s->n_native; i++)
         s->native[i].had_name = has[s->native[i].frame];
     free(has);
 }
 
-static bool read_native(struct sp_symbolize *s, struct sp_span native)
+static bool read_native(struct sp_symbolize *s, struct sp_scan native)
 {
-    struct sp_span item = {NULL, 0};
+    struct sp_scan item;
     uint32_t n = count(native), n_frames = count(s->frames);
-    s->native = sp_symbolize_alloc(NULL, n * sizeof *s->native);
-    while (sp_span_next(native, &item)) {
+    s->native = sp_cli_alloc(NULL, n * sizeof *s->native);
+    while (sp_scan_next(&native, &item)) {
         if (!read_place(&s->native[s->n_native], item, n_frames, s->n_modules))
             return false;
         s->n_native++;
@@ -114,16 +105,16 @@ static bool read_native(struct sp_symbolize *s, struct sp_span native)
 
 const char *sp_symbolize_read(struct sp_symbolize *s, const char *text, size_t n)
 {
-    *s = (struct sp_symbolize){.text = {text, n}};
-    struct sp_span root = sp_span_whole(text, n), block = sp_span_member(root, "spprof");
-    if (!root.at)
+    *s = (struct sp_symbolize){.text = {.at = text, .end = text + n}};
+    struct sp_scan all = s->text, root = sp_scan_value(&all), block = sp_scan_member(root, "spprof");
+    if (!sp_scan_ends(&all))
         return n == 0 ? "is empty" : "is no JSON text, or is cut off";
-    s->frames = sp_span_member(sp_span_member(root, "shared"), "frames");
-    if (!s->frames.at || *s->frames.at != '[' || !sp_span_member(root, "profiles").at)
+    s->frames = sp_scan_member(sp_scan_member(root, "shared"), "frames");
+    if (!s->frames.at || *s->frames.at != '[' || !sp_scan_member(root, "profiles").at)
         return "is not a Speedscope profile";
     if (!block.at || *block.at != '{')
         return "is a Speedscope profile, but not one that spprof wrote";
-    return read_modules(s, sp_span_member(block, "modules")) && read_native(s, sp_span_member(block, "native")) ? NULL
+    return read_modules(s, sp_scan_member(block, "modules")) && read_native(s, sp_scan_member(block, "native")) ? NULL
                                                                                                                 : DAMAGED;
 }
 
@@ -149,31 +140,30 @@ static void put_name(struct sp_out *o, const struct sp_native_frame *f, const st
     sp_json_text(o, shown);
 }
 
-static void put_span(struct sp_out *o, const char *key, struct sp_span value)
+static void put_value(struct sp_out *o, const char *key, struct sp_scan value)
 {
     if (!value.at)
         return;
     sp_json_key(o, key, false);
-    sp_out_mem(o, value.at, value.n);
+    sp_out_mem(o, value.at, (size_t)(value.end - value.at));
 }
 
-static void put_frame(struct sp_out *o, struct sp_span old, const struct sp_native_frame *f,
+static void put_frame(struct sp_out *o, struct sp_scan old, const struct sp_native_frame *f,
                       const struct sp_symbolize_module *m)
 {
-    struct sp_span name = sp_span_member(old, "name");
+    struct sp_scan name = sp_scan_member(old, "name");
     sp_out_char(o, '{');
     sp_json_key(o, "name", true);
     if (f->name)
         put_name(o, f, m);
     else
-        sp_out_mem(o, name.at ? name.at : "\"\"", name.at ? name.n : 2);
+        sp_out_mem(o, name.at ? name.at : "\"\"", name.at ? (size_t)(name.end - name.at) : 2);
     if (f->file) {
-        sp_json_key(o, "file", false);
-        sp_json_text(o, f->file);
+        sp_json_key_text(o, "file", f->file, false);
         sp_json_key_u64(o, "line", (uint64_t)f->line, false);
     } else {
-        put_span(o, "file", sp_span_member(old, "file"));
-        put_span(o, "line", sp_span_member(old, "line"));
+        put_value(o, "file", sp_scan_member(old, "file"));
+        put_value(o, "line", sp_scan_member(old, "line"));
     }
     sp_out_char(o, '}');
 }
@@ -186,24 +176,24 @@ static int by_frame(const void *a, const void *b)
 
 int sp_symbolize_write(const struct sp_symbolize *s, struct sp_out *o)
 {
-    const struct sp_native_frame **next = sp_symbolize_alloc(NULL, s->n_native * sizeof *next);
+    const struct sp_native_frame **next = sp_cli_alloc(NULL, s->n_native * sizeof *next);
     const char *done = s->text.at;
-    struct sp_span item = {NULL, 0};
+    struct sp_scan left = s->frames, item;
     uint32_t k = 0;
     for (uint32_t i = 0; i < s->n_native; i++)
         next[i] = &s->native[i];
     qsort(next, s->n_native, sizeof *next, by_frame);
-    for (uint32_t i = 0; sp_span_next(s->frames, &item); i++) {
+    for (uint32_t i = 0; sp_scan_next(&left, &item); i++) {
         const struct sp_native_frame *f = k < s->n_native && next[k]->frame == i ? next[k] : NULL;
         if (f && (f->name || f->file)) {
             sp_out_mem(o, done, (size_t)(item.at - done));
             put_frame(o, item, f, &s->modules[f->module]);
-            done = item.at + item.n;
+            done = item.end;
         }
         while (k < s->n_native && next[k]->frame == i)
             k++;
     }
-    sp_out_mem(o, done, (size_t)(s->text.at + s->text.n - done));
+    sp_out_mem(o, done, (size_t)(s->text.end - done));
     free(next);
     return sp_out_finish(o);
 }

@@ -58,8 +58,13 @@ static void read_text(size_t n)
         if (!s.native[i].name)
             s.native[i].name = strdup(i % 4 ? long_name : "_ZN1a1bEv"), s.native[i].file = strdup("\xff\n");
     n_again = 0;
-    if (!error && sp_symbolize_write(&s, &o) == 0 && !sp_span_whole(again, n_again).at)
-        abort();
+    struct sp_scan all = {.at = again, .end = again};
+    if (!error && sp_symbolize_write(&s, &o) == 0) {
+        all.end += n_again;
+        sp_scan_value(&all);
+        if (!sp_scan_ends(&all))
+            abort();
+    }
     sp_symbolize_close(&s);
 }
 
