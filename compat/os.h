@@ -110,7 +110,7 @@ long sp_os_plain(enum sp_os_plain call, const long arguments[6]);
 SP_SIGSAFE void *sp_os_pages(size_t bytes);
 SP_SIGSAFE void sp_os_release(void *p, size_t bytes);
 
-/* [start] Zeroed private address space that costs nothing, nor counts against RLIMIT_DATA or as committed memory, until
+/* [hook] Zeroed private address space that costs nothing, nor counts against RLIMIT_DATA or as committed memory, until
  * sp_os_make_writable(); that stays out of core dumps and huge pages, and is zero again in a fork child. *wipes says whether
  * the kernel promises the last. NULL: refused. */
 void *sp_os_reserve(size_t bytes, bool *wipes);

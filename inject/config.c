@@ -84,14 +84,16 @@ bool sp_config_parse_duration(const char *s, uint64_t *ns)
                                   : SP_NS_PER_S * SP_NS_PER_S / nano;
         return true;
     }
-    uint64_t per_ns = *s == '\0' || ends_as(s, "ms") ? 1000
-                      : ends_as(s, "us")             ? 1000000
-                      : ends_as(s, "ns")             ? 1000000000
-                      : ends_as(s, "s")              ? 1
-                                                     : 0;
+    uint64_t seconds = ends_as(s, "m") ? 60 : ends_as(s, "h") ? 3600 : 1;
+    uint64_t per_ns = *s == '\0' || ends_as(s, "ms")    ? 1000
+                      : ends_as(s, "us")                ? 1000000
+                      : ends_as(s, "ns")                ? 1000000000
+                      : ends_as(s, "s") || seconds != 1 ? 1
+                                                        : 0;
     if (!per_ns)
         return false;
-    *ns = nano / per_ns;
+    unsigned __int128 all = (unsigned __int128)(nano / per_ns) * seconds;
+    *ns = all > UINT64_MAX ? UINT64_MAX : (uint64_t)all;
     return true;
 }
 

@@ -244,7 +244,7 @@ static void write_as_asked(void *context)
 {
     int saved = errno;
     if (!sp_handler_is_cramped(context))
-        finish(SP_FINISH_SNAPSHOT);
+        finish(SP_FINISH_REQUEST);
     else
         sp_diag("the signal that asks for a profile came to a thread with too little stack; send it again");
     errno = saved;

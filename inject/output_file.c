@@ -179,19 +179,30 @@ static void temporary_name(char *tmp, const char *path, const struct sp_name_val
     sp_buf_u64(&b, v->started_wall_ns);
 }
 
-static void remember(struct sp_output *o, const char *path)
-{
-    struct sp_os_stat st;
-    memmove(o->written, path, strlen(path) + 1);
-    o->written_inode = sp_os_stat(path, true, &st) == 0 ? st.inode : 0;
-    o->written_device = st.device;
-}
-
 struct series {
     struct sp_output_naming n;
     struct sp_name_values *v; /* number: whose turn it is */
     char *path, *tmp;         /* its name; the profile until it has a name, "": it is not written yet */
 };
+
+static void remember(struct sp_output *o, const struct series *s)
+{
+    struct sp_os_stat st;
+    memmove(o->written, s->path, strlen(s->path) + 1);
+    o->written_inode = sp_os_stat(s->path, true, &st) == 0 ? st.inode : 0;
+    o->written_device = st.device;
+    o->written_number = s->v->number;
+    o->written_with_pid = s->n.with_pid;
+}
+
+void sp_output_go_on(struct sp_output *o)
+{
+    if (!o->written_inode) /* it was not written */
+        return;
+    o->number = o->written_number + 1;
+    o->with_pid = o->written_with_pid;
+    o->written_inode = 0;
+}
 
 static bool candidate(const struct sp_output_naming *n, const struct sp_name_values *v, char *path)
 {
@@ -291,19 +302,20 @@ int sp_output_publish(struct sp_output *o, struct sp_profile *p, struct sp_outpu
 {
     static char tmp[SP_PATH_BYTES];
     tmp[0] = '\0';
+    n.with_pid |= o->with_pid && n.out[0];
     struct series s = {.n = n, .v = v, .path = path, .tmp = tmp};
     struct sp_file_count count = {.out = n.out, .path = path, .values = v};
-    v->number = 1;
+    v->number = o->number ? o->number : 1;
     if (candidate(&n, v, path) && is_one_too_many(o, &count)) {
         leave_line(o, p, &count, n.fallback);
         return SP_OUTPUT_SKIPPED;
     }
     int rc = -EEXIST;
-    while (rc == -EEXIST && v->number <= MOST_NUMBERS)
+    for (uint32_t last = v->number + MOST_NUMBERS; rc == -EEXIST && v->number < last;)
         rc = publish_as(o, p, &s);
     if (rc != 0 && tmp[0])
         sp_os_unlink(tmp);
     if (rc == 0)
-        remember(o, path);
+        remember(o, &s);
     return rc;
 }

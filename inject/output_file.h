@@ -21,7 +21,12 @@ struct sp_output {
     /* what this process wrote last: it may be replaced by the next */
     char written[SP_PATH_BYTES];
     uint64_t written_inode, written_device;
+    uint32_t written_number;
+    bool written_with_pid;
     uint64_t skipped_ns; /* CPU in its lines, beyond most_files */
+    /* of what it writes next, where closed recordings follow each other; 0: the first */
+    uint32_t number;
+    bool with_pid; /* ... for somebody's file of this run has the plain name */
 };
 
 /* A series of names. */
@@ -31,6 +36,9 @@ struct sp_output_naming {
     bool with_pid, may_replace;
     bool fallback; /* a directory that nobody asked for */
 };
+
+/* [hook] What was written last stays: the next profile has the number behind it, if it has one. */
+void sp_output_go_on(struct sp_output *o);
 
 #define SP_OUTPUT_SKIPPED 1 /* the run has its files, and a line stands for this one */
 

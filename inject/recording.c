@@ -12,6 +12,7 @@
 #include "sampler/handler.h"
 
 #define WAIT_NS (2 * SP_NS_PER_S)
+#define AWAIT_NS (SP_NS_PER_S / 10)
 
 static const struct sp_config *config;
 static const struct sp_identity *identity;
@@ -20,6 +21,7 @@ static uint64_t reserved_bytes;
 static uint64_t region_bytes; /* of sp_region, whose header a fork wipes */
 static bool wipes;
 static uint32_t n_recordings;
+static bool is_awaited;
 static uint64_t given_ns; /* CPU that no thread shows and closed recordings have */
 
 /* ---- the region */
@@ -110,23 +112,24 @@ static void start_all(struct sp_region *r)
         }
         sp_live_joins(l, cpu_ns);
         bool has_slot = l == sp_session_self && sp_live_slot(r, l);
+        if (sp_load_acquire(&l->has_ticks)) /* while the recording was awaited, or by itself just now */
+            sp_engine->thread_resume(l);
         sp_engine_start(has_slot ? r : NULL, l);
         if (sp_load_acquire(&l->state) != SP_LIVE_RUNNING)
             sp_engine_stop(l);
     }
 }
 
-bool sp_recording_begin(uint64_t before_ns)
+bool sp_recording_begin(uint64_t before_ns, bool is_whole)
 {
     if (!reserve())
         return false;
     struct sp_region *r = reserved;
     region_bytes = reserved_bytes;
-    sp_spool_tidy();
+    sp_engine->open(config->interval_ns); /* for those as well who find the gate closed */
     sp_gate_close(WAIT_NS);
     sp_live_see_to_left(NULL);
     sp_live_session_begins();
-    sp_engine->open(config->interval_ns);
     init_region(r, region_bytes, before_ns);
     enter_spool(r);
     given_ns = sp_adopt_unseen_ns();
@@ -134,9 +137,23 @@ bool sp_recording_begin(uint64_t before_ns)
     __atomic_store_n(&sp_region, r,
                      __ATOMIC_SEQ_CST); /* a thread that begins starts its ticks itself, or is seen here: self.c */
     start_all(r);
-    sp_adopt_begin(r->started_mono_ns, false, r->profile == 1);
+    sp_store_release(&is_awaited, false);
+    sp_adopt_begin(r->started_mono_ns, false, is_whole);
     sp_handler_thaw(r);
     return true;
+}
+
+void sp_recording_await(void)
+{
+    sp_engine->open(sp_max_u64(AWAIT_NS, config->interval_ns));
+    __atomic_store_n(&is_awaited, true, __ATOMIC_SEQ_CST); /* as sp_region above */
+    for (struct sp_live *l = NULL; (l = sp_live_next(l));)
+        sp_engine_start(NULL, l);
+}
+
+bool sp_recording_is_awaited(void)
+{
+    return __atomic_load_n(&is_awaited, __ATOMIC_SEQ_CST);
 }
 
 /* ---- end */
@@ -211,10 +228,13 @@ bool sp_recording_swap(sp_recording_closed *closed, void *arg)
 bool sp_recording_forked(void)
 {
     struct sp_region *r = sp_region;
-    reserved = NULL;
     given_ns = 0;
-    if (!r)
+    if (!r) {
+        if (reserved && !wipes && !sp_os_forget(reserved, reserved_bytes))
+            reserved = NULL;
         return true;
+    }
+    reserved = NULL; /* half made, maybe */
     bool is_empty = sp_spool_is_shared() ? sp_spool_forget(r, region_bytes, &wipes) && make_first_writable(r, region_bytes)
                                          : wipes || sp_os_forget(r, region_bytes);
     if (!is_empty)

@@ -11,9 +11,14 @@
 /* [start] What recordings are like from now on; both stay the caller's. False: there is no memory for one, and that is said. */
 bool sp_recording_init(const struct sp_config *c, const struct sp_identity *i);
 
-/* [hook] A recording begins: all threads that are known get ticks. before_ns: process CPU that is not part of it. False: there
- * is no memory for it. */
-bool sp_recording_begin(uint64_t before_ns);
+/* [hook] A recording begins: all threads that are known get ticks. before_ns: process CPU that is not part of it; is_whole: but for
+ * that all that threads did is. False: there is no memory for it. */
+bool sp_recording_begin(uint64_t before_ns, bool is_whole);
+
+/* [start] Nothing is recorded yet, but all threads have some ticks: who waits for a moment looks at the clock then. */
+void sp_recording_await(void);
+/* [handler] Whether that is so. */
+SP_SIGSAFE bool sp_recording_is_awaited(void);
 
 /* What gets a closed recording: `used_ns` is the process's CPU that belongs to it. Nobody else knows the region, which is gone
  * when this returns. */

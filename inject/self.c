@@ -10,6 +10,7 @@
 #include "compat/real.h"
 #include "inject/hooks.h"
 #include "inject/identity.h"
+#include "inject/recording.h"
 #include "sampler/adopt.h"
 #include "sampler/engine.h"
 #include "sampler/gate.h"
@@ -24,7 +25,7 @@ static bool has_end_key;
 /* Inside the gate; r NULL: there is no profile. */
 static void begin_in(struct sp_region *r, struct sp_live *l, uint64_t mask)
 {
-    if (!r || !sp_live_slot(r, l))
+    if (r ? !sp_live_slot(r, l) : !sp_recording_is_awaited())
         return;
     sp_engine_start(r, l);
     sp_hook_pending_thread_begins(l, mask);
@@ -40,7 +41,7 @@ static void begin_thread(struct sp_live *l, uint64_t before_ns, uintptr_t stack_
     if (sp_gate_enter()) {
         begin_in(sp_session_region(), l, mask);
         sp_gate_leave();
-    } else if (sp_region_now()) { /* after the state, see sp_recording_begin() */
+    } else if (sp_region_now() || sp_recording_is_awaited()) { /* after the state, see sp_recording_begin() */
         sp_engine_start(NULL, l);
     }
 }

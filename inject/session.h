@@ -8,14 +8,17 @@
 enum sp_session_state { SP_SESSION_OFF, SP_SESSION_WATCHING /* no CPython yet */, SP_SESSION_RUNNING };
 
 struct sp_session {
-    int state; /* enum sp_session_state */
-    int pid;   /* of the process that all this belongs to */
+    int state;       /* enum sp_session_state */
+    int pid;         /* of the process that all this belongs to */
+    bool is_child;   /* made by a fork */
+    bool ran_python; /* as far as hooks saw */
 };
 
 enum sp_finish {
     SP_FINISH_END,
-    SP_FINISH_EXEC,    /* the program is about to be replaced */
-    SP_FINISH_SNAPSHOT /* it goes on for sure */
+    SP_FINISH_EXEC,     /* the program is about to be replaced */
+    SP_FINISH_SNAPSHOT, /* it goes on for sure */
+    SP_FINISH_REQUEST   /* ... and where nothing is recorded that begins */
 };
 
 extern struct sp_session sp_session;

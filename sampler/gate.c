@@ -60,6 +60,11 @@ void sp_gate_leave(void)
     sp_add_relaxed(&inside_here, (uint32_t)-1);
 }
 
+bool sp_gate_is_inside(void)
+{
+    return sp_load_relaxed(&inside_here);
+}
+
 bool sp_gate_leave_work(void)
 {
     int closed = CLOSED;

@@ -12,6 +12,9 @@
 SP_SIGSAFE bool sp_gate_enter(void);
 SP_SIGSAFE void sp_gate_leave(void);
 
+/* [handler] Whether the calling thread is inside, in what a handler interrupted. */
+SP_SIGSAFE bool sp_gate_is_inside(void);
+
 /* [handler] After sp_gate_enter() said no: what the caller left will be seen to before the gate opens. False: it is open
  * again, the caller does it itself. */
 SP_SIGSAFE bool sp_gate_leave_work(void);

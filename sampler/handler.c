@@ -16,6 +16,8 @@
 struct sp_region *sp_region;
 void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);
 void (*sp_handler_forked)(void);
+uint64_t sp_handler_due_ns = UINT64_MAX;
+void (*sp_handler_due)(void);
 
 bool sp_handler_is_tick(const siginfo_t *info)
 {
@@ -103,6 +105,9 @@ SP_SIGSAFE static void tick(uint32_t number, const void *context, uintptr_t sp)
     if (SP_LIKELY(l && sp_store_ready(r)))
         sample(r, l, context, sp);
     sp_gate_leave();
+    if (SP_UNLIKELY(sp_load_relaxed(&sp_handler_due_ns) != UINT64_MAX) &&
+        sp_os_mono_ns() >= sp_load_relaxed(&sp_handler_due_ns))
+        sp_handler_due();
 }
 
 void sp_handler(int sig, siginfo_t *info, void *context)

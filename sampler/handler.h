@@ -38,6 +38,11 @@ extern void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);
 /* What makes the region of a fork child that ticks before anything else did: inject/lifecycle.c sets it. */
 extern void (*sp_handler_forked)(void);
 
+/* What is to be done at the first tick from this moment on, on sp_os_mono_ns(): inject/schedule.c sets both. All signals are
+ * blocked, the gate may be entered, and what the tick interrupted may be inside it. */
+extern uint64_t sp_handler_due_ns;
+extern void (*sp_handler_due)(void);
+
 /* [any] The store belongs to the caller: the gate is closed, nobody is inside. Waits at most `limit_ns` for that.
  * False: somebody is inside still.
  * Fills end_cpu_ns and rest_ns of the living threads. */

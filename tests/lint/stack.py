@@ -22,7 +22,7 @@ UNWIND = 1000  # most that a walk of native frames takes beside
 WRITE, EMIT, BYTES = formats.by_kind(sys.argv[3])
 # function -> what it calls through a pointer; a function that is not listed: EMIT
 THROUGH_POINTERS = {
-    "sp_handler": ["foreign", "child_ticks", *ENGINE], "tick": ["child_ticks", *ENGINE],
+    "sp_handler": ["foreign", "child_ticks", "due", *ENGINE], "tick": ["child_ticks", "due", *ENGINE],
     **dict.fromkeys(["sample", "take_sample", "sp_sample_take", "sp_handler_taken", "sp_handler_is_tick", "sp_handler_freeze",
                      "sp_engine_start", "sp_engine_stop", "sp_engine_ticks", "init_region", "await_python", "after_fork_in_child",
                      "sp_recording_begin_child", "sp_session_is_own_process", "sp_session_is_running", "sp_session_region",
@@ -33,7 +33,9 @@ THROUGH_POINTERS = {
     "call_booked": ["measure_soon", "join"], "sp_walk_stack": ["walk"], "sp_os_each_thread": ["adopt"],
     "sp_os_each_entry": ["count_entry_of", "count_name", "weigh"], "sp_os_each_mapping": ["is_named", "reaches"], "sp_os_each_mapping_by": ["note_mapping"],
     "sp_elf_loader_finds": ["dlsym@plt"], "die": ["sp_lifecycle_finish"],
-    "write_on_own_stack": [], "sp_lifecycle_finish": [],  # write_here: on a stack of its own
+    # on a stack of their own: write_here, act, begin_here
+    **dict.fromkeys(["sp_turn_call", "sp_lifecycle_finish", "sp_lifecycle_begin", "due"], []),
+    "sp_recording_end": ["closed", *ENGINE], **dict.fromkeys(["sp_recording_begin", "begin_recording", "begin_here", "act", "sp_recording_swap"], ["closed", *ENGINE]),
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
     "flush": ["sink_fd"], "sp_out_mem": ["sink_fd"], "sp_out_finish": ["sink_fd"], **dict.fromkeys(["write_to", "write_temporary"], WRITE), "name_by_table": ["named"], "put_cpu": ["writer_cpu_ns"],
@@ -119,9 +121,9 @@ def main(library, build, source):
         return 77
     depths = Depths(library, build)
     room = constant(source, "sampler/handler.h", "SP_HANDLER_BYTES")
-    writer = constant(source, "inject/lifecycle.c", "WRITER_STACK_BYTES")
+    writer = constant(source, "inject/turn.c", "WRITER_STACK_BYTES")
     failed = 0
-    for root, most in (("sp_handler", room), ("standin", room), ("relay", room), ("write_here", writer // 2), ("sp_unwind", UNWIND)):
+    for root, most in (("sp_handler", room), ("standin", room), ("relay", room), ("write_here", writer // 2), ("act", writer // 2), ("begin_here", writer // 2), ("sp_unwind", UNWIND)):
         used, way = depths.deepest(root)
         print(f"{root}: {used} of {most} bytes: {' > '.join(way)}")
         failed += used > most

@@ -45,15 +45,16 @@ static void durations(void)
         const char *text;
         long long ns;
     } good[] = {
-        {"100us", 100000},  {"10s", 10000000000},  {"7", 7000000},       {"2.5ms", 2500000}, {"0.1S", 100000000},
-        {"250hz", 4000000}, {"0.5Hz", 2000000000}, {"999999ns", 999999}, {"10MS", 10000000}, {"3hz", 333333333},
+        {"100us", 100000},     {"10m", 600000000000}, {"2h", 7200000000000}, {"10s", 10000000000},
+        {"7", 7000000},        {"2.5ms", 2500000},    {"0.1S", 100000000},   {"250hz", 4000000},
+        {"0.5Hz", 2000000000}, {"999999ns", 999999},  {"10MS", 10000000},    {"3hz", 333333333},
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         uint64_t ns = 0;
         CHECK(sp_config_parse_duration(good[i].text, &ns));
         CHECK_EQ(ns, good[i].ns);
     }
-    const char *bad[] = {"", "fast", "ms", "-5ms", "1 ms", "1e3", "5m", "0hz", "99999999999999999999s", "1ms!", "."};
+    const char *bad[] = {"", "fast", "ms", "-5ms", "1 ms", "1e3", "5d", "0hz", "99999999999999999999s", "1ms!", "."};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         uint64_t ns = 0;
         if (sp_config_parse_duration(bad[i], &ns))

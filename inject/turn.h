@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ * One at a time writes the profile, or changes what is recorded; the others wait for their turn, or leave it. */
+#ifndef SP_INJECT_TURN_H
+#define SP_INJECT_TURN_H
+
+#include "compat/os.h"
+
+/* What a thread may raise by what it does. */
+#define SP_TURN_FAULTS                                                                                          \
+    (SP_OS_MASK(SIGSEGV) | SP_OS_MASK(SIGBUS) | SP_OS_MASK(SIGFPE) | SP_OS_MASK(SIGILL) | SP_OS_MASK(SIGTRAP) | \
+     SP_OS_MASK(SIGSYS) | SP_OS_MASK(SIGABRT))
+
+/* [hook] Waits until nobody has the turn, or for 10 s in which who has it used no CPU. Signals but those above are blocked then;
+ * *mask: those before. False: the end has come, or who has the turn waits for the caller. */
+bool sp_turn_take(uint64_t *mask);
+/* [handler] Takes the turn if nobody has it. All signals are blocked. */
+SP_SIGSAFE bool sp_turn_try(void);
+/* [hook] The mask stays for sp_turn_try's caller. is_last: nobody gets it any more. */
+void sp_turn_end(bool is_last);
+/* [hook] f(arg) on a stack of its own, for who has the turn: it may be a handler on a small stack, or a fibre. */
+void sp_turn_call(void (*f)(void *arg), void *arg);
+/* [fork-child] Nobody has it. */
+void sp_turn_forked(void);
+
+#endif
