@@ -32,7 +32,7 @@ after()
 """, how).profile()
         # a tick that an overbooked CPU makes late looks as if it had been held back: up to 0.1 s
         blocked = p.block["cpu"]["blocked"]
-        assert spent(b, p, "after") + blocked >= 0.25e9 and blocked < 0.12e9, (how, p.block["cpu"], p.self_ns())
+        assert spent(b, p, "after") + blocked >= 0.25e9 and blocked < 0.2e9, (how, p.block["cpu"], p.self_ns())
 
 
 @case

@@ -142,7 +142,8 @@ import time, os, resource
 @case(where="few")
 def thread_churn(b):
     """Thousands one after another: slots, timers and mappings are reused."""
-    r = b.run("""
+    threads = int(os.environ.get("SPPROF_TEST_CHURN", "1500"))
+    r = b.run(f"""
 import threading, os
 def f():
     s = 0
@@ -151,7 +152,7 @@ def maps(): return open('/proc/self/maps').read().count('\\n')
 for i in range(300):
     t = threading.Thread(target=f); t.start(); t.join()
 before = maps()
-for i in range(1500):
+for i in range({threads}):
     t = threading.Thread(target=f); t.start(); t.join()
 import time
 until = time.time() + 60

@@ -161,17 +161,25 @@ print(unchanged)
     assert int(r.out) == 6, r.out
 
 
-@case(where="few")
-def clean_ends_leave_no_file(b):
-    second = b.write(WORK, "second.py")
-    for tail in ("", "os._exit(3)", "os.kill(os.getpid(), signal.SIGTERM)", "os.abort()", "1/0",
-                 f"os.execv(sys.executable, [sys.executable, {second!r}])", "os.execv('/bin/true', ['true'])",
-                 "import subprocess; subprocess.run([sys.executable, '-c', 'pass'])",
-                 "pid = os.fork()\nif pid == 0: work(); os._exit(0)\nos.waitpid(pid, 0)"):
+def no_file_is_left(b, *tails):
+    for tail in tails:
         directory = b.fresh()
         r = b.run(WORK + tail, check=False, SPPROF_SPOOL=directory)
         assert not os.listdir(directory), (tail, os.listdir(directory))
         assert r.profiles() and all(p.block["complete"] for p in r.profiles()), (tail, r.err)
+
+
+@case(where="few")
+def clean_ends_leave_no_file(b):
+    no_file_is_left(b, "", "os._exit(3)", "os.kill(os.getpid(), signal.SIGTERM)", "os.abort()", "1/0")
+
+
+@case(where="few")
+def children_leave_no_file(b):
+    second = b.write(WORK, "second.py")
+    no_file_is_left(b, f"os.execv(sys.executable, [sys.executable, {second!r}])", "os.execv('/bin/true', ['true'])",
+                    "import subprocess; subprocess.run([sys.executable, '-c', 'pass'])",
+                    "pid = os.fork()\nif pid == 0: work(); os._exit(0)\nos.waitpid(pid, 0)")
 
 
 @case(where="few")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every system call of ours fails once, for every N: the program runs on as if we were not there.
+"""Every system call of ours fails once, for every N: the program runs on as if we were not there. With two errors each, of five;
+SPPROF_TEST_ERRORS=all: with all of them.
 
 usage: nth.py FAULT_LIBRARY PYTHON BUILD
 """
@@ -18,8 +19,9 @@ library, python, build = os.path.abspath(sys.argv[1]), sys.argv[2], sys.argv[3]
 PROGRAM = """
 import threading, os, time, signal
 def f():
-    e = time.process_time() + 0.02
-    while time.process_time() < e: pass
+    e = time.process_time() + 0.012 # a tick, or three
+    while time.process_time() < e:
+        for i in range(200): pass
 t = threading.Thread(target=f); t.start(); t.join(); f()
 pid = os.fork()
 if pid == 0:
@@ -34,7 +36,7 @@ def run(app, tmp, n, code, spool):
     d = os.path.join(tmp, f"{n}-{code}-{spool}")
     os.mkdir(d)
     env = dict(clean_env(), LD_PRELOAD=library, SPPROF_TEST_FAULT=f"{n}:{code}", SPPROF_OUT="p.json", TMPDIR=d,
-               SPPROF_VERBOSE="1", **{"SPPROF_SPOOL": d} if spool else {})
+               SPPROF_VERBOSE="1", SPPROF_INTERVAL="4ms", **{"SPPROF_SPOOL": d} if spool else {})
     r = subprocess.run([python, app], cwd=d, env=env, capture_output=True, text=True, timeout=200)
     assert (r.returncode, r.stdout) == (0, "768 0\n2\n"), (n, code, spool, r)
     return d, r.stderr.splitlines()
@@ -62,6 +64,8 @@ def one(app, tmp, n, code, spool):
     return len(profiles) == 2 and not spools and not complaints
 
 
+errors = [errno.EAGAIN, errno.ENOSPC, errno.ENOMEM, errno.EINTR]
+everything = os.environ.get("SPPROF_TEST_ERRORS") == "all"
 clean = complained = 0
 with tempfile.TemporaryDirectory() as tmp:
     app = os.path.join(tmp, "app.py")
@@ -70,10 +74,10 @@ with tempfile.TemporaryDirectory() as tmp:
     for spool in (False, True):
         calls = int(re.search(r"calls: (\d+)", "\n".join(run(app, tmp, 0, 0, spool)[1]))[1])
         for n in range(1, calls + 10):  # more or fewer ticks are some calls more or fewer
-            for code in (errno.EINVAL, *((errno.EAGAIN, errno.ENOSPC) if n % 3 else (errno.ENOMEM, errno.EINTR))):
+            for code in (errno.EINVAL, *(errors if everything else [errors[(n + n // 4) % 4]])):
                 result = one(app, tmp, n, code, spool)
                 clean += result
                 complained += not result
         print(f"{calls} calls{' with a spool file' if spool else ''}")
 print(f"{clean} runs as if nothing had failed, {complained} with a complaint")
-assert clean > 60 and complained > 15
+assert clean > 40 and complained > 10

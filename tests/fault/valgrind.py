@@ -19,7 +19,7 @@ from sp import SKIP, clean_env  # noqa: E402
 
 # Suite -> cases that compare neither stderr, which may have valgrind's warnings, nor a child's time, nor want speed
 CASES = {"sampling": "threads names c_threads recursion thread_churn native_code", "process": "subprocess_children two_ends_at_once",
-         "spool": "clean_ends_leave_no_file", "versions": "tasks subinterpreters"}
+         "spool": "clean_ends_leave_no_file children_leave_no_file", "versions": "tasks subinterpreters"}
 OPTIONS = "-q --xml=yes --leak-check=full --show-leak-kinds=definite"
 
 
@@ -50,11 +50,13 @@ def main():
         if not shutil.which("valgrind") or subprocess.run([wrapped, "-c", "0"], env=clean_env(), capture_output=True).returncode != 0:
             print(f"skip: valgrind is not there, or cannot run {python}")
             return SKIP
+        few = {"SPPROF_TEST_CHURN": "300"} if wanted else {}
         failed = 0
         for suite, cases in CASES.items():
             cases = [c for c in cases.split() if not wanted or c in wanted]
             if cases:
-                failed |= subprocess.run([sys.executable, os.path.join(here, "../e2e", suite + ".py"), wrapped, library, build, *cases]).returncode not in (0, SKIP)
+                command = [sys.executable, os.path.join(here, "../e2e", suite + ".py"), wrapped, library, build, *cases]
+                failed |= subprocess.run(command, env=dict(os.environ, **few)).returncode not in (0, SKIP)
         reports = glob.glob(directory + "/*.xml")
         found = collections.Counter(f for r in reports for f in findings(r))
         for (kind, _, stack), n in found.items():

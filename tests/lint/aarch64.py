@@ -29,15 +29,18 @@ def main(root):
         return 77
     failed = 0
     with tempfile.TemporaryDirectory() as d:
+        flags = ["-O2", "-D_GNU_SOURCE", "-I", root]
+        shared = [os.path.join(root, "tests/support/unit.c"), *compat]
+        subprocess.run([CC, *flags, "-c", *shared], check=True, cwd=d)
+        objects = [os.path.join(d, os.path.basename(f)[:-2] + ".o") for f in shared]
         turns = []
         for frame in (16, 112):
             turns.append(os.path.join(d, f"turn_{frame}.so"))
             subprocess.run([CC, "-shared", "-fPIC", f"-DFRAME={frame}", os.path.join(root, "tests/support/turn.c"), "-o", turns[-1]], check=True)
         for name in ("cfi", "unwind", "unwind_libraries"):
             exe = os.path.join(d, name)
-            subprocess.run([CC, "-O2", "-D_GNU_SOURCE", "-I", root, f'-DTURN_A="{turns[0]}"', f'-DTURN_B="{turns[1]}"',
-                            os.path.join(root, "tests/unit", name + ".c"), os.path.join(root, "tests/support/unit.c"), *compat, "-o", exe,
-                            "-ldl", "-lpthread"], check=True)
+            subprocess.run([CC, *flags, f'-DTURN_A="{turns[0]}"', f'-DTURN_B="{turns[1]}"', os.path.join(root, "tests/unit", name + ".c"),
+                            *objects, "-o", exe, "-ldl", "-lpthread"], check=True)
             r = subprocess.run([RUN, "-L", "/usr/aarch64-linux-gnu", exe], capture_output=True, text=True, timeout=600)
             print(r.stdout, r.stderr, sep="")
             bad = [line.split()[1] for line in r.stdout.splitlines() if line.startswith("FAIL")]
