@@ -96,29 +96,39 @@ static bool read_dynamic(struct sp_elf *e, const Elf64_Dyn *d)
     return e->symbols && e->strings && (e->gnu_hash || e->hash);
 }
 
+bool sp_elf_open(struct sp_elf *e, uintptr_t bias, const Elf64_Phdr *headers, size_t n)
+{
+    const Elf64_Phdr *dynamic = NULL;
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    for (const Elf64_Phdr *p = headers; p < headers + n; p++) {
+        if (p->p_type == PT_DYNAMIC)
+            dynamic = p;
+        if (p->p_type != PT_LOAD)
+            continue;
+        if (p->p_vaddr < low)
+            low = p->p_vaddr;
+        if (p->p_vaddr + p->p_memsz > high)
+            high = p->p_vaddr + p->p_memsz;
+    }
+    if (high <= low || !dynamic)
+        return false;
+    *e = (struct sp_elf){.bias = bias, .start = bias + low, .end = bias + high};
+    uintptr_t at = relocated(e, bias + dynamic->p_vaddr);
+    return at && read_dynamic(e, (const Elf64_Dyn *)at);
+}
+
 static bool open_at(struct sp_elf *e, uintptr_t header)
 {
     const Elf64_Ehdr *h = (const Elf64_Ehdr *)header;
     if (memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || h->e_ident[EI_CLASS] != ELFCLASS64 ||
         h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phoff + h->e_phnum * sizeof(Elf64_Phdr) > PAGE)
         return false;
-    const Elf64_Phdr *p = (const Elf64_Phdr *)(header + h->e_phoff), *dynamic = NULL;
-    uintptr_t low = UINTPTR_MAX, high = 0;
-    for (size_t i = 0; i < h->e_phnum; i++) {
-        if (p[i].p_type == PT_DYNAMIC)
-            dynamic = &p[i];
-        if (p[i].p_type != PT_LOAD)
-            continue;
-        if (p[i].p_vaddr < low)
+    const Elf64_Phdr *p = (const Elf64_Phdr *)(header + h->e_phoff);
+    uintptr_t low = UINTPTR_MAX;
+    for (size_t i = 0; i < h->e_phnum; i++)
+        if (p[i].p_type == PT_LOAD && p[i].p_vaddr < low)
             low = p[i].p_vaddr;
-        if (p[i].p_vaddr + p[i].p_memsz > high)
-            high = p[i].p_vaddr + p[i].p_memsz;
-    }
-    if (high <= low || !dynamic)
-        return false;
-    *e = (struct sp_elf){.bias = header - low, .start = header, .end = header - low + high};
-    uintptr_t at = relocated(e, e->bias + dynamic->p_vaddr);
-    return at && read_dynamic(e, (const Elf64_Dyn *)at);
+    return low != UINTPTR_MAX && sp_elf_open(e, header - low, p, h->e_phnum);
 }
 
 bool sp_elf_at(struct sp_elf *e, uintptr_t address)

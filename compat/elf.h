@@ -34,6 +34,8 @@ struct sp_elf {
 bool sp_elf_at(struct sp_elf *e, uintptr_t address);
 /* [any] The first library whose file name begins so. */
 bool sp_elf_named(struct sp_elf *e, const char *prefix);
+/* [start] The one with these program headers (link.h, dl_iterate_phdr). */
+bool sp_elf_open(struct sp_elf *e, uintptr_t bias, const Elf64_Phdr *headers, size_t n);
 /* [any] A function or object that it exports, in the default version. NULL: none. As long as the library stays loaded. */
 void *sp_elf_find(const struct sp_elf *e, const char *symbol);
 /* [any] ... and how long it is, as the library says; 0: there is none. */

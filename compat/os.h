@@ -99,11 +99,31 @@ enum sp_os_plain {
     SP_OS_PLAIN_nanosleep,
     SP_OS_PLAIN_wait4,
     SP_OS_PLAIN_waitid,
+    SP_OS_PLAIN_recvmmsg,
+    SP_OS_PLAIN_sendmmsg,
+    SP_OS_PLAIN_pread64,
+    SP_OS_PLAIN_pwrite64,
+    SP_OS_PLAIN_preadv,
+    SP_OS_PLAIN_pwritev,
+    SP_OS_PLAIN_preadv2,
+    SP_OS_PLAIN_pwritev2,
+    SP_OS_PLAIN_sendfile,
+    SP_OS_PLAIN_splice,
+    SP_OS_PLAIN_copy_file_range,
+    SP_OS_PLAIN_openat,
+    SP_OS_PLAIN_close,
+    SP_OS_PLAIN_fcntl,
+    SP_OS_PLAIN_msync,
+    SP_OS_PLAIN_syncfs,
     SP_OS_PLAIN_poll,
     SP_OS_PLAIN_select,
     SP_OS_PLAIN_epoll_wait,
 };
 long sp_os_plain(enum sp_os_plain call, const long arguments[6]);
+#define SP_OS_HERE (-100) /* the working directory, to openat() */
+/* [hook] A system call by its number; whether it waits, as a lock does: by its second argument. */
+long sp_os_call(long number, const long arguments[6]);
+bool sp_os_call_waits(long number, long second);
 
 /* --- [start] memory --- */
 /* [handler] Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * System calls that stand in for libc's functions (see os.h). */
+#include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -35,15 +36,38 @@ static long old_call(enum sp_os_plain call, const long *a)
 long sp_os_plain(enum sp_os_plain call, const long arguments[6])
 {
     static const long numbers[] = {
-        [SP_OS_PLAIN_read] = SYS_read,     [SP_OS_PLAIN_write] = SYS_write,         [SP_OS_PLAIN_readv] = SYS_readv,
-        [SP_OS_PLAIN_writev] = SYS_writev, [SP_OS_PLAIN_recvfrom] = SYS_recvfrom,   [SP_OS_PLAIN_recvmsg] = SYS_recvmsg,
-        [SP_OS_PLAIN_sendto] = SYS_sendto, [SP_OS_PLAIN_sendmsg] = SYS_sendmsg,     [SP_OS_PLAIN_connect] = SYS_connect,
-        [SP_OS_PLAIN_accept] = SYS_accept, [SP_OS_PLAIN_accept4] = SYS_accept4,     [SP_OS_PLAIN_flock] = SYS_flock,
-        [SP_OS_PLAIN_fsync] = SYS_fsync,   [SP_OS_PLAIN_fdatasync] = SYS_fdatasync, [SP_OS_PLAIN_nanosleep] = SYS_nanosleep,
-        [SP_OS_PLAIN_wait4] = SYS_wait4,   [SP_OS_PLAIN_waitid] = SYS_waitid,
+        [SP_OS_PLAIN_read] = SYS_read,           [SP_OS_PLAIN_write] = SYS_write,
+        [SP_OS_PLAIN_readv] = SYS_readv,         [SP_OS_PLAIN_writev] = SYS_writev,
+        [SP_OS_PLAIN_recvfrom] = SYS_recvfrom,   [SP_OS_PLAIN_recvmsg] = SYS_recvmsg,
+        [SP_OS_PLAIN_sendto] = SYS_sendto,       [SP_OS_PLAIN_sendmsg] = SYS_sendmsg,
+        [SP_OS_PLAIN_connect] = SYS_connect,     [SP_OS_PLAIN_accept] = SYS_accept,
+        [SP_OS_PLAIN_accept4] = SYS_accept4,     [SP_OS_PLAIN_flock] = SYS_flock,
+        [SP_OS_PLAIN_fsync] = SYS_fsync,         [SP_OS_PLAIN_fdatasync] = SYS_fdatasync,
+        [SP_OS_PLAIN_nanosleep] = SYS_nanosleep, [SP_OS_PLAIN_wait4] = SYS_wait4,
+        [SP_OS_PLAIN_waitid] = SYS_waitid,       [SP_OS_PLAIN_recvmmsg] = SYS_recvmmsg,
+        [SP_OS_PLAIN_sendmmsg] = SYS_sendmmsg,   [SP_OS_PLAIN_pread64] = SYS_pread64,
+        [SP_OS_PLAIN_pwrite64] = SYS_pwrite64,   [SP_OS_PLAIN_preadv] = SYS_preadv,
+        [SP_OS_PLAIN_pwritev] = SYS_pwritev,     [SP_OS_PLAIN_preadv2] = SYS_preadv2,
+        [SP_OS_PLAIN_pwritev2] = SYS_pwritev2,   [SP_OS_PLAIN_sendfile] = SYS_sendfile,
+        [SP_OS_PLAIN_splice] = SYS_splice,       [SP_OS_PLAIN_copy_file_range] = SYS_copy_file_range,
+        [SP_OS_PLAIN_openat] = SYS_openat,       [SP_OS_PLAIN_close] = SYS_close,
+        [SP_OS_PLAIN_fcntl] = SYS_fcntl,         [SP_OS_PLAIN_msync] = SYS_msync,
+        [SP_OS_PLAIN_syncfs] = SYS_syncfs,
     };
     const long *a = arguments;
     if (call >= SP_OS_PLAIN_poll)
         return old_call(call, a);
     return sp_syscall6(numbers[call], a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+long sp_os_call(long number, const long arguments[6])
+{
+    const long *a = arguments;
+    return sp_syscall6(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+bool sp_os_call_waits(long number, long second)
+{
+    long what = second & FUTEX_CMD_MASK;
+    return number == SYS_futex && (what == FUTEX_WAIT || what == FUTEX_WAIT_BITSET || what == FUTEX_LOCK_PI);
 }

@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <string.h>
 
 #include "compat/cpu.h"
@@ -47,6 +48,39 @@ static bool is_same_library(const void *a, const void *b)
     return a == b || (dladdr(a, &of_a) && dladdr(b, &of_b) && of_a.dli_fbase == of_b.dli_fbase);
 }
 
+/* The libraries behind ours that were loaded with the program, in the order in which the loader looks into them. Asking it for
+ * each symbol takes as long as all else that is done at the start of a program without Python. */
+struct behind {
+    struct sp_elf libraries[16];
+    size_t n;
+    bool is_past_us;
+};
+static struct behind *behind_us; /* while all slots are filled */
+
+static int note_library(struct dl_phdr_info *info, size_t bytes, void *arg)
+{
+    struct behind *b = arg;
+    struct sp_elf *e = &b->libraries[b->n];
+    uintptr_t own = (uintptr_t)&all_found;
+    (void)bytes;
+    if (!sp_elf_open(e, info->dlpi_addr, info->dlpi_phdr, info->dlpi_phnum))
+        return b->is_past_us; /* what lies behind it may not be found before it */
+    bool is_own = own >= e->start && own < e->end;
+    b->n += b->is_past_us && !is_own;
+    b->is_past_us |= is_own;
+    return b->n == SP_ARRAY_LEN(b->libraries);
+}
+
+static void *find_behind(const char *symbol)
+{
+    for (size_t i = 0; behind_us && i < behind_us->n; i++) {
+        void *f = sp_elf_find(&behind_us->libraries[i], symbol);
+        if (f)
+            return f;
+    }
+    return NULL;
+}
+
 static void *find(const char *symbol)
 {
     static find_version *by_version; /* musl has none */
@@ -56,7 +90,11 @@ static void *find(const char *symbol)
             version = versions[i].version;
     if (version && !by_version)
         by_version = (find_version *)dlsym(RTLD_DEFAULT, "dlvsym");
-    void *f = version && by_version ? by_version(RTLD_NEXT, symbol, version) : NULL, *next = dlsym(RTLD_NEXT, symbol);
+    void *f = version ? NULL : find_behind(symbol), *next;
+    if (f)
+        return f;
+    f = version && by_version ? by_version(RTLD_NEXT, symbol, version) : NULL;
+    next = dlsym(RTLD_NEXT, symbol);
     return f && is_same_library(f, next) ? f : next;
 }
 
@@ -105,8 +143,12 @@ void sp_real_find_all(void)
     if (all_found)
         return;
     bool all = true;
+    struct behind b = {.n = 0};
+    dl_iterate_phdr(note_library, &b);
+    behind_us = &b;
     for (struct sp_real *const *slot = __start_sp_reals; slot < __stop_sp_reals; slot++)
         all &= sp_real_original(*slot) != NULL;
+    behind_us = NULL;
     is_split = !all && is_before_2_34();
     if (!all)
         forget_error();

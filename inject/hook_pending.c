@@ -123,7 +123,9 @@ static int wait_past_ticks(const sigset_t *set, siginfo_t *info, const struct ti
     uint64_t deadline_ns = timeout ? deadline(timeout) : 0;
     info = info ? info : &own;
     for (;;) {
+        uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_sigtimedwait, NULL);
         int sig = SP_REAL(sigtimedwait)(set, info, timeout);
+        sp_hook_wait_end(SP_HOOK_WAIT_sigtimedwait, NULL, since_ns);
         if (sig != SIGPROF || !is_tick(info)) {
             if (sig > 0)
                 sp_relay_arrived(sig, info);
@@ -138,8 +140,12 @@ static int wait_past_ticks(const sigset_t *set, siginfo_t *info, const struct ti
 
 SP_EXPORT int sigwait(const sigset_t *set, int *sig)
 {
-    if (!waits_for(set))
-        return SP_REAL(sigwait)(set, sig);
+    if (!waits_for(set)) {
+        uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_sigwait, NULL);
+        int rc = SP_REAL(sigwait)(set, sig);
+        sp_hook_wait_end(SP_HOOK_WAIT_sigwait, NULL, since_ns);
+        return rc;
+    }
     int saved = errno, got;
     do
         got = wait_past_ticks(set, NULL, NULL);
@@ -160,12 +166,22 @@ static int arrived(int sig, siginfo_t *info)
 
 SP_EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {
-    return waits_for(set) ? wait_past_ticks(set, info, NULL) : arrived(SP_REAL(sigwaitinfo)(set, info), info);
+    if (waits_for(set))
+        return wait_past_ticks(set, info, NULL);
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_sigwaitinfo, NULL);
+    int sig = SP_REAL(sigwaitinfo)(set, info);
+    sp_hook_wait_end(SP_HOOK_WAIT_sigwaitinfo, NULL, since_ns);
+    return arrived(sig, info);
 }
 
 SP_EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
-    return waits_for(set) ? wait_past_ticks(set, info, timeout) : arrived(SP_REAL(sigtimedwait)(set, info, timeout), info);
+    if (waits_for(set))
+        return wait_past_ticks(set, info, timeout);
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_sigtimedwait, NULL);
+    int sig = SP_REAL(sigtimedwait)(set, info, timeout);
+    sp_hook_wait_end(SP_HOOK_WAIT_sigtimedwait, NULL, since_ns);
+    return arrived(sig, info);
 }
 
 /* ---- what the program sends to a thread in which a tick waits */
@@ -316,7 +332,10 @@ static int waited(int rc)
 SP_EXPORT int sigsuspend(const sigset_t *mask)
 {
     let_in(mask);
-    return waited(SP_REAL(sigsuspend)(mask));
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_sigsuspend, NULL);
+    int rc = SP_REAL(sigsuspend)(mask);
+    sp_hook_wait_end(SP_HOOK_WAIT_sigsuspend, NULL, since_ns);
+    return waited(rc);
 }
 
 /* The old name of the same, as libc makes it of sigsuspend: by a call that no hook sees. */
@@ -360,7 +379,10 @@ SP_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout
 SP_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t bytes)
 {
     let_in(mask);
-    return waited(SP_REAL(__ppoll_chk)(fds, n, timeout, mask, bytes));
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_ppoll, NULL);
+    int rc = SP_REAL(__ppoll_chk)(fds, n, timeout, mask, bytes);
+    sp_hook_wait_end(SP_HOOK_WAIT_ppoll, NULL, since_ns);
+    return waited(rc);
 }
 
 SP_EXPORT int epoll_pwait(int fd, struct epoll_event *events, int n, int timeout_ms, const sigset_t *mask)

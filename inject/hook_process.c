@@ -166,7 +166,9 @@ SP_EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_a
                           const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
     struct sp_handover h = before(false);
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_posix_spawn, NULL);
     int rc = SP_REAL(posix_spawn)(pid, path, actions, attr, argv, envp);
+    sp_hook_wait_end(SP_HOOK_WAIT_posix_spawn, NULL, since_ns);
     return after(h, rc);
 }
 
@@ -174,7 +176,9 @@ SP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_
                            const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
     struct sp_handover h = before(false);
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_posix_spawn, NULL);
     int rc = SP_REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
+    sp_hook_wait_end(SP_HOOK_WAIT_posix_spawn, NULL, since_ns);
     return after(h, rc);
 }
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "compat/os.h"
 #include "compat/py.h"
@@ -23,7 +24,6 @@ static const char *const marks[] = {
 #undef SP_WAIT
 #undef SP_WAIT_ELSEWHERE
 };
-_Static_assert(SP_ARRAY_LEN(marks) <= 64, "a call's number is a bit of struct sp_live's short_calls");
 
 /* ---- what a wait does to the profile */
 /* A stack is taken before a wait if the last one in that call was long, and else once a millisecond, or as often as eight times at once:
@@ -33,6 +33,12 @@ _Static_assert(SP_ARRAY_LEN(marks) <= 64, "a call's number is a bit of struct sp
 
 /* The main thread seldom does: what arrives while its stack is taken finds it going to sleep, where it would have been woken. */
 #define ENTER_MAIN_EVERY_NS SP_NS_PER_S
+
+/* Of struct sp_live's short_calls; two calls may share one. */
+static uint64_t bit_of(enum sp_hook_wait call)
+{
+    return 1ull << (call % 64);
+}
 
 static bool is_main(const struct sp_live *l)
 {
@@ -46,7 +52,7 @@ static bool is_to_be_entered(struct sp_live *l, enum sp_hook_wait call, uint64_t
         l->enter_from_ns = is_due ? now_ns + ENTER_MAIN_EVERY_NS : l->enter_from_ns;
         return is_due;
     }
-    if (!(l->short_calls >> call & 1))
+    if (!(l->short_calls & bit_of(call)))
         return true;
     if (now_ns < l->enter_from_ns)
         return false;
@@ -146,7 +152,7 @@ void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns)
     struct sp_live *l = since_ns ? sp_session_self : NULL;
     if (!l)
         return;
-    uint64_t now = sp_os_mono_fast_ns(), ns = now - sp_min_u64(now, since_ns), bit = 1ull << call;
+    uint64_t now = sp_os_mono_fast_ns(), ns = now - sp_min_u64(now, since_ns), bit = bit_of(call);
     bool is_within = (uintptr_t)__builtin_frame_address(0) < l->wait_sp;
     l->wait_sp = is_within ? l->wait_sp : 0;
     l->short_calls = ns < SP_OFFCPU_LONG_NS ? l->short_calls | bit : l->short_calls & ~bit;
@@ -158,13 +164,17 @@ void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns)
 }
 
 /* ---- the hooks */
-static long plain(enum sp_os_plain call, const long arguments[6])
+static long result(long rc)
 {
-    long rc = sp_os_plain(call, arguments);
-    if (rc >= 0)
+    if (rc >= 0 || rc < -4095)
         return rc;
     errno = (int)-rc;
     return -1;
+}
+
+static long plain(enum sp_os_plain call, const long arguments[6])
+{
+    return result(sp_os_plain(call, arguments));
 }
 
 static int no_such_call(void)
@@ -172,6 +182,12 @@ static int no_such_call(void)
     errno = ENOSYS;
     return -1;
 }
+
+#define NO_NAMES (-11) /* EAI_SYSTEM */
+
+/* glibc has it since 2.30. Who asks for it by a weak reference finds ours, which does what C++'s library did before: the condition
+ * variable goes by the wall clock. */
+static int wait_by_clock(void *cond, void *mutex, int clock, const struct timespec *until);
 
 #define PLAIN(name, a, b, c, d, e, f) \
     plain(SP_OS_PLAIN_##name, (const long[6]){(long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)})
@@ -205,3 +221,47 @@ static int no_such_call(void)
     }
 #define SP_WAIT_ELSEWHERE(name)
 #include "inject/waits.def"
+
+static int wait_by_clock(void *cond, void *mutex, int clock, const struct timespec *until)
+{
+    struct timespec now, wall;
+    if (clock_gettime(clock, &now) != 0 || clock_gettime(CLOCK_REALTIME, &wall) != 0)
+        return EINVAL;
+    const long second_ns = (long)SP_NS_PER_S;
+    long ns = until->tv_nsec - now.tv_nsec + wall.tv_nsec + second_ns; /* a second more than it is: not below 0 */
+    wall.tv_sec += until->tv_sec - now.tv_sec + ns / second_ns - 1;
+    wall.tv_nsec = ns % second_ns;
+    return hook_pthread_cond_timedwait(cond, mutex, &wall);
+}
+
+/* ---- libc's own door to system calls, through which Rust's and others' locks wait */
+typedef long syscall_fn(long number, long a, long b, long c, long d, long e, long f);
+SP_REAL_SLOT(syscall);
+SP_EXPORT syscall_fn hook_syscall __asm__("syscall");
+
+static __attribute__((noinline)) long early_syscall(long number, const long arguments[6])
+{
+    return result(sp_os_call(number, arguments));
+}
+
+SP_INLINE long original_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    syscall_fn *original = (syscall_fn *)sp_load_relaxed(&real_syscall.original);
+    return SP_LIKELY(original) ? original(number, a, b, c, d, e, f) : early_syscall(number, (const long[6]){a, b, c, d, e, f});
+}
+
+static __attribute__((noinline)) long waited_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    bool waits = sp_os_call_waits(number, b);
+    uint64_t since_ns = waits ? sp_hook_wait_begin(SP_HOOK_WAIT_futex, NULL) : 0;
+    long rc = original_syscall(number, a, b, c, d, e, f);
+    sp_hook_wait_end(SP_HOOK_WAIT_futex, NULL, since_ns);
+    return rc;
+}
+
+long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    if (SP_LIKELY(!sp_offclock_is_on))
+        return original_syscall(number, a, b, c, d, e, f);
+    return waited_syscall(number, a, b, c, d, e, f);
+}

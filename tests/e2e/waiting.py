@@ -1,66 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""SPPROF_WALL: where a thread's life went. What a wait lasted is bounded by the clock that the program itself reads around it, and
-from below by what was asked for, or by that reading less what the profile says was spent without a stack."""
+"""SPPROF_WALL: where a thread's life went."""
 import ast
-import collections
 import os
 import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, Profile, Skip, case, compile_support, main, need_frames  # noqa: E402,F401
-
-HEAD = BUSY + """
-import os, queue, select, signal, socket, subprocess, sys, threading
-took = {}
-def timed(f, *a):
-    a_ns = time.monotonic_ns(); f(*a); took[f.__name__] = time.monotonic_ns() - a_ns
-"""
-MARK = "(waiting"
-SHORT = 5e6  # short waits go to stacks some time later, as a sum, not all to their own
-
-
-def lives(p):
-    """{name of the thread: {stack: ns}} of the second set; whatever is in a profile must add up."""
-    w = p.block["wall"]
-    first, threads = w["profile"], [t for t in p.block["threads"] if "wall" in t]
-    own = [x for x in p.profiles[first:] if not x["name"].startswith("Wall: All threads")]
-    assert all(x["name"].startswith("Wall: ") for x in p.profiles[first:]), [x["name"] for x in p.profiles]
-    assert not [x["name"] for x in p.profiles[:first] if x["name"].startswith("Wall: ")]
-    assert not [f for i in range(first) for s in p.stacks(i) for f in s if f.startswith(MARK) or f == "(not running)"]
-    assert [x["endValue"] for x in own] == [t["wall"] for t in threads], (own, threads)
-    assert sum(t["wall"] for t in threads) == w["life"], (threads, w)
-    assert w["life"] == w["cpu"] + sum(n for x in range(len(own)) for s, n in p.stacks(len(p.profiles) - len(own) + x).items() if is_off(s))
-    out = collections.defaultdict(collections.Counter)
-    for i, t in zip(range(len(p.profiles) - len(own), len(p.profiles)), threads):
-        assert sum(n for s, n in p.stacks(i).items() if not is_off(s)) == t["cpu"], (t, p.stacks(i))
-        out[t.get("name", "others")].update(p.stacks(i))
-    return out
-
-
-def is_off(stack):
-    return stack[-1].startswith(MARK) or stack[-1] == "(not running)"
-
-
-def waits(stacks, function, mark=MARK):
-    return sum(n for s, n in stacks.items() if function in s and s[-1].startswith(mark))
-
-
-def unseen(stacks):
-    """What went by without a stack. A few things may be (not running), a wait that was not seen would be much more."""
-    life = sum(stacks.values())
-    return stacks[("(waiting for a CPU)",)] + min(stacks[("(not running)",)], life // 20)
-
-
-def agree(p, thread, took, asked):
-    """Each function's waits against the program's own clock; `asked`: what it cannot have waited less."""
-    stacks = lives(p)[thread]
-    for f, ns in took.items():
-        seen = waits(stacks, f)
-        least = asked[f] if f in asked else ns - unseen(stacks)
-        assert 0.98 * least - SHORT <= seen <= 1.02 * ns + SHORT, (f, seen / 1e6, least / 1e6, ns / 1e6, stacks)
+from lives import HEAD, MARK, SHORT, agree, is_off, lives, unseen, waits  # noqa: E402
+from sp import CASES, Profile, Skip, case, compile_support, main, need_frames  # noqa: E402,F401
 
 
 @case
@@ -94,6 +43,106 @@ print(took)
 """, SPPROF_OUT="p.json", SPPROF_WALL=1)
     took = ast.literal_eval(r.out)
     agree(r.profile(), "MainThread", took, {"sleeps": 0.25e9, "polls": 0.2e9})
+
+
+@case
+def calls_of_python(b):
+    """Files, locks, signals, children, other processes: each function's wait is the call's that Python makes."""
+    need_frames(b)
+    r = b.run(HEAD + """
+import ctypes, fcntl, multiprocessing, struct
+def delay():
+    with open("/proc/thread-self/schedstat") as f: return int(f.read().split()[1])
+def waited(f, prepare, release):
+    # once more if the release came before the wait
+    took[f.__name__] = n = 0
+    while n < 10 and (n == 0 or ns < 45e6):
+        prepare()
+        t = threading.Thread(target=lambda: (time.sleep(.06), release()))
+        t.start()
+        queued_ns, a_ns = delay(), time.monotonic_ns()
+        f()
+        ns = time.monotonic_ns() - a_ns - (delay() - queued_ns); took[f.__name__] += ns; n += 1
+        t.join()
+def nothing(): pass
+def put(data, fd): os.write(fd, data)
+# another process with a lock, on request
+asks, answers = os.pipe(), os.pipe()
+held = os.open("held", os.O_CREAT | os.O_RDWR)
+if os.fork() == 0:
+    while os.read(asks[0], 1) == b"l":
+        fcntl.lockf(held, fcntl.LOCK_EX); os.write(answers[1], b"x"); os.read(asks[0], 1); fcntl.lockf(held, fcntl.LOCK_UN)
+    os._exit(0)
+def hold(): fcntl.lockf(held, fcntl.LOCK_UN); os.write(asks[1], b"l"); os.read(answers[0], 1)
+def let_go(): os.write(asks[1], b"u")
+def call_lockf(): fcntl.lockf(held, fcntl.LOCK_EX)
+def call_os_lockf(): os.lockf(held, os.F_LOCK, 0)
+waited(call_lockf, hold, let_go); waited(call_os_lockf, hold, let_go)
+os.write(asks[1], b"e"); os.wait()
+a, b = os.open("f", os.O_CREAT | os.O_RDWR), os.open("f", os.O_RDWR)
+def call_flock(): fcntl.flock(b, fcntl.LOCK_EX)
+waited(call_flock, lambda: (fcntl.flock(b, fcntl.LOCK_UN), fcntl.flock(a, fcntl.LOCK_EX)), lambda: fcntl.flock(a, fcntl.LOCK_UN))
+whole = lambda kind: struct.pack("hhqqi4x", kind, 0, 0, 0, 0)
+def call_fcntl(): fcntl.fcntl(b, 38, whole(fcntl.F_WRLCK))
+waited(call_fcntl, lambda: (fcntl.fcntl(b, 37, whole(fcntl.F_UNLCK)), fcntl.fcntl(a, 37, whole(fcntl.F_WRLCK))),
+       lambda: fcntl.fcntl(a, 37, whole(fcntl.F_UNLCK)))
+os.mkfifo("fifo")
+ends = []
+def call_open(): ends.append(os.open("fifo", os.O_RDONLY))
+waited(call_open, nothing, lambda: ends.append(os.open("fifo", os.O_WRONLY)))
+ours, theirs = socket.socketpair()
+os.ftruncate(a, 1 << 20)
+def drain():
+    n = 0
+    while n < 1 << 20: n += len(theirs.recv(1 << 20))
+def call_sendfile():
+    n = 0
+    while n < 1 << 20: n += os.sendfile(ours.fileno(), a, n, (1 << 20) - n)
+def call_sendall(): ours.sendall(bytes(1 << 20))
+waited(call_sendfile, nothing, drain); waited(call_sendall, nothing, drain)
+p, q = os.pipe(), os.pipe()
+libc = ctypes.CDLL(None)
+def call_splice(): libc.splice(p[0], None, q[1], None, ctypes.c_size_t(1), 0)
+waited(call_splice, nothing, lambda: put(b"x", p[1]))
+main = threading.get_ident()
+signal.signal(signal.SIGALRM, lambda *a: None)
+def call_pause(): signal.pause()
+signal.setitimer(signal.ITIMER_REAL, .06, .06)
+waited(call_pause, nothing, nothing)
+signal.setitimer(signal.ITIMER_REAL, 0)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+def call_sigwait(): signal.sigwait({signal.SIGUSR1})
+def call_sigwaitinfo(): signal.sigwaitinfo({signal.SIGUSR1})
+def call_sigtimedwait(): signal.sigtimedwait({signal.SIGUSR1}, 100)
+for f in call_sigwait, call_sigwaitinfo, call_sigtimedwait: waited(f, nothing, lambda: signal.pthread_kill(main, signal.SIGUSR1))
+sem = multiprocessing.get_context("fork").Semaphore(0)
+def call_sem(): sem.acquire()
+waited(call_sem, nothing, sem.release)
+def call_poll(): poll.poll()
+poll = select.poll(); poll.register(p[0], select.POLLIN)
+waited(call_poll, nothing, lambda: put(b"x", p[1])); os.read(p[0], 1)
+def call_readv(): os.readv(p[0], [bytearray(1)])
+waited(call_readv, nothing, lambda: put(b"x", p[1]))
+server = socket.socket(); server.bind(("127.0.0.1", 0)); server.listen()
+def call_accept(): ends.append(server.accept())
+waited(call_accept, nothing, lambda: ends.append(socket.create_connection(server.getsockname())))
+children = []
+def child(): children.append(subprocess.Popen(["cat"], stdin=subprocess.PIPE))
+def ends_it(): children[-1].stdin.close()
+def call_wait4(): os.wait4(children[-1].pid, 0)
+def call_waitid(): os.waitid(os.P_PID, children[-1].pid, os.WEXITED)
+waited(call_wait4, child, ends_it); waited(call_waitid, child, ends_it)
+print(took)
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    took = ast.literal_eval(r.out)
+    stacks = lives(r.profile())["MainThread"]
+    shown = {"call_lockf": "fcntl", "call_os_lockf": "lockf", "call_sendall": "send", "call_sem": "sem_wait", "call_accept": "accept4",
+             "call_poll": "ppoll" if b.version >= (3, 15) else "poll"}
+    for f, ns in took.items():
+        mark = shown.get(f, f[5:])
+        here = waits(stacks, f, f"{MARK}: {mark}")
+        assert here > 0.2 * ns, (f, here / 1e6, ns / 1e6, stacks)
+        assert here + waits(stacks, f, "(waiting for the GIL)") >= 0.9 * ns - SHORT, (f, here / 1e6, ns / 1e6, stacks)
 
 
 @case
