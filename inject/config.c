@@ -154,11 +154,11 @@ static bool parse(enum kind kind, const char *s, uint64_t *v)
             return false;
         *v = nano / SP_NS_PER_S;
         return true;
-    case kind_flag: return parse_word(s, flags, 2, v);
+    case kind_flag:
     case kind_switch: return parse_word(s, switches, 2, v) || parse_word(s, flags, 2, v);
     case kind_verbosity: return parse_word(s, verbosity, 3, v);
     case kind_imports: return parse_word(s, imports, 2, v);
-    case kind_native: return parse_word(s, native, 3, v);
+    case kind_native: return parse_word(s, native, 3, v) || parse_word(s, flags, 2, v);
     case kind_signal: return parse_signal(s, v);
     case kind_text: break;
     }

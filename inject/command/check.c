@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * spprof check: whether and how profiling works here, in plain words and as an exit status. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,27 +74,27 @@ static int verdict(const struct sp_check *c, bool process)
     return rc;
 }
 
+struct request {
+    const char *library; /* NULL: not named */
+    bool quiet;
+};
+
+static const char *take(void *arg, const struct sp_cli_given *g)
+{
+    struct request *q = arg;
+    q->library = g->value ? g->value : q->library;
+    q->quiet |= !g->value;
+    return NULL;
+}
+
 int sp_cli_check(int argc, char **argv)
 {
-    static const struct option longs[] = {{"library", 1, NULL, 'l'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
     static struct sp_check c;
-    const char *library = NULL;
-    c = (struct sp_check){0};
-    optind = 1;
-    for (int o; (o = getopt_long(argc, argv, "qh", longs, NULL)) != -1;) {
-        if (o == 'l')
-            library = optarg;
-        else if (o == 'q')
-            c.quiet = true;
-        else {
-            sp_cli_usage(o == 'h' ? stdout : stderr, argv[0]);
-            return o == 'h' ? 0 : 2;
-        }
-    }
-    if (argc - optind > 1) {
-        sp_cli_usage(stderr, argv[0]);
-        return 2;
-    }
+    struct request q = {NULL, false};
+    int rc = sp_cli_parse(argc, argv, take, &q);
+    if (rc >= 0)
+        return rc;
+    c = (struct sp_check){.quiet = q.quiet};
     const char *what = optind < argc ? argv[optind] : "python3";
     bool process = *what && what[strspn(what, "0123456789")] == '\0';
     if (process) {
@@ -106,7 +105,7 @@ int sp_cli_check(int argc, char **argv)
             sp_check_say(&c, SP_CHECK_NO, "process", "%s: there is no such process (no process has this number)", what);
         return verdict(&c, true);
     }
-    check_library(&c, library);
+    check_library(&c, q.library);
     if (!c.n[SP_CHECK_NO])
         sp_check_python(&c, what);
     sp_check_system(&c);

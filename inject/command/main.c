@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The command spprof. It runs beside the library, never inside a host: stdio and allocation are fine here. The
  * table of its subcommands feeds the dispatch, `spprof help` and the manual page (manual.c). */
-#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "compat/version.h"
 #include "inject/command/command.h"
 #include "inject/command/demangle.h"
+#include "inject/command/report.h"
 #include "inject/command/source_lines.h"
 #include "inject/command/unxz.h"
 
@@ -23,21 +23,26 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .name = "run",
         .run = sp_cli_run,
         .arguments = "[OPTION...] [--] COMMAND [ARG...]",
+        .least = 1,
+        .most = INT_MAX,
+        .is_wrapper = true,
         .does = "runs a program under the library",
         .text =
             "Sets the environment and becomes COMMAND: same process, status, signals and files. The options of the library\n"
             "are options here: --interval 1ms is SPPROF_INTERVAL=1ms.",
-        .options = {{"-o OUT", "the profile's name, as --out", NULL},
-                    {"--report", "waits for COMMAND, hands signals on to it, and prints the report to standard error;",
-                     "without -o the profile is not kept"},
-                    {"--library FILE", "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
-                    {"--NAME VALUE", "SPPROF_NAME=VALUE, see below", NULL}},
+        .options = {{"-o OUT", NULL, "the profile's name, as --out", NULL},
+                    {"--report", NULL, "waits for COMMAND, hands signals on to it, and prints the report to standard error;",
+                     "without -o the profile is not kept. With --wall 1 it is the report of whole lives (spprof help report)"},
+                    {"--library FILE", NULL, "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
+                    {SP_CLI_LIBRARY_OPTIONS, NULL, "SPPROF_NAME=VALUE, for each of the library's options", NULL}},
         .status = "that of COMMAND, or its signal; 126 if it cannot be run, 127 if it is not there",
     },
     {
         .name = "report",
         .run = sp_cli_report,
         .arguments = "[OPTION...] FILE | PID...",
+        .least = 1,
+        .most = INT_MAX,
         .does = "prints the hottest functions of a profile, or of several together",
         .text =
             "Reads Speedscope files, spool files as they are (what they hold up to now), and a running process, by its spool\n"
@@ -45,26 +50,28 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
             "its own bounds, a spool file has none.\n"
             "Processes beyond SPPROF_FILES have a line in a file NAME.skipped in place of a profile: the sum of these is\n"
             "shown if such a file is given, or is beside a profile that is.",
-        .options = {{"--by WHAT", "what a row is: function, line, file, library, thread or process (function)",
-                     "(library: native code's [libz.so.1], Python's package, (standard library), (program))"},
-                    {"--sort ORDER", "by self, total or name (self)", NULL},
-                    {"-n ROWS", "rows to print (20; 0: all)", NULL},
-                    {"--wall",
-                     "whole lives of threads, with their waits, and CPU beside them; of files made with SPPROF_WALL=1", NULL},
-                    {"--thread RE", "only threads whose name matches this extended regular expression", NULL}},
+        .options =
+            {{"--by WHAT", SP_REPORT_BYS, "what a row is: " SP_REPORT_BYS " (function). library:",
+              "[libz.so.1], Python's package, (standard library), (program). line: CPU of all threads; no --wall, no --thread"},
+             {"--sort ORDER", SP_REPORT_SORTS, "by " SP_REPORT_SORTS " (self; with --wall total)", NULL},
+             {"-n ROWS", NULL, "rows to print (20; 0: all)", NULL},
+             {"--wall", NULL, "whole lives of threads: what each row took of them (Wall), waits too, and beside that its CPU;",
+              "of files made with SPPROF_WALL=1"},
+             {"--thread RE", NULL, "only threads whose name matches this extended regular expression", NULL}},
         .status = "0; 1 if a file could not be read",
     },
     {
         .name = "check",
         .run = sp_cli_check,
         .arguments = "[OPTION...] [PYTHON | PID]",
+        .most = 1,
         .does = "tells whether and how profiling works here",
         .text = "Starts PYTHON (default: python3) under the library with a small program and looks at what came of "
                 "it,\n"
                 "and at what this system allows; nothing is left behind. Of a running process it tells whether the\n"
                 "library is loaded, and with which options.",
-        .options = {{"--library FILE", "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
-                    {"-q", "nothing but the exit status", NULL}},
+        .options = {{"--library FILE", NULL, "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
+                    {"-q", NULL, "nothing but the exit status", NULL}},
         .status = "0 if it works; 1 if it works, but something is missing that the lines marked \"but\" name; 3 if "
                   "it does not, or cannot be told",
     },
@@ -72,11 +79,14 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .name = "recover",
         .run = sp_cli_recover,
         .arguments = "[OPTION...] FILE...",
+        .least = 1,
+        .most = INT_MAX,
         .does = "writes the profile of a killed process from its spool file",
         .text = "SPPROF_SPOOL=DIRECTORY leaves such a file if the process is killed.",
-        .options = {{"-o OUT", "the profile's name; - is standard output; one FILE only", "(FILE with .speedscope.json)"},
-                    {"--remove", "removes what was written out, but never a file that a process still has", NULL},
-                    {"--force", "also where nothing tells whether a process has it: on overlayfs and network file systems",
+        .options = {{"-o OUT", NULL, "the profile's name; - is standard output; one FILE only", "(FILE with .speedscope.json)"},
+                    {"--remove", NULL, "removes what was written out, but never a file that a process still has", NULL},
+                    {"--force", NULL,
+                     "also where nothing tells whether a process has it: on overlayfs and network file systems",
                      "(if the process was of another container or machine)"}},
         .status = "0; 1 if a profile could not be written",
     },
@@ -84,29 +94,35 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .name = "snapshot",
         .run = sp_cli_snapshot,
         .arguments = "[OPTION...] PID | FILE",
+        .least = 1,
+        .most = 1,
         .does = "writes the profile of a running process, which notices nothing",
         .text = "From its spool file, or else from its memory, if the system lets this user read that.",
-        .options = {{"-o OUT", "the profile's name; - is standard output", "(spprof-PID.speedscope.json here)"}},
+        .options = {{"-o OUT", NULL, "the profile's name; - is standard output", "(spprof-PID.speedscope.json here)"}},
         .status = "0; 1 if the profile could not be written",
     },
     {
         .name = "symbolize",
         .run = sp_cli_symbolize,
         .arguments = "[OPTION...] FILE",
+        .least = 1,
+        .most = 1,
         .does = "finds names and source lines of a profile's native functions, later or on another machine",
         .text = "Looks for the symbols and debug files of the libraries, all by build id: at the paths that the process knew,\n"
                 "under /usr/lib/debug and in the directories that are given. Whatever else the profile holds stays.",
-        .options = {{"--debug-dir D", "a directory to look in as well; may be given up to eight times",
+        .options = {{"--debug-dir D", NULL, "a directory to look in as well; may be given up to eight times",
                      "(D/.build-id as /usr/lib/debug has it, an unpacked image, libraries and .debug files side by side)"},
-                    {"-o OUT", "the new profile's name; - is standard output", "(FILE itself)"}},
+                    {"-o OUT", NULL, "the new profile's name; - is standard output", "(FILE itself)"}},
         .status = "0, found or not; 1 if the profile could not be read or written",
     },
     {
         .name = "help",
         .run = help,
         .arguments = "[COMMAND]",
-        .does = "prints this text, or what a command does",
-        .options = {{"--man", "the manual page", NULL}, {"--completion SHELL", "what bash, zsh or fish completes", NULL}},
+        .most = 1,
+        .does = "prints what commands there are, or what one does",
+        .options = {{"--man", NULL, "the manual page", NULL},
+                    {"--completion SHELL", SP_CLI_SHELLS, "what a shell completes, one of " SP_CLI_SHELLS, NULL}},
         .status = "0",
     },
     {
@@ -120,7 +136,7 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
     {.name = NULL},
 };
 
-static const struct sp_cli_subcommand *find(const char *name)
+const struct sp_cli_subcommand *sp_cli_find(const char *name)
 {
     const struct sp_cli_subcommand *c = sp_cli_subcommands;
     while (c->name && strcmp(c->name, name) != 0)
@@ -128,16 +144,31 @@ static const struct sp_cli_subcommand *find(const char *name)
     return c->name ? c : NULL;
 }
 
+static void print_option(FILE *out, const char *name, const struct sp_cli_option *o)
+{
+    fprintf(out, "  %-18s %s%s%s\n", name, o->meaning, o->more ? "\n                     " : "", o->more ? o->more : "");
+}
+
+/* With those of the library in place of the row that stands for them. */
+static void print_options(FILE *out, const struct sp_cli_subcommand *c)
+{
+    struct sp_cli_typed o;
+    char name[64];
+    for (size_t i = 0; sp_cli_option_at(c, i, &o); i++) {
+        snprintf(name, sizeof name, "%s%s%s", o.name, o.takes ? " " : "", o.takes ? o.takes : "");
+        fputs(i == 0 ? "\n" : "", out);
+        print_option(out, name, o.row);
+    }
+}
+
 void sp_cli_usage(FILE *out, const char *name)
 {
-    const struct sp_cli_subcommand *c = find(name);
+    const struct sp_cli_subcommand *c = sp_cli_find(name);
     if (!c)
         return;
-    fprintf(out, "usage: spprof %s %s\n\n%s %s.\n%s%s", c->name, c->arguments, c->name, c->does, c->text ? c->text : "",
-            c->text ? "\n" : "");
-    for (const struct sp_cli_pair *o = c->options; o->name; o++)
-        fprintf(out, "%s  %-14s %s%s%s\n", o == c->options ? "\n" : "", o->name, o->meaning,
-                o->more ? "\n                 " : "", o->more ? o->more : "");
+    fprintf(out, "usage: spprof %s%s%s\n\n%s %s.\n%s%s", c->name, *c->arguments ? " " : "", c->arguments, c->name, c->does,
+            c->text ? c->text : "", c->text ? "\n" : "");
+    print_options(out, c);
     fprintf(out, "\nExit status: %s; 2 for a wrong usage.\n", c->status);
 }
 
@@ -148,8 +179,9 @@ static void overview(FILE *out)
     for (const struct sp_cli_subcommand *c = sp_cli_subcommands; c->name; c++)
         fprintf(out, "%s spprof %-9s %-26s %s\n", c == sp_cli_subcommands ? "usage:" : "      ", c->name, c->arguments,
                 c->does);
-    fprintf(out, "\nThe library reads these variables of the environment:\n\n");
-    for (const struct sp_cli_pair *o = sp_cli_options; o->name; o++)
+    fprintf(out, "\nspprof help COMMAND, or spprof COMMAND --help, tells of one.\n"
+                 "\nThe library reads these variables of the environment:\n\n");
+    for (const struct sp_cli_option *o = sp_cli_library_options; o->name; o++)
         fprintf(out, "  %-16s %s\n%19s%s\n", o->name, o->meaning, "", o->more);
 }
 
@@ -164,29 +196,44 @@ static int unknown(const char *name)
     return 2;
 }
 
+struct wanted {
+    bool manual;
+    const char *shell; /* NULL: none */
+};
+
+static const char *take_help(void *arg, const struct sp_cli_given *g)
+{
+    struct wanted *w = arg;
+    w->manual |= !g->value;
+    w->shell = g->value ? g->value : w->shell;
+    return NULL;
+}
+
 static int help(int argc, char **argv)
 {
-    const char *what = argc > 1 ? argv[1] : "";
-    if (strcmp(what, "--man") == 0) {
-        sp_cli_manual(stdout);
-    } else if (strcmp(what, "--completion") == 0) {
-        const char *shell = argc > 2 ? argv[2] : "";
-        return sp_cli_completion(stdout, shell)
-                   ? 0
-                   : (sp_cli_fail(shell, "is no shell that completion is for; use bash, zsh or fish"), 2);
-    } else if (find(what)) {
-        sp_cli_usage(stdout, what);
-    } else if (*what && *what != '-') {
+    struct wanted w = {false, NULL};
+    int rc = sp_cli_parse(argc, argv, take_help, &w);
+    if (rc >= 0)
+        return rc;
+    const char *what = optind < argc ? argv[optind] : NULL;
+    if (what && !sp_cli_find(what))
         return unknown(what);
-    } else {
+    if (w.manual)
+        sp_cli_manual(stdout);
+    else if (w.shell)
+        sp_cli_completion(stdout, w.shell);
+    else if (what)
+        sp_cli_usage(stdout, what);
+    else
         overview(stdout);
-    }
     return 0;
 }
 
 static int version(int argc, char **argv)
 {
-    (void)argc, (void)argv;
+    int rc = sp_cli_parse(argc, argv, NULL, NULL);
+    if (rc >= 0)
+        return rc;
     puts("spprof " SPPROF_VERSION);
     printf("%s libiberty\n%s libdw\n%s liblzma\n", sp_cli_demangles ? "with" : "without",
            sp_source_lines_can ? "with" : "without", sp_unxz_can ? "with" : "without");
@@ -196,26 +243,31 @@ static int version(int argc, char **argv)
 static int lib(int argc, char **argv)
 {
     char library[PATH_MAX];
-    (void)argc, (void)argv;
+    int rc = sp_cli_parse(argc, argv, NULL, NULL);
+    if (rc >= 0)
+        return rc;
     if (sp_cli_library(library))
         return puts(library) < 0;
-    fprintf(stderr, "spprof: libspprof.so: it is not beside this command\n");
-    return 1;
+    return sp_cli_fail("libspprof.so", "it is not beside this command");
 }
 
 int main(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : "";
-    name = strcmp(name, "--version") == 0                           ? "version"
-           : strcmp(name, "--lib") == 0                             ? "lib"
-           : strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help"
-                                                                    : name;
-    const struct sp_cli_subcommand *c = find(name);
-    opterr = 0; /* getopt() would print the option as it is */
-    if (c)
+    static const struct {
+        const char *option, *subcommand;
+    } options[] = {{"--version", "version"}, {"--lib", "lib"}, {"--help", "help"}, {"-h", "help"}};
+    static char name[16];
+    snprintf(name, sizeof name, "%s", argc > 1 ? argv[1] : "");
+    for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
+        if (strcmp(name, options[i].option) == 0)
+            snprintf(name, sizeof name, "%s", options[i].subcommand);
+    const struct sp_cli_subcommand *c = argc > 1 ? sp_cli_find(name) : NULL;
+    if (c) {
+        argv[1] = name;
         return c->run(argc - 1, argv + 1);
-    if (*name)
-        return unknown(name);
+    }
+    if (argc > 1)
+        return unknown(argv[1]);
     overview(stderr);
     return 2;
 }

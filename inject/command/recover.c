@@ -2,7 +2,6 @@
  * spprof recover, spprof snapshot: a profile from a spool file or from a running process. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,41 +135,24 @@ static int from_process(pid_t pid, const char *out)
 }
 
 /* ---- commands */
-static int parse(int argc, char **argv, bool recover, struct request *q)
+static const char *take(void *arg, const struct sp_cli_given *g)
 {
-    static const struct option options[] = {
-        {"help", no_argument, 0, 'h'}, {"remove", no_argument, 0, 'r'}, {"force", no_argument, 0, 'f'}, {0, 0, 0, 0}};
-    optind = 1;
-    for (int c; (c = getopt_long(argc, argv, "o:h", options, NULL)) != -1;) {
-        if (c == 'h') {
-            sp_cli_usage(stdout, argv[0]);
-            return 0;
-        }
-        if (c == 'o')
-            q->out = optarg;
-        else if (c == 'r' && recover)
-            q->remove = true;
-        else if (c == 'f' && recover)
-            q->force = true;
-        else {
-            sp_cli_usage(stderr, argv[0]);
-            return 2;
-        }
-    }
-    bool one = argc - optind == 1;
-    if (argc == optind || (!one && (q->out || !recover))) {
-        sp_cli_usage(stderr, argv[0]);
-        return 2;
-    }
-    return -1;
+    struct request *q = arg;
+    if (strcmp(g->name, "-o") == 0)
+        q->out = g->value;
+    q->remove |= strcmp(g->name, "--remove") == 0;
+    q->force |= strcmp(g->name, "--force") == 0;
+    return NULL;
 }
 
 int sp_cli_recover(int argc, char **argv)
 {
     struct request q = {0};
-    int rc = parse(argc, argv, true, &q);
+    int rc = sp_cli_parse(argc, argv, take, &q);
     if (rc >= 0)
         return rc;
+    if (q.out && argc - optind > 1)
+        return sp_cli_refuse(argv[0], "-o", q.out, "names one profile, and there are several FILEs; recover them one by one");
     rc = 0;
     for (int i = optind; i < argc; i++)
         rc |= from_file(argv[i], &q);
@@ -180,7 +162,7 @@ int sp_cli_recover(int argc, char **argv)
 int sp_cli_snapshot(int argc, char **argv)
 {
     struct request q = {0};
-    int rc = parse(argc, argv, false, &q);
+    int rc = sp_cli_parse(argc, argv, take, &q);
     if (rc >= 0)
         return rc;
     char *end;

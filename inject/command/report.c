@@ -1,94 +1,65 @@
 /* SPDX-License-Identifier: MIT
  * spprof report: the hottest functions, lines, files, threads or processes of profiles, as a table. */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "inject/command/command.h"
 #include "inject/command/report.h"
 
 struct request {
     enum sp_report_by by;
-    const char *sort;
+    int sort; /* enum sp_report_sort; -1: not said */
     long limit;
     bool wall;
     regex_t thread;
     bool has_thread;
 };
 
-static const char *const sorts[] = {"self", "total", "name", NULL};
-static const char *const bys[] = {"function", "line", "file", "library", "thread", "process", NULL}; /* enum sp_report_by */
-
-/* Its place in the list, or -1. */
-static int one_of(const char *s, const char *const *words)
+static const char *take_thread(struct request *q, const char *expression)
 {
-    for (int i = 0; words[i]; i++)
-        if (strcmp(s, words[i]) == 0)
-            return i;
-    return -1;
+    if (q->has_thread)
+        regfree(&q->thread);
+    q->has_thread = regcomp(&q->thread, expression, REG_EXTENDED | REG_NOSUB) == 0;
+    return q->has_thread ? NULL : "is no regular expression; see regex(7)";
 }
 
-static int refuse(const char *value, const char *why)
-{
-    sp_cli_fail(value, why);
-    return 2;
-}
-
-static int take_option(struct request *q, int c)
+static const char *take_limit(struct request *q, const char *rows)
 {
     char *end;
-    int by;
-    switch (c) {
-    case 's':
-        q->sort = optarg;
-        return one_of(optarg, sorts) >= 0 ? 0 : refuse(optarg, "is no order for --sort; use self, total or name");
-    case 'b':
-        by = one_of(optarg, bys);
-        q->by = by >= 0 ? (enum sp_report_by)by : q->by;
-        return by >= 0 ? 0 : refuse(optarg, "is nothing for --by; use function, line, file, library, thread or process");
-    case 'w': q->wall = true; return 0;
-    case 't':
-        if (q->has_thread)
-            regfree(&q->thread);
-        q->has_thread = regcomp(&q->thread, optarg, REG_EXTENDED | REG_NOSUB) == 0;
-        return q->has_thread ? 0 : refuse(optarg, "is no regular expression");
-    case 'n':
-        q->limit = strtol(optarg, &end, 10);
-        return *end || end == optarg || q->limit < 0 ? refuse(optarg, "is no number of rows for -n") : 0;
-    default: return 2;
-    }
+    q->limit = strtol(rows, &end, 10);
+    return *end || end == rows || q->limit < 0 ? "is no number of rows; 0 shows all" : NULL;
+}
+
+static const char *take(void *arg, const struct sp_cli_given *g)
+{
+    struct request *q = arg;
+    if (strcmp(g->name, "--thread") == 0)
+        return take_thread(q, g->value);
+    if (strcmp(g->name, "-n") == 0)
+        return take_limit(q, g->value);
+    if (strcmp(g->name, "--by") == 0)
+        q->by = (enum sp_report_by)g->choice;
+    else if (strcmp(g->name, "--sort") == 0)
+        q->sort = g->choice;
+    else
+        q->wall = true;
+    return NULL;
 }
 
 /* -1: all is well, optind is at the files; else the exit status. */
 static int parse(struct request *q, int argc, char **argv)
 {
-    static const struct option longs[] = {{"sort", 1, NULL, 's'}, {"by", 1, NULL, 'b'},   {"thread", 1, NULL, 't'},
-                                          {"wall", 0, NULL, 'w'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
-    optind = 1;
-    for (int c; (c = getopt_long(argc, argv, "n:h", longs, NULL)) != -1;) {
-        if (c == 'h') {
-            sp_cli_usage(stdout, argv[0]);
-            return 0;
-        }
-        if (c == '?') {
-            sp_cli_fail(argv[optind - 1], "is not understood");
-            sp_cli_usage(stderr, argv[0]);
-        }
-        int rc = take_option(q, c);
-        if (rc)
-            return rc;
-    }
-    if (optind == argc) {
-        sp_cli_usage(stderr, argv[0]);
-        return 2;
-    }
-    if (q->by == SP_REPORT_LINE && q->wall)
-        return refuse("--by line", "lines are told of CPU only; leave --wall out");
-    if (q->by == SP_REPORT_LINE && q->has_thread)
-        return refuse("--by line", "files have lines for all threads together only; leave --thread out");
+    int rc = sp_cli_parse(argc, argv, take, q);
+    if (rc >= 0)
+        return rc;
+    if (q->by == SP_REPORT_LINE && (q->wall || q->has_thread))
+        return sp_cli_refuse(argv[0], q->wall ? "--wall" : "--thread", NULL,
+                             "--by line tells of CPU and of all threads together only; leave one out");
+    q->sort = q->sort < 0 ? q->wall ? SP_REPORT_TOTAL : SP_REPORT_SELF : q->sort;
     return -1;
 }
 
@@ -120,7 +91,7 @@ static int add(struct sp_report_rows *rows, struct sp_report_head *head, const c
 
 int sp_cli_report(int argc, char **argv)
 {
-    struct request q = {.sort = "self", .limit = 20};
+    struct request q = {.sort = -1, .limit = 20};
     int rc = parse(&q, argc, argv);
     if (rc >= 0)
         return rc;
@@ -142,8 +113,9 @@ int sp_cli_report(int argc, char **argv)
         return sp_cli_fail(argv[optind], argc - optind > 1 ? "and the others have no thread whose name matches"
                                                            : "has no thread whose name matches");
     signal(SIGPIPE, SIG_DFL); /* `| head` ends us quietly */
+    head.hides_waits &= !q.wall;
     sp_report_print_head(&head);
-    sp_report_print_rows(&rows, q.sort, q.limit);
+    sp_report_print_rows(&rows, (enum sp_report_sort)q.sort, q.limit);
     if (fflush(stdout) != 0)
         return sp_cli_fail("standard output", strerror(errno));
     return rc;

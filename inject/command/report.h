@@ -12,20 +12,25 @@
 #include "writers/view.h"
 
 /* ---- rows */
-enum sp_report_by {
-    SP_REPORT_FUNCTION,
-    SP_REPORT_LINE,
-    SP_REPORT_FILE,
-    SP_REPORT_LIBRARY,
-    SP_REPORT_THREAD,
-    SP_REPORT_PROCESS
+#define SP_REPORT_BYS "function, line, file, library, thread, process"
+#define SP_REPORT_SORTS "self, total, name"
+
+enum sp_report_by { /* in the order of SP_REPORT_BYS */
+                    SP_REPORT_FUNCTION,
+                    SP_REPORT_LINE,
+                    SP_REPORT_FILE,
+                    SP_REPORT_LIBRARY,
+                    SP_REPORT_THREAD,
+                    SP_REPORT_PROCESS
 };
 
+enum sp_report_sort { SP_REPORT_SELF, SP_REPORT_TOTAL, SP_REPORT_NAME }; /* in the order of SP_REPORT_SORTS */
+
 struct sp_report_row {
-    char *name;         /* owned */
-    double self, total; /* ns */
-    double cpu;         /* ns of self, where that is of whole lives */
-    uint64_t seen;      /* number of the last stack that it was counted in */
+    char *name;                 /* owned */
+    double self, total;         /* ns: of CPU, or of whole lives */
+    double cpu_self, cpu_total; /* ns of CPU, beside those of lives */
+    uint64_t seen;              /* number of the last stack that it was counted in */
 };
 
 struct sp_report_rows {
@@ -71,8 +76,8 @@ SP_INLINE uint32_t sp_report_function(const struct sp_view *v, uint32_t node)
 /* [any] By lines: as sp_report_add(), `self` being the CPU of each node of a fresh view. */
 bool sp_report_add_lines(struct sp_report_rows *rows, const struct sp_loaded *l, struct sp_view *v, const uint64_t *self);
 
-/* [any] Prints the table: `sort` is self, total or name; at most `limit` rows (0: all). */
-void sp_report_print_rows(struct sp_report_rows *rows, const char *sort, long limit);
+/* [any] Prints the table: at most `limit` rows (0: all). */
+void sp_report_print_rows(struct sp_report_rows *rows, enum sp_report_sort sort, long limit);
 
 /* ---- the header */
 #define SP_REPORT_KEYS 64
@@ -108,7 +113,7 @@ struct sp_report_head {
     char engine[16];
     struct sp_report_amounts elsewhere, losses;
     double window_ms, folded_ns;
-    bool no_order;
+    bool no_order, hides_waits; /* ...: of whole lives, which are not asked for */
     struct sp_report_skipped skipped;
 };
 

@@ -131,6 +131,7 @@ bool sp_report_add_head(struct sp_report_head *h, const struct sp_loaded *l)
     h->window_ms = l->window_ms > h->window_ms ? l->window_ms : h->window_ms;
     h->folded_ns += l->folded_ns;
     h->no_order |= r->time_order_until_ns > 0;
+    h->hides_waits |= r->wall != 0;
     snprintf(h->engine, sizeof h->engine, "%s", h->n_files == 0 || strcmp(h->engine, r->engine) == 0 ? r->engine : "several");
     h->n_files++;
     return true;
@@ -199,6 +200,8 @@ static void print_hints(const struct sp_report_head *h)
     if (full > 0 && full > 0.01 * h->samples)
         puts("Hint:      the profile's memory was full: (overflow), or threads without a place in it (no slot); give it\n"
              "           more by SPPROF_MEMORY, or room where SPPROF_SPOOL is");
+    if (h->hides_waits)
+        puts("Hint:      this is CPU; the profile tells where its threads waited as well: --wall shows whole lives");
     double share = h->used > 0 ? (h->short_ns > ended ? h->short_ns : ended) / h->used : 0;
     if (share > 0.1)
         printf("Hint:      %.0f%% of the CPU fell on threads or processes about as short as the time between two "

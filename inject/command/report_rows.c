@@ -127,21 +127,17 @@ static int row_of(struct adding *a, uint32_t function)
 static void add_stack(struct adding *a, uint32_t node, double weight)
 {
     struct sp_report_rows *r = a->rows;
-    if (a->beside) {
-        r->row[row_of(a, sp_report_function(a->v, node))].cpu += weight;
-        return;
-    }
-    r->n_stacks++;
-    r->sum += weight;
     int leaf = row_of(a, sp_report_function(a->v, node));
+    r->n_stacks++;
+    r->sum += a->beside ? 0 : weight;
     for (; node; node = sp_report_caller(a->v, node)) {
         int row = row_of(a, sp_report_function(a->v, node));
         if (r->row[row].seen != r->n_stacks) { /* recursion counts once */
             r->row[row].seen = r->n_stacks;
-            r->row[row].total += weight;
+            *(a->beside ? &r->row[row].cpu_total : &r->row[row].total) += weight;
         }
     }
-    r->row[leaf].self += weight;
+    *(a->beside ? &r->row[leaf].cpu_self : &r->row[leaf].self) += weight;
 }
 
 /* Of a process none of whose threads was known. */
@@ -193,7 +189,9 @@ static void add_name(struct adding *a, const char *name, double ns)
 {
     struct sp_report_rows *r = a->rows;
     if (a->beside) {
-        sp_report_row(r, shown(name))->cpu += ns;
+        struct sp_report_row *row = sp_report_row(r, shown(name));
+        row->cpu_self += ns;
+        row->cpu_total += ns;
         return;
     }
     sp_report_add_to(r, shown(name), ns, ns);
@@ -291,14 +289,14 @@ bool sp_report_add(struct sp_report_rows *rows, const struct sp_loaded *l)
 }
 
 /* ---- printing */
-static const char *sort_key;
+static enum sp_report_sort sort_by;
 
 static int compare(const void *a, const void *b)
 {
     const struct sp_report_row *x = a, *y = b;
-    if (*sort_key == 'n')
+    if (sort_by == SP_REPORT_NAME)
         return strcmp(x->name, y->name);
-    double p = *sort_key == 's' ? x->self : x->total, q = *sort_key == 's' ? y->self : y->total;
+    double p = sort_by == SP_REPORT_SELF ? x->self : x->total, q = sort_by == SP_REPORT_SELF ? y->self : y->total;
     if (p != q)
         return p < q ? 1 : -1;
     p = x->total, q = y->total;
@@ -325,35 +323,45 @@ static void print_lives(const struct sp_report_rows *r)
            r->lives.threads, r->lives.threads == 1 ? "" : "s", 100 * r->lives.cpu / whole, 100 * r->lives.waits / whole, rest);
 }
 
-void sp_report_print_rows(struct sp_report_rows *r, const char *sort, long limit)
+static void print_time(double ns, bool is_dash)
+{
+    char text[32];
+    sp_report_time(ns, text, sizeof text);
+    printf(" %9s", is_dash && !(ns > 0) ? "-" : text);
+}
+
+static void print_row(const struct sp_report_rows *r, const struct sp_report_row *row)
+{
+    print_share(row->self, r->sum);
+    putchar(' ');
+    print_share(row->total, r->sum);
+    print_time(row->self, false);
+    print_time(row->total, false);
+    if (r->wall) {
+        print_time(row->cpu_self, true);
+        print_time(row->cpu_total, true);
+    }
+    fputs("  ", stdout);
+    sp_cli_print(stdout, row->name);
+    putchar('\n');
+}
+
+void sp_report_print_rows(struct sp_report_rows *r, enum sp_report_sort sort, long limit)
 {
     static const char *const whats[] = {
         "Function (file:first line)", "Function (file:line)", "File", "Library or package", "Thread", "Process"};
     bool colours = sp_cli_colours();
     const char *bold = colours ? "\033[1m" : "", *plain = colours ? "\033[0m" : "";
-    sort_key = sort;
+    sort_by = sort;
     if (r->n)
         qsort(r->row, r->n, sizeof *r->row, compare);
     if (r->wall)
         print_lives(r);
-    printf("\n%s %%Self %%Total      Self     Total  %s%s%s\n", bold, r->wall ? "     CPU  " : "", whats[r->by], plain);
+    printf("\n%s %%Self %%Total %s  %s%s\n", bold, r->wall ? "Wall self     Total  CPU self     Total" : "     Self     Total",
+           whats[r->by], plain);
     size_t shown = limit == 0 || (size_t)limit > r->n ? r->n : (size_t)limit;
-    for (size_t i = 0; i < shown; i++) {
-        const struct sp_report_row *row = &r->row[i];
-        char self[32], total[32];
-        sp_report_time(row->self, self, sizeof self);
-        sp_report_time(row->total, total, sizeof total);
-        print_share(row->self, r->sum);
-        putchar(' ');
-        print_share(row->total, r->sum);
-        printf(" %9s %9s  ", self, total);
-        if (r->wall) {
-            sp_report_time(row->cpu, self, sizeof self);
-            printf("%8s  ", row->cpu > 0 ? self : "-");
-        }
-        sp_cli_print(stdout, row->name);
-        putchar('\n');
-    }
+    for (size_t i = 0; i < shown; i++)
+        print_row(r, &r->row[i]);
     if (shown < r->n)
         printf("(%zu more rows: -n 0 shows all)\n", r->n - shown);
 }

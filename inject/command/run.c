@@ -2,10 +2,8 @@
  * spprof run: a program under the library, without a word about LD_PRELOAD. */
 #include "inject/command/run.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,9 +15,6 @@
 #include "compat/base.h"
 #include "inject/command/command.h"
 #include "inject/config.h"
-
-#define OPTIONS_MAX 40
-#define FIRST_ROW 256 /* getopt's value of the first row of sp_cli_options */
 
 struct request {
     const char *library;
@@ -33,69 +28,23 @@ static int fail(const char *name, const char *why, int status)
     return status;
 }
 
-/* "SPPROF_INTERVAL" as "interval"; NULL: not to be set by hand. */
-static const char *option_name(const char *variable, char *out, size_t cap)
+static const char *set(const char *variable, const char *value)
 {
-    const char *s = strncmp(variable, "SPPROF_", 7) == 0 ? variable + 7 : "RUN";
-    size_t n = 0;
-    for (; s[n] && n < cap - 1; n++)
-        out[n] = (char)tolower((unsigned char)s[n]);
-    out[n] = '\0';
-    return strcmp(out, "run") == 0 ? NULL : out;
+    if (sp_config_refuses(variable, value))
+        return "";
+    return setenv(variable, value, 1) == 0 ? NULL : strerror(errno);
 }
 
-static const struct option *long_options(void)
+static const char *take(void *arg, const struct sp_cli_given *g)
 {
-    static char names[OPTIONS_MAX][24];
-    static struct option longs[OPTIONS_MAX + 4] = {{"report", 0, NULL, 'r'}, {"library", 1, NULL, 'l'}, {"help", 0, NULL, 'h'}};
-    struct option *o = longs + 3;
-    for (int i = 0; i < OPTIONS_MAX && sp_cli_options[i].name; i++)
-        if (option_name(sp_cli_options[i].name, names[i], sizeof names[i]))
-            *o++ = (struct option){names[i], 1, NULL, FIRST_ROW + i};
-    *o = (struct option){NULL, 0, NULL, 0};
-    return longs;
-}
-
-/* 0, or the exit status. */
-static int set(const char *variable, const char *value)
-{
-    const char *accepted = sp_config_refuses(variable, value);
-    if (!accepted)
-        return setenv(variable, value, 1) == 0 ? 0 : fail(variable, strerror(errno), 2);
-    fprintf(stderr, "spprof: %s=", variable);
-    sp_cli_print(stderr, value);
-    fprintf(stderr, " cannot be used; accepted: %s\n", accepted);
-    return 2;
-}
-
-/* -1: all is well, optind is at the command; else the exit status. */
-static int parse(struct request *q, int argc, char **argv)
-{
-    const struct option *longs = long_options();
-    int rc = 0;
-    optind = 1;
-    for (int c; (c = getopt_long(argc, argv, "+o:h", longs, NULL)) != -1;) {
-        if (c == 'r')
-            q->report = true;
-        else if (c == 'l')
-            q->library = optarg;
-        else if (c == 'o')
-            rc = set("SPPROF_OUT", optarg);
-        else if (c >= FIRST_ROW)
-            rc = set(sp_cli_options[c - FIRST_ROW].name, optarg);
-        else {
-            if (c == '?')
-                fail(argv[optind - 1], "is not understood", 2);
-            sp_cli_usage(c == 'h' ? stdout : stderr, argv[0]);
-            return c == 'h' ? 0 : 2;
-        }
-        if (rc)
-            return rc;
-    }
-    if (optind < argc)
-        return -1;
-    sp_cli_usage(stderr, argv[0]);
-    return 2;
+    struct request *q = arg;
+    if (strcmp(g->name, "--report") == 0)
+        q->report = true;
+    else if (strcmp(g->name, "--library") == 0)
+        q->library = g->value;
+    else
+        return set(strcmp(g->name, "-o") == 0 ? "SPPROF_OUT" : g->name, g->value);
+    return NULL;
 }
 
 /* 0, or the exit status. */
@@ -195,7 +144,7 @@ int sp_cli_run(int argc, char **argv)
 {
     static struct request q;
     q = (struct request){0};
-    int rc = parse(&q, argc, argv);
+    int rc = sp_cli_parse(argc, argv, take, &q);
     if (rc < 0 && (rc = preload(q.library)) == 0) {
         if (!q.report)
             return become(argv + optind);

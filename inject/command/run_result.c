@@ -13,7 +13,7 @@
 
 #define SUFFIX ".speedscope.json"
 
-static char name_of_report[] = "report";
+static char name_of_report[] = "report", option_of_waits[] = "--wall";
 
 static bool refuse(const char *name, const char *why)
 {
@@ -76,12 +76,12 @@ static bool is_ours(const struct sp_run_place *p, const char *name, const char *
             (st.st_mtim.tv_sec == p->since.tv_sec && st.st_mtim.tv_nsec >= p->since.tv_nsec));
 }
 
-/* The paths, as an argument list of `report`; *n of them with its name. */
-static char **found(const struct sp_run_place *p, int *n)
+/* The paths, as an argument list of `report`, whose options are first; *n of both. */
+static char **found(const struct sp_run_place *p, int n_options, int *n)
 {
-    char **files = calloc(2, sizeof *files);
+    char **files = calloc((size_t)n_options + 1, sizeof *files);
     DIR *d = opendir(*p->directory ? p->directory : ".");
-    *n = 1;
+    *n = n_options;
     for (struct dirent *e; d && files && (e = readdir(d));) {
         char *path = NULL;
         bool slash = *p->directory && p->directory[strlen(p->directory) - 1] != '/';
@@ -97,10 +97,8 @@ static char **found(const struct sp_run_place *p, int *n)
     }
     if (d)
         closedir(d);
-    if (files) {
-        files[0] = name_of_report;
+    if (files)
         files[*n] = NULL;
-    }
     return files;
 }
 
@@ -109,20 +107,30 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Whether the program had its waits recorded: then the report is of whole lives. */
+static bool has_waits(void)
+{
+    const char *wall = getenv("SPPROF_WALL");
+    return wall && (strcmp(wall, "1") == 0 || strcmp(wall, "on") == 0);
+}
+
 void sp_run_report(struct sp_run_place *p, bool is_said)
 {
-    int n;
-    char **files = found(p, &n);
+    int n, from = has_waits() ? 2 : 1;
+    char **files = found(p, from, &n);
     if (!files)
         return;
-    if (n > 1) {
-        qsort(files + 1, (size_t)(n - 1), sizeof *files, by_name);
+    files[0] = name_of_report;
+    if (from == 2)
+        files[1] = option_of_waits;
+    if (n > from) {
+        qsort(files + from, (size_t)(n - from), sizeof *files, by_name);
         fflush(stdout);
         if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
             sp_cli_report(n, files);
     } else if (!is_said)
         fprintf(stderr, "spprof: there is no profile: no Python ran, or not for long enough, or a line above says why\n");
-    for (int i = 1; i < n; i++) {
+    for (int i = from; i < n; i++) {
         if (p->is_temporary)
             unlink(files[i]);
         free(files[i]);

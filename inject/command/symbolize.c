@@ -2,7 +2,6 @@
  * spprof symbolize: names and source lines of a profile's native frames, when and where the libraries' symbols are at hand. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,35 +126,21 @@ static int symbolize(const char *path, const struct request *q)
     return rc;
 }
 
-/* -1: all is well, optind is at the file; else the exit status. */
-static int parse(struct request *q, int argc, char **argv)
+static const char *take(void *arg, const struct sp_cli_given *g)
 {
-    static const struct option longs[] = {{"debug-dir", 1, NULL, 'd'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
-    optind = 1;
-    for (int c; (c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1;) {
-        if (c == 'h') {
-            sp_cli_usage(stdout, argv[0]);
-            return 0;
-        }
-        if (c == 'o') {
-            q->out = optarg;
-        } else if (c == 'd' && q->n_directories < SP_SYMBOLIZE_DIRECTORIES) {
-            q->directories[q->n_directories++] = optarg;
-        } else {
-            sp_cli_fail(argv[optind - 1], c == 'd' ? "is one directory too many" : "is not understood");
-            sp_cli_usage(stderr, argv[0]);
-            return 2;
-        }
-    }
-    if (argc - optind == 1)
-        return -1;
-    sp_cli_usage(stderr, argv[0]);
-    return 2;
+    struct request *q = arg;
+    if (strcmp(g->name, "-o") == 0)
+        q->out = g->value;
+    else if (q->n_directories < SP_SYMBOLIZE_DIRECTORIES)
+        q->directories[q->n_directories++] = g->value;
+    else
+        return "is a directory too many; give eight at most, or one above them";
+    return NULL;
 }
 
 int sp_cli_symbolize(int argc, char **argv)
 {
     struct request q = {0};
-    int rc = parse(&q, argc, argv);
+    int rc = sp_cli_parse(argc, argv, take, &q);
     return rc >= 0 ? rc : symbolize(argv[optind], &q);
 }

@@ -25,14 +25,41 @@ with tempfile.TemporaryDirectory() as d:
     out = subprocess.run([os.path.join(d, "bin/spprof"), "version"], capture_output=True, text=True, check=True).stdout
     assert out.startswith("spprof 0."), out
     completion = os.path.join(d, "share/bash-completion/completions/spprof")
-    for typed, wanted in (("spprof re", ["recover", "report"]), ("spprof report --so", ["--sort"]), ("spprof run --interv", ["--interval"])):
-        words = typed.split()
-        script = f'. {completion}; COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; _spprof; echo "${{COMPREPLY[@]}}"'
-        offered = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
-        assert sorted(offered) == wanted, (typed, offered)
+    def offered(typed, more=""):
+        """By bash, which takes "=" for a word of its own."""
+        words = [w for part in typed.split(" ") for w in part.replace("=", " = ").split(" ")]
+        script = f'. {completion}; {more}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _spprof; echo "${{COMPREPLY[@]}}"'
+        return subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True).stdout.split()
+    names = ["check", "help", "lib", "recover", "report", "run", "snapshot", "symbolize", "version"]
+    bys = ["file", "function", "library", "line", "process", "thread"]
+    for typed, wanted in (("spprof re", ["recover", "report"]), ("spprof report --so", ["--sort"]), ("spprof run --interv", ["--interval"]),
+                          ("spprof --", ["--help", "--lib", "--version"]), ("spprof help ", names), ("spprof help --completion ", ["bash", "fish", "zsh"]),
+                          ("spprof report --by ", bys), ("spprof report --by=li", ["library", "line"]), ("spprof report --by=", bys), ("spprof report f", []),
+                          ("spprof run --native ", ["full", "off", "on"]), ("spprof run --interval=1ms --imports ", ["full", "short"]),
+                          ("spprof run --report --nat", ["--native"]), ("spprof run --interval ", []), ("spprof run --native on envs", ["envsubst"])):
+        got = offered(typed, "compgen() { [[ $1 == -c ]] && echo envsubst || builtin compgen \"$@\"; }")
+        assert sorted(got) == wanted, (typed, got)
+    for typed, at in (("spprof run python3 --by ", 2), ("spprof run --lines=1 -o x -- python3 a", 8), ("spprof run --report python3 ", 3)):
+        assert offered(typed, "_command_offset() { COMPREPLY=(at $1); }") == ["at", str(at)], typed  # bash-completion's, for the other command
     for shell, name in (("zsh", "share/zsh/site-functions/_spprof"), ("fish", "share/fish/vendor_completions.d/spprof.fish")):
         try:
             subprocess.run([shell, "-n", os.path.join(d, name)], check=True)
         except FileNotFoundError:
             print(f"no {shell} to read its completion")
+            continue
+        if shell == "fish":
+            def say(typed):
+                script = f"source {os.path.join(d, name)}; complete -C '{typed}'"
+                return [line.split("\t")[0] for line in subprocess.run([shell, "--no-config", "-c", script], capture_output=True, text=True,
+                                                                      check=True, env={**os.environ, "HOME": d}).stdout.splitlines()]
+            assert say("spprof report --by ") == bys and say("spprof help re") == ["recover", "report"] and "--lib" in say("spprof --l")
+            assert "env" in say("spprof run --native on en") and say("spprof run --native ") == ["full", "off", "on"]
+        else:
+            script = ("_arguments() { print -rl -- \"$@\" }; _describe() { print -rl -- $commands }; compadd() { print -rl -- \"$@\" }; PREFIX=-\n"
+                      f"words=($=TYPED) CURRENT=$(( $#words + 1 )); . {os.path.join(d, name)}")
+            def say(typed):
+                return subprocess.run([shell, "-f", "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "TYPED": typed}).stdout
+            assert "\n--lib\n" in say("spprof") and "report:prints" in say("spprof")
+            assert ":WHAT:(function line file library thread process)\n" in say("spprof report") and "*:file:_files\n" in say("spprof report")
+            assert "*::arguments:_normal\n" in say("spprof run") and ":VALUE:(off on full)\n" in say("spprof run") and ":(run report " in say("spprof help")
 print("installed")

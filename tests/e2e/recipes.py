@@ -151,17 +151,29 @@ edit("format", "tests/unit/writer.c", '{"golden_lines", golden_lines}', '{"golde
 
 edit("subcommand", "inject/command/made.c", "", """#include "inject/command/command.h"
 
+#include <unistd.h>
+
+static const char *take(void *arg, const struct sp_cli_given *g)
+{
+    *(int *)arg = g->choice;
+    return NULL;
+}
+
 int sp_cli_made(int argc, char **argv)
 {
-    sp_cli_print(stdout, argc > 1 ? argv[1] : "made");
-    putchar('\\n');
+    int which = -1, rc = sp_cli_parse(argc, argv, take, &which);
+    if (rc >= 0)
+        return rc;
+    sp_cli_print(stdout, optind < argc ? argv[optind] : "made");
+    printf("%d\\n", which);
     return 0;
 }
 """)
 edit("subcommand", "inject/command/CMakeLists.txt", "main.c ", "made.c main.c ")
 edit("subcommand", "inject/command/command.h", "int sp_cli_report(", "int sp_cli_made(int argc, char **argv);\nint sp_cli_report(")
 edit("subcommand", "inject/command/main.c", '    {\n        .name = "check",',
-     '    {.name = "made", .run = sp_cli_made, .arguments = "[TEXT]", .does = "makes", .status = "0"},\n    {\n        .name = "check",')
+     '    {.name = "made", .run = sp_cli_made, .arguments = "[TEXT]", .most = 1, .does = "makes", .status = "0",\n'
+     '     .options = {{"--as WHAT", "one, two", "as what", NULL}}},\n    {\n        .name = "check",')
 
 rows = newest_rows()
 edit("CPython version", "compat/py_layouts.c", rows, rows + rows.replace(".minor = 15", ".minor = 16"))
@@ -173,9 +185,9 @@ reach = run(sys.executable, "tests/lint/reach.py", "build/libspprof.so", ".")
 check("lint.reach knows the format's functions", re.search(r"^formats: .*\bgather\b", reach, re.M) is not None, reach)
 run(sys.executable, "tests/lint/stack.py", "build/libspprof.so", "build", ".")
 
-check("the subcommand runs, and is in help and manual page", run("build/spprof", "made", "a\x1bb") == "a\\x1bb\n" and
+check("the subcommand runs, and is in help and manual page", run("build/spprof", "made", "--as=two", "a\x1bb") == "a\\x1bb1\n" and
       "makes" in run("build/spprof", "help") and "usage: spprof made [TEXT]" in run("build/spprof", "help", "made") and
-      "spprof made" in run("build/spprof", "help", "--man"))
+      "spprof made" in run("build/spprof", "help", "--man") and "--as) words='one two'" in run("build/spprof", "help", "--completion", "bash"))
 check("it is built without the command's optional libraries", run("build/spprof", "version").count("without") == 3)
 check("help knows the option", "SPPROF_MADE" in run("build/spprof", "help"))
 run(sys.executable, "tests/lint/readme.py", tree, "build/spprof")

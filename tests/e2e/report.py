@@ -236,10 +236,44 @@ with subprocess.Popen([command, "report", pipe], stdout=subprocess.PIPE, stderr=
         f.write(whole)
     out = waits.communicate(timeout=200)[0]
 check("waiting for somebody to write" in said and out == report(write("of_pipe.json", whole)).stdout, f"a pipe: {said!r}")
-for args in (["--sort", "x", p.path], ["--by", "x", p.path], ["-n", "x", p.path], ["--thread", "(", p.path], [], ["--nope", p.path],
-             ["--by", "line", "--thread", "x", p.path]):
-    r = report(*args)
-    check(r.returncode == 2 and r.stderr and not r.stdout, f"refused: {args}")
+
+# --- wrong use: the option, what is wrong, what to do; of each subcommand in the same words
+see, use = "; see spprof help {}", "; usage: spprof {}"
+for args, said in ((["report", "--sort", "x", p.path], "report --sort x: cannot be used; accepted: self, total, name"),
+                   (["report", "--by=x", p.path], "report --by x: cannot be used; accepted: function, line, file, library, thread, process"),
+                   (["report", "--by"], "report --by: wants a value; accepted: function, line, file, library, thread, process"),
+                   (["report", "-n", "x", p.path], "report -n x: is no number of rows; 0 shows all"),
+                   (["report", "-n"], "report -n: wants a value" + see.format("report")),
+                   (["report", "--thread", "(", p.path], "report --thread (: is no regular expression; see regex(7)"),
+                   (["report", "--wall=1", p.path], "report --wall=1: takes no value; leave that out"),
+                   (["report", p.path, "--nope"], "report --nope: there is no such option" + see.format("report")),
+                   (["report", "-x", p.path], "report -x: there is no such option" + see.format("report")),
+                   (["report"], "report: an argument is missing" + use.format("report [OPTION...] FILE | PID...")),
+                   (["report", "--by", "line", "--thread", "x", p.path], "report --thread: --by line tells of CPU and of all threads together only; leave one out"),
+                   (["report", "--by", "line", "--wall", p.path], "report --wall: --by line tells of CPU and of all threads together only; leave one out"),
+                   (["run", "--l", "x"], "run --l: may be several options; write it in full" + see.format("run")),
+                   (["run", "--native"], "run --native: wants a value; accepted: off, on, full"),
+                   (["check", "-z"], "check -z: there is no such option" + see.format("check")),
+                   (["check", "a", "b"], "check b: is an argument too many" + use.format("check [OPTION...] [PYTHON | PID]")),
+                   (["recover", "-o", "x", "a", "b"], "recover -o x: names one profile, and there are several FILEs; recover them one by one"),
+                   (["snapshot", "--remove", "1"], "snapshot --remove: there is no such option" + see.format("snapshot")),
+                   (["snapshot"], "snapshot: an argument is missing" + use.format("snapshot [OPTION...] PID | FILE")),
+                   (["symbolize", *["--debug-dir", "d"] * 9, "x"], "symbolize --debug-dir d: is a directory too many; give eight at most, or one above them"),
+                   (["help", "--completion", "tcsh"], "help --completion tcsh: cannot be used; accepted: bash, zsh, fish"),
+                   (["lib", "x"], "lib x: is an argument too many" + use.format("lib")), (["version", "-o"], "version -o: there is no such option" + see.format("version"))):
+    r = subprocess.run([command, *args], capture_output=True, text=True)
+    check((r.returncode, r.stdout, r.stderr) == (2, "", f"spprof: {said}\n"), f"refused: {args}: {r.stderr}")
+
+# --- help: of each subcommand, in three ways
+shown = {}
+for line in subprocess.check_output([command, "help"], text=True).splitlines():
+    m = re.match(r"(?:usage:|      ) spprof (\w+) ", line)
+    if m:
+        asked = [subprocess.check_output([command, *words], text=True) for words in ([m[1], "--help"], [m[1], "-h"], ["help", m[1]])]
+        shown[m[1]] = asked[0]
+        check(asked[0] == asked[1] == asked[2] and asked[0].startswith(f"usage: spprof {m[1]}") and "see below" not in asked[0], f"help of {m[1]}")
+check({"run", "lib", "version", "help", "report"} <= set(shown) and "--interval VALUE" in shown["run"] and "--run" not in shown["run"], f"of all: {list(shown)}")
+check("no --wall" in shown["report"] and subprocess.check_output([command, "-h"]) == subprocess.check_output([command, "help"]), "what does not go together")
 
 big = json.loads(whole)
 prof = big["profiles"][0]

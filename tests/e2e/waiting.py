@@ -400,13 +400,20 @@ ready.wait(); busy(.3); time.sleep(.2); event.set(); t.join()
     for by in ("thread", "process", "function", "file"):
         code, out, err = lines_of(b, r.directory, "--wall", "--by", by, "-n", "0", "--sort", "total", "p.json")
         assert code == 0 and not err and f"of {p.block['wall']['threads']} threads that ran Python" in "".join(out), (by, out, err)
-        rows = [line.split(None, 5) for line in out[out.index(next(line for line in out if line.startswith(" %Self"))) + 1:]]
+        head = next(line for line in out if line.startswith(" %Self"))
+        rows = [line.split(None, 6) for line in out[out.index(head) + 1:]]
+        assert head.split()[:8] == ["%Self", "%Total", "Wall", "self", "Total", "CPU", "self", "Total"], head
         assert abs(sum(float(row[0]) for row in rows) - 100) < 0.1 * len(rows), out
         if by == "thread":
-            assert sorted(row[5].split(" (tid")[0] for row in rows) == ["MainThread", "idle"], rows
+            assert sorted(row[6].split(" (tid")[0] for row in rows) == ["MainThread", "idle"], rows
         if by == "function":
-            idle, busy = ([row for row in rows if row[5].startswith(f)] for f in ("idle (", "busy ("))
-            assert float(idle[0][1]) > 10 and busy[0][4] != "-" and any("(waiting: " in row[5] and row[4] == "-" for row in rows), rows
+            idle, busy, module = ([row for row in rows if row[6].startswith(f)][0] for f in ("idle (", "busy (", "<module> "))
+            assert float(idle[1]) > 10 and busy[4] != "-" and any("(waiting: " in row[6] and row[4:6] == ["-", "-"] for row in rows), rows
+            seconds = [float(t.rstrip("mus")) / {"m": 1e3, "u": 1e6}.get(t[-2], 1) for t in (module[5], busy[5], module[4].replace("-", "0us"))]
+            assert seconds[0] >= seconds[1] > seconds[2], rows  # the CPU of what it calls, as its time of life
+            assert rows[0][1] == max(rows, key=lambda row: float(row[1].lstrip(">")))[1], rows
+            assert lines_of(b, r.directory, "--wall", "-n", "0", "p.json")[1] == out, "by total"
+    assert "--wall shows" in "".join(lines_of(b, r.directory, "p.json")[1]) and "--wall shows" not in "".join(out)
     assert lines_of(b, r.directory, "--wall", "--by", "line", "p.json")[0] == 2
     b.run(HEAD + "threading.Thread(target=time.sleep, args=(.3,)).start(); busy(.1); time.sleep(.1); os.kill(os.getpid(), signal.SIGKILL)\n",
           cwd=r.directory, SPPROF_SPOOL=".", SPPROF_OUT="k.json", SPPROF_WALL=1, check=False)

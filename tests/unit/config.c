@@ -94,6 +94,15 @@ static void bad_values_keep_the_default(void)
     CHECK(strstr(said, "SPPROF_DEPTH=70000 cannot be used; accepted: 16 ... 65536; 4096 is used"));
 }
 
+static void switches_have_two_ways(void)
+{
+    char *env[] = {
+        "SPPROF=1", "SPPROF_LINES=on", "SPPROF_WALL=1", "SPPROF_CHILDREN=off", "SPPROF_NATIVE=1", "SPPROF_SIGNAL=off", NULL};
+    struct sp_config c = read_env(env);
+    CHECK(c.on == 1 && c.lines == 1 && c.wall == 1 && c.children == 0 && c.native == 1 && c.signal == 0);
+    CHECK_STR(said, "");
+}
+
 static void texts_have_a_length(void)
 {
     static char name[8192] = "SPPROF_OUT=/";
@@ -132,6 +141,7 @@ const struct unit_case unit_cases[] = {
     {"durations", durations},
     {"sizes", sizes},
     {"bad_values_keep_the_default", bad_values_keep_the_default},
+    {"switches_have_two_ways", switches_have_two_ways},
     {"texts_have_a_length", texts_have_a_length},
     {"good_values", good_values},
     {"unknown_names", unknown_names},
