@@ -75,10 +75,16 @@ def spools_of_the_dead(b):
     keep.add("spprof-9.spool")
     if os.geteuid() == 0:
         keep.add(put("spprof-10.spool", 10000, uid=65534))
-    r = b.run("pass", SPPROF_SPOOL=spool)
+    gone = 0
     try:
-        assert set(os.listdir(spool)) == keep | set(dead[:100]), (len(os.listdir(spool)), keep - set(os.listdir(spool)))
-        assert re.search("spprof: 250 spool files of dead processes.* at most 100 stay", r.err), r.err
+        for _ in range(50):  # a tenth of a second each: what is left then, goes next time
+            r = b.run("pass", SPPROF_SPOOL=spool)
+            left = set(os.listdir(spool))
+            gone += sum(map(int, re.findall(r"^spprof: (\d+) spool files of dead processes.* at most 100 stay", r.err, re.M)))
+            assert left >= keep | set(dead[:100]) and len(left) == len(keep) + 350 - gone, (len(left), gone, r.err)
+            if gone == 250:
+                break
+        assert gone == 250, gone
         assert not b.run("pass", SPPROF_SPOOL=spool, SPPROF_VERBOSE=0).err
     finally:
         living.communicate(b"\n")
@@ -90,7 +96,8 @@ def workers_that_are_killed(b):
     """Their parent goes on, and nobody starts anew."""
     spool = b.fresh()
     b.run(KILLED, 130, SPPROF_SPOOL=spool, SPPROF_INTERVAL="1ms")
-    assert 50 < len(os.listdir(spool)) <= 100, len(os.listdir(spool))
+    # a look every 16 forks, of a tenth of a second: two of them may be too short on a busy machine
+    assert 50 < len(os.listdir(spool)) < 120, len(os.listdir(spool))
 
 
 # ---- profiles

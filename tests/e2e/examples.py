@@ -45,7 +45,7 @@ def example_service(b):
                              env=b.env(SPPROF_OUT="service-%p.json"))
     try:
         url = child.stdout.readline().strip()
-        for _ in range(10):
+        for _ in range(60):  # of some ms each, in threads of their own
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url + "/report").read()
         child.send_signal(signal.SIGTERM)
         assert child.wait(60) == -signal.SIGTERM

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, Profile, Skip, case, main, need_frames  # noqa: E402,F401
+from sp import BUSY, CASES, Profile, Skip, case, main, need_frames, telling  # noqa: E402,F401
 
 NATIVE = r"""
 #define _GNU_SOURCE
@@ -101,25 +101,26 @@ def named_in_snapshots(b):
 
 
 RENAMED = BUSY + """
-import threading
+import sys, threading
+def after(): busy(.06 * int(sys.argv[1]))
 ready, go = threading.Event(), threading.Event()
 def me(): return threading.current_thread()
-def by_itself(): busy(.03); me().name = 'renamed by itself'; busy(.06)
-def by_another(): busy(.03); ready.set(); go.wait(); busy(.06)
+def by_itself(): busy(.03); me().name = 'renamed by itself'; after()
+def by_another(): busy(.03); ready.set(); go.wait(); after()
 def in_turn():
     busy(.03)
     for i in range(3): me().name = 'in turn %d' % i
-    busy(.06)
-def has_dict(): me().__dict__['x'] = 1; busy(.03); me().name = 'has a dict \\xe9'; busy(.06)
+    after()
+def has_dict(): me().__dict__['x'] = 1; busy(.03); me().name = 'has a dict \\xe9'; after()
 def has_many():
     for i in range(60): setattr(me(), 'a%d' % i, i)
-    busy(.03); me().name = 'has many'; busy(.06)
+    busy(.03); me().name = 'has many'; after()
 class Sub(threading.Thread):
     def __init__(self): self.first = 1; super().__init__(name='sub')
-    def run(self): busy(.03); self.second = 2; self.name = 'sub renamed'; busy(.06)
+    def run(self): busy(.03); self.second = 2; self.name = 'sub renamed'; after()
 class Slots(threading.Thread):
     __slots__ = ('a', 'b')
-    def run(self): self.a = 1; busy(.03); self.name = 'slots renamed'; busy(.06)
+    def run(self): self.a = 1; busy(.03); self.name = 'slots renamed'; after()
 class Own(threading.Thread):
     '''Its name is made by code, which must not run for us.'''
     asked = 0
@@ -127,7 +128,7 @@ class Own(threading.Thread):
     def _name(self): Own.asked += 1; return 'own'
     @_name.setter
     def _name(self, value): pass
-    def run(self): busy(.06)
+    def run(self): after()
 ts = [threading.Thread(target=f, name='t-' + f.__name__) for f in (by_itself, by_another, in_turn, has_dict, has_many)] + [Sub(), Slots()]
 for t in ts: t.start()
 ready.wait(); ts[1].name = 'renamed by another'; go.set()
@@ -142,9 +143,17 @@ print(Own.asked - asked)
 def renamed(b):
     """A thread has the last name that it was sampled with, whoever gave it; nothing of the program runs for that."""
     need_frames(b)
-    plain, r = b.run(RENAMED, preload=False), b.run(RENAMED, SPPROF_INTERVAL="4ms")
-    assert plain.out == r.out, (plain.out, r.out)
-    got = names(r.profile())
+    plain = b.run(RENAMED, 1, preload=False)
+
+    def run(scale):
+        r = b.run(RENAMED, scale, SPPROF_INTERVAL="4ms")
+        assert plain.out == r.out, (plain.out, r.out)
+        return r.profile()
+
+    def sampled_afterwards(p):
+        return all(p.total_ns(t["profile"])["after"] >= 3 * p.period_ns for t in p.block["threads"] if t["tid"] != p.block["pid"])
+
+    got = names(telling(run, sampled_afterwards)[0])
     wanted = {"renamed by itself", "renamed by another", "in turn 2", "has a dict \xe9", "has many", "sub renamed", "slots renamed"}
     if b.free_threaded:  # a dict may go at any instant: the name that it had at its start
         wanted = wanted - {"has a dict \xe9", "has many", "slots renamed"} | {"t-has_dict", "t-has_many"}
