@@ -41,7 +41,7 @@ endfunction()
 
 function(sp_pod_suite tag suite script python)
   sp_test(pod.${tag}.${suite} ${CMAKE_SOURCE_DIR}/scripts/pod /usr/bin/python3 ${script} ${python} ${LIBRARY} ${CMAKE_BINARY_DIR})
-  set_tests_properties(pod.${tag}.${suite} PROPERTIES LABELS ${tag})
+  set_tests_properties(pod.${tag}.${suite} PROPERTIES LABELS ${tag} ENVIRONMENT "SPPROF_TEST_RECYCLE=1")
 endfunction()
 
 function(sp_reads) # configure again when one of these changes

@@ -145,7 +145,7 @@ class Bench:
     def __init__(self, python, library, build):
         self.python, self.library, self.build = python, library, build
         self.directory = tempfile.mkdtemp(prefix="spprof-test-")
-        out = subprocess.run([python, "-c", "import sys; print(*sys.version_info[:2], getattr(sys, 'abiflags', ''))"], capture_output=True, text=True,
+        out = subprocess.run([python, "-I", "-S", "-c", "import sys; print(*sys.version_info[:2], getattr(sys, 'abiflags', ''))"], capture_output=True, text=True,
                              env=clean_env(), check=True).stdout.split() if python else ["0", "0"]
         self.version = tuple(map(int, out[:2]))
         self.free_threaded = self.version >= (3, 13) and "t" in "".join(out[2:])
