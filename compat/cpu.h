@@ -40,6 +40,8 @@ SP_INLINE uintptr_t sp_cpu_thread_pointer(void)
     return tp;
 }
 
+#define SP_CPU_DESCRIPTOR_STEP 8 /* libc's descriptor lies from the thread pointer upwards */
+
 /* The stack pointer of the code that the signal with this context interrupted. */
 SP_INLINE uintptr_t sp_cpu_context_sp(const void *uc)
 {
@@ -153,6 +155,8 @@ SP_INLINE uintptr_t sp_cpu_thread_pointer(void)
 {
     return (uintptr_t)__builtin_thread_pointer();
 }
+
+#define SP_CPU_DESCRIPTOR_STEP (-8) /* from there downwards */
 
 SP_INLINE uintptr_t sp_cpu_context_sp(const void *uc)
 {

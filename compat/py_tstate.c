@@ -52,13 +52,14 @@ SP_SIGSAFE static const struct tss_slot *slot_of(uint32_t key)
     return slot_in(sp_cpu_thread_pointer() + (uintptr_t)block_offset, key);
 }
 
-/* Looks for the pairs around the thread pointer (the descriptor lies there on x86-64 and before it on aarch64): behind
+/* Looks for the pairs in the descriptor, and nowhere else (what lies on the thread pointer's other side is the program's): behind
  * them the list of blocks begins with a pointer back, and this thread's value of `key` is `mark`. */
 static intptr_t find_block(uint32_t key, uintptr_t mark)
 {
     uintptr_t tp = sp_cpu_thread_pointer(), probed = 0;
     bool readable = false;
-    for (uintptr_t a = (tp - SEARCH_BYTES) & ~7ul; a < tp + SEARCH_BYTES; a += 8) {
+    for (uintptr_t n = 1, a; n < SEARCH_BYTES / 8; n++) {
+        a = tp + (uintptr_t)((intptr_t)n * SP_CPU_DESCRIPTOR_STEP);
         if (a >> SP_PY_PAGE_SHIFT != probed) {
             probed = a >> SP_PY_PAGE_SHIFT;
             readable = sp_os_readable(a);
