@@ -17,6 +17,7 @@ enum kind {
     kind_switch,
     kind_imports,
     kind_native,
+    kind_wall,
     kind_signal
 };
 
@@ -144,7 +145,8 @@ static bool parse_signal(const char *s, uint64_t *v)
 static bool parse(enum kind kind, const char *s, uint64_t *v)
 {
     static const char *const flags[] = {"0", "1"}, *const switches[] = {"off", "on"}, *const verbosity[] = {"0", "1", "auto"},
-                             *const imports[] = {"short", "full"}, *const native[] = {"off", "on", "full"};
+                             *const imports[] = {"short", "full"}, *const native[] = {"off", "on", "full"},
+                             *const walls[] = {"0", "1", "all"};
     uint64_t nano;
     switch (kind) {
     case kind_duration: return sp_config_parse_duration(s, v);
@@ -159,6 +161,7 @@ static bool parse(enum kind kind, const char *s, uint64_t *v)
     case kind_verbosity: return parse_word(s, verbosity, 3, v);
     case kind_imports: return parse_word(s, imports, 2, v);
     case kind_native: return parse_word(s, native, 3, v) || parse_word(s, flags, 2, v);
+    case kind_wall: return parse_word(s, walls, 3, v) || parse_word(s, switches, 2, v);
     case kind_signal: return parse_signal(s, v);
     case kind_text: break;
     }

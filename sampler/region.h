@@ -261,6 +261,9 @@ struct sp_target {
 /* Native frames: none; those of libraries, and the interpreter's own on the leaf side; all. */
 enum sp_native_shown { SP_NATIVE_OFF, SP_NATIVE_ON, SP_NATIVE_FULL };
 
+/* Whose time off the CPU is told: nobody's; that of threads that ran Python; of all. */
+enum sp_wall { SP_WALL_OFF, SP_WALL_PYTHON, SP_WALL_ALL };
+
 struct sp_region {
     uint64_t magic;
     uint32_t layout;
@@ -286,7 +289,7 @@ struct sp_region {
     uint32_t lines;               /* whether frames are shown as lines */
     uint32_t native;              /* enum sp_native_shown */
     uint32_t imports;             /* whether the import system's own frames are shown */
-    uint32_t wall;                /* whether time off the CPU is booked */
+    uint32_t wall;                /* enum sp_wall */
     uint32_t epoch;               /* grows when a sampled code object dies */
     uint32_t n_serial;            /* threads so far */
     uint64_t time_order_until_ns; /* first sample without a record; 0: none */

@@ -134,7 +134,7 @@ SP_SIGSAFE static void begin_to_fold(struct sp_region *r, struct sp_thread *t)
     }
     sp_add_relaxed(&r->folded_samples, t->samples);
     sp_add_relaxed(&r->folded_prompt_ns, t->prompt_ns);
-    if (t->is_python) {
+    if (sp_store_has_life(r, t)) {
         sp_add_relaxed(&r->folded_off_ns, t->off_ns);
         sp_add_relaxed(&r->folded_queued_ns, t->queued_ns);
     }

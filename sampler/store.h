@@ -42,6 +42,12 @@ SP_INLINE bool sp_store_ready(const struct sp_region *r)
     return r && sp_load_acquire(&r->magic) == SP_REGION_MAGIC; /* pairs with sp_store_init's last store */
 }
 
+/* [handler] Whether the thread's time off the CPU is told. */
+SP_INLINE bool sp_store_has_life(const struct sp_region *r, const struct sp_thread *t)
+{
+    return r->wall == SP_WALL_ALL || (r->wall && t->is_python);
+}
+
 /* [handler] `bytes` of zeroed memory aligned to `align` (a power of two, 8 ... 64): its offset, or 0 when full. */
 SP_SIGSAFE uint64_t sp_store_alloc(struct sp_region *r, uint64_t bytes, uint64_t align);
 

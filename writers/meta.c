@@ -209,6 +209,8 @@ static void put_wall(struct sp_out *o, const struct sp_view *v)
     sp_json_key_u64(o, "cpu", cpu_ns, false);
     sp_json_key_u64(o, "waits", v->wait_ns, false);
     sp_json_key_u64(o, "threads", v->n_wall_threads, false);
+    sp_json_key(o, "all", false);
+    sp_out_str(o, v->region->wall == SP_WALL_ALL ? "true" : "false");
     sp_out_char(o, '}');
 }
 

@@ -132,7 +132,7 @@ uint64_t sp_view_owed(const struct sp_region *r, const struct sp_thread *t)
 
 static void add_life(struct sp_view *v, const struct sp_thread *t, struct sp_view_profile *p)
 {
-    if (!v->region->wall || !t->is_python)
+    if (!sp_store_has_life(v->region, t))
         return;
     p->wall_ns = p->cpu_ns + sp_max_u64(t->off_ns, t->wait_ns);
     v->wall_ns += p->wall_ns;

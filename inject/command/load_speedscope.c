@@ -417,6 +417,11 @@ static int read_lines(struct sp_load_reader *in)
     return rc == 0 && s.bad ? fail(in, "is damaged: the line table") : rc;
 }
 
+static bool is_of_all(const cJSON *block)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(block, "wall"), "all"));
+}
+
 int sp_load_speedscope(struct sp_loaded *l, const char *text, size_t n)
 {
     struct sp_load_reader in = {.l = l};
@@ -442,7 +447,7 @@ int sp_load_speedscope(struct sp_loaded *l, const char *text, size_t n)
     if (rc == 0)
         sp_load_facts(l, in.facts);
     if (rc == 0)
-        in.r->wall = in.lives != NULL;
+        in.r->wall = !in.lives ? SP_WALL_OFF : is_of_all(in.facts) ? SP_WALL_ALL : SP_WALL_PYTHON;
     if (rc == 0 && (read_frames(&in) || read_profiles(&in) || read_lines(&in)))
         rc = 1;
     cJSON_Delete(in.facts);

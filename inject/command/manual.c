@@ -97,7 +97,7 @@ static const struct section {
              {"wall",
               "with SPPROF_WALL=1: profile, the first of the profiles of whole lives; life, the sum of their weights, of it "
               "cpu and waits; "
-              "threads. A thread's own is its `wall`."},
+              "threads; all, whether of native ones too. A thread's own is its `wall`."},
              {"lines", "[[frame index, [[line, self, total], ...]], ...]: what each line cost."}},
     },
     {

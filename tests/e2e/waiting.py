@@ -321,6 +321,24 @@ deep(3000)
 
 
 @case(where="few")
+def lives_without_python(b):
+    """SPPROF_WALL=all: they have lives as well, which are what they lasted."""
+    library = compile_support(b, "wall.c", "libwall.so", "-shared", "-fPIC")
+    program = HEAD + f"import ctypes\nlib = ctypes.CDLL({library!r})\ndef native(): lib.native_thread()\ntimed(native)\nprint(took)\n"
+    p = b.run(program, SPPROF_OUT="p.json", SPPROF_WALL=1).profile()
+    assert not p.block["wall"]["all"] and "sleeper" not in lives(p), lives(p)
+    r = b.run(program, SPPROF_OUT="p.json", SPPROF_WALL="all")
+    p, took = r.profile(), ast.literal_eval(r.out)
+    stacks = lives(p)["sleeper"]
+    asleep = sum(n for s, n in stacks.items() if s == ("(native thread)", "(waiting: nanosleep)"))
+    assert 0.249e9 <= asleep <= 1.02 * took["native"] + SHORT and p.block["wall"]["all"], (stacks, took)
+    assert sum(stacks.values()) <= 1.02 * took["native"] + SHORT, (stacks, took)
+    if os.path.exists(os.path.join(b.build, "spprof")):
+        code, out, err = lines_of(b, r.directory, "--wall", "--by", "thread", "p.json")
+        assert code == 0 and any("sleeper" in line for line in out), (out, err)
+
+
+@case(where="few")
 def unusual_ends(b):
     """Waits that are cancelled, jumped out of, forked in; errors and errno; a child on its parent's memory. The same without us."""
     library = compile_support(b, "wall.c", "libwall.so", "-shared", "-fPIC")

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -162,6 +163,21 @@ const char *share_memory(void)
         _exit(write(p[1], "a", 1) == 1 && read(p[0], &c, 1) == 1 && c == 'a' ? 0 : 1);
     }
     return waitpid(pid, &status, 0) == pid && status == 0 ? NULL : "the child failed";
+}
+
+/* ---- a thread without Python */
+static void *sleeps(void *arg)
+{
+    struct timespec time = {0, 250000000};
+    prctl(PR_SET_NAME, "sleeper");
+    nanosleep(&time, NULL);
+    return arg;
+}
+
+const char *native_thread(void)
+{
+    pthread_t t;
+    return pthread_create(&t, NULL, sleeps, NULL) == 0 && pthread_join(t, NULL) == 0 ? NULL : "no thread";
 }
 
 /* ---- errors are what they are */
