@@ -62,7 +62,7 @@ SP_SIGSAFE void sp_os_mask_set(uint64_t mask);
 /* [handler] Whether a signal was delivered because the system call that it interrupted changed the thread's mask: by its
  * handler's context. The calls above do not count. */
 SP_SIGSAFE bool sp_os_ends_mask_call(const void *context);
-SP_SIGSAFE bool sp_os_is_pending(int sig); /* blocked, and waiting for the calling thread or the process */
+SP_SIGSAFE uint64_t sp_os_pending(void); /* blocked, and waiting for the calling thread or the process */
 /* Whether a thread of this process has it blocked; false too if /proc does not tell. 30 us. */
 SP_SIGSAFE bool sp_os_thread_blocks(int tid, int sig);
 bool sp_os_waits_in_thread(int tid, int sig); /* [hook] sent to that thread, and pending there; as above */

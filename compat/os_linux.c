@@ -255,11 +255,11 @@ bool sp_os_ends_mask_call(const void *context)
     return !before || !sp_os_readable((uintptr_t)before) || *before & SP_OS_MASK(SIGPROF);
 }
 
-bool sp_os_is_pending(int sig)
+uint64_t sp_os_pending(void)
 {
     uint64_t set = 0;
     sp_syscall6(SYS_rt_sigpending, (long)&set, KERNEL_SIGSET_BYTES, 0, 0, 0, 0);
-    return set & SP_OS_MASK(sig);
+    return set;
 }
 
 uint64_t sp_os_mask_block(uint64_t add)

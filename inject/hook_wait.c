@@ -40,6 +40,9 @@ static uint64_t bit_of(enum sp_hook_wait call)
     return 1ull << (call % 64);
 }
 
+/* ... and seldomer still if one did: then there may be more of its kind. */
+#define ENTER_MAIN_NOT_ALONE_NS (60 * SP_NS_PER_S)
+
 static bool is_main(const struct sp_live *l)
 {
     return l->tid == sp_session.pid;
@@ -117,6 +120,8 @@ static __attribute__((noinline)) void enter(struct sp_live *l, struct sp_offcpu_
         return;
     sp_offcpu_enter(in.region, l, w);
     sp_gate_leave();
+    if (is_main(l) && sp_os_pending() & ~(in.mask | SP_OS_MASK(SIGPROF)))
+        l->enter_from_ns = w->since_ns + ENTER_MAIN_NOT_ALONE_NS;
     go_out(l, in.mask);
 }
 
