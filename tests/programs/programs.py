@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import foreign  # noqa: F401
 from harness import BUSY, Skip, free_port, main, program, serve
+from lives import lives, unseen, waits
 
 WSGI = BUSY + """
 def answer(n):
@@ -250,6 +251,42 @@ def gunicorn(run):
     run.seen("answer", "root", least=0.2e9)
     assert not run.preload or len(run.profiles()) >= 3
     return got
+
+
+@program
+def gunicorn_waits(run):
+    """Workers that ask something slow: their lives show what they measured themselves."""
+    run.write("""
+import socket, time
+def query():
+    a_ns = time.monotonic_ns()
+    with socket.create_connection(("127.0.0.1", %d)) as s: s.recv(1)
+    return time.monotonic_ns() - a_ns
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%%d" %% query()]
+""" % (slow := free_port()))
+    server = subprocess.Popen([run.python, "-c", f"""
+import socket, time
+s = socket.create_server(("127.0.0.1", {slow}), backlog=100)
+while True:
+    c = s.accept()[0]; time.sleep(.03); c.sendall(b"x"); c.close()
+"""], env=run.env(False))
+    try:
+        port = free_port()
+        answers = serve(run, ["env", "SPPROF_WALL=1", "gunicorn", "-w", "2", "-b", f"127.0.0.1:{port}", "app:application"], port, requests=30)
+    finally:
+        server.kill()
+        server.wait()
+    if run.preload:
+        seen = missed = 0
+        for p in run.profiles():
+            for stacks in lives(p).values():
+                seen, missed = seen + waits(stacks, "query"), missed + unseen(stacks)
+        took = sum(map(int, answers))
+        first = 0.5e9  # the answer to the question whether the server is there is not among them
+        assert 0.98 * (took - missed) <= seen <= 1.02 * took + first, (seen, took, missed)
+    return len(answers)
 
 
 @program

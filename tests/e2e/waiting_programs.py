@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""SPPROF_WALL: what programs of the kinds that it is for waited for, by their own clocks."""
+import ast
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from lives import HEAD, MARK, SHORT, agree, lives, unseen, waits  # noqa: E402
+from sp import CASES, Profile, Skip, case, main, need_frames  # noqa: E402,F401
+
+HEAD += """
+def clocked(f):  # by all threads
+    def g(*a):
+        a_ns = time.monotonic_ns(); r = f(*a)
+        with sums: took[f.__name__] = took.get(f.__name__, 0) + time.monotonic_ns() - a_ns
+        return r
+    return g
+sums = threading.Lock()
+# A server in a process of its own: it answers each line after as many milliseconds as that says
+def start_server():
+    listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
+    listener.set_inheritable(True)
+    server = subprocess.Popen([sys.executable, "-c", '''
+import socket, sys, threading, time
+def serve(c):
+    for line in c.makefile(): time.sleep(int(line) / 1000); c.sendall(b"done")
+listener = socket.socket(fileno=int(sys.argv[1]))
+while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+''', str(listener.fileno())], close_fds=False, env=dict(os.environ, SPPROF="off"))
+    return server, listener.getsockname()
+"""
+
+
+def all_agree(p, took, threads):
+    """What threads of these names waited in each function, together, by their own clocks."""
+    mine = [s for name, s in lives(p).items() if name.startswith(threads)]
+    for f, ns in took.items():
+        seen, missed = sum(waits(s, f) for s in mine), sum(unseen(s) for s in mine)
+        assert 0.98 * (ns - missed) - SHORT * len(mine) <= seen <= 1.02 * ns + SHORT * len(mine), (f, seen / 1e6, ns / 1e6, missed / 1e6, mine)
+
+
+@case
+def a_slow_database(b):
+    """Threads of a pool that ask a server, each over a connection of its own."""
+    need_frames(b)
+    r = b.run(HEAD + """
+from concurrent.futures import ThreadPoolExecutor
+server, address = start_server()
+local = threading.local()
+@clocked
+def query(ms):
+    if not hasattr(local, "s"): local.s = socket.create_connection(address)
+    local.s.sendall(b"%d\\n" % ms); local.s.recv(4, socket.MSG_WAITALL)
+def request(ms): busy(.005); query(ms)
+with ThreadPoolExecutor(4, thread_name_prefix="pool") as pool: list(pool.map(request, [40] * 16))
+server.kill()
+print(took)
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    took = ast.literal_eval(r.out)
+    all_agree(r.profile(), took, "pool")
+    assert took["query"] >= 16 * 40e6, took
+
+
+@case
+def an_asyncio_client(b):
+    """The loop's thread waits in its selector, whatever the tasks wait for."""
+    need_frames(b)
+    r = b.run(HEAD + """
+import asyncio
+server, address = start_server()
+async def query(ms):
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"%d\\n" % ms); await reader.readexactly(4); writer.close()
+async def several(): await asyncio.gather(*[query(60) for i in range(10)])
+async def all_of_them():
+    for i in range(5): await several()
+def client(): asyncio.run(all_of_them())
+before = thread_time()
+timed(client)
+print([took["client"], int((thread_time() - before) * 1e9)])
+server.kill()
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    ns, cpu_ns = ast.literal_eval(r.out)
+    stacks = lives(r.profile())["MainThread"]
+    seen = waits(stacks, "client", "(waiting: epoll_wait)")
+    assert 0.98 * (ns - cpu_ns - unseen(stacks)) - SHORT <= seen <= 1.02 * ns, (seen, ns, cpu_ns, stacks)
+
+
+@case
+def a_lock_and_a_queue(b):
+    """A pool whose threads want one lock, and a worker fed by a queue: at the Python functions that wait, below threading's own."""
+    need_frames(b)
+    r = b.run(HEAD + """
+from concurrent.futures import ThreadPoolExecutor
+lock, ready, q = threading.Lock(), threading.Condition(), queue.Queue()
+@clocked
+def wants(): lock.acquire()
+@clocked
+def holds(): time.sleep(.03)
+def critical(i):
+    wants(); holds(); lock.release()
+with ThreadPoolExecutor(4, thread_name_prefix="pool") as pool: list(pool.map(critical, range(12)))
+@clocked
+def takes(): return q.get()
+@clocked
+def is_told():
+    with ready: ready.wait()
+def work():
+    for i in range(5): takes()
+    is_told()
+worker = threading.Thread(target=work, name="worker"); worker.start()
+for i in range(5): time.sleep(.04); q.put(i)
+time.sleep(.06)
+while worker.is_alive():
+    with ready: ready.notify()
+    time.sleep(.01)
+print([{k: took.pop(k) for k in ("wants", "holds")}, took])
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    p, (pool, worker) = r.profile(), ast.literal_eval(r.out)
+    all_agree(p, pool, "pool")
+    agree(p, "worker", worker, {})
+    stacks = lives(p)["worker"]
+    for f, inner in (("takes", ("Queue.get", "Condition.wait")), ("is_told", ("Condition.wait",))):
+        names = inner if b.version >= (3, 11) else tuple(n.split(".")[1] for n in inner)
+        at = sum(n for s, n in stacks.items() if s[-1].startswith(f"{MARK}: sem_") and s[-2 - len(inner):-1] == (f, *names))
+        assert at >= 0.9 * (worker[f] - unseen(stacks)) - SHORT, (f, worker, stacks)
+
+
+@case
+def snapshots_of_waits(b):
+    """A wait that goes on stands in a snapshot with the time that it has lasted, and nobody is woken for it."""
+    need_frames(b)
+    command = os.path.join(b.build, "spprof")
+    if not os.path.exists(command):
+        raise Skip("no command")
+    source = b.write(HEAD + """
+def idle(): ready.set(); a_ns = time.monotonic_ns(); ended.wait(); print(time.monotonic_ns() - a_ns)
+ready, ended = threading.Event(), threading.Event()
+t = threading.Thread(target=idle, name="idle"); t.start()
+ready.wait(); a_ns = time.monotonic_ns(); busy(.2)
+print(time.monotonic_ns() - a_ns, flush=True)
+threading.Thread(target=lambda: (sys.stdin.read(), ended.set())).start()
+while not ended.is_set(): busy(.01)
+t.join()
+""")
+    for spool in (".", None):
+        d = b.fresh()
+        child = subprocess.Popen([b.python, source], cwd=d, env=b.env(SPPROF_OUT="p.json", SPPROF_WALL=1, SPPROF_SPOOL=spool), text=True,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        lasted, seen = int(child.stdout.readline()), 0
+        for i in range(200):  # up to the last sample of any thread
+            r = subprocess.run([command, "snapshot", "-o", "s.json", str(child.pid)], cwd=d, capture_output=True, text=True)
+            if "may not be read" in r.stderr:
+                break
+            assert r.returncode == 0, r.stderr
+            stacks = lives(Profile(os.path.join(d, "s.json")))["idle"]
+            seen = waits(stacks, "idle", f"{MARK}: sem_")
+            os.remove(os.path.join(d, "s.json"))
+            if seen >= lasted - unseen(stacks):
+                break
+            time.sleep(.05)
+        ended = int(child.communicate("", timeout=60)[0])
+        assert child.returncode == 0, child.returncode
+        assert "may not be read" in r.stderr or lasted - unseen(stacks) <= seen <= 1.02 * ended + SHORT, (seen, lasted, ended, stacks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
