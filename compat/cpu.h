@@ -121,6 +121,21 @@ SP_INLINE void sp_cpu_call_on(void *top, void (*f)(void *), void *arg)
                        "xmm15");
 }
 
+/* clone(flags) to a process that calls f(NULL), which never returns, on the stack that ends at `top`, 16-byte aligned, with this
+ * thread pointer, of zeroed memory: its id, or negative errno. pid: for CLONE_PARENT_SETTID. */
+SP_INLINE long sp_cpu_clone(long flags, void *top, int *pid, uintptr_t thread_pointer, void (*f)(void *))
+{
+    long r;
+    register long r10 __asm__("r10") = 0;
+    register uintptr_t r8 __asm__("r8") = thread_pointer;
+    *(uintptr_t *)thread_pointer = thread_pointer; /* fs:0 */
+    __asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%edi, %%edi\n\tcall *%[f]\n\tud2\n1:"
+                     : "=a"(r)
+                     : "a"(56l), "D"(flags), "S"(top), "d"(pid), "r"(r10), "r"(r8), [f] "r"(f)
+                     : "rcx", "r11", "memory", "cc");
+    return r;
+}
+
 /* Asks by an instruction sequence that does nothing elsewhere (valgrind.h, RUNNING_ON_VALGRIND). */
 SP_INLINE bool sp_cpu_is_valgrind(void)
 {
@@ -224,6 +239,21 @@ SP_INLINE bool sp_cpu_is_valgrind(void)
                      : "r"(x4)
                      : "memory", "cc");
     return x3 != 0;
+}
+
+SP_INLINE long sp_cpu_clone(long flags, void *top, int *pid, uintptr_t thread_pointer, void (*f)(void *))
+{
+    register long x8 __asm__("x8") = 220;
+    register long x0 __asm__("x0") = flags;
+    register void *x1 __asm__("x1") = top;
+    register int *x2 __asm__("x2") = pid;
+    register uintptr_t x3 __asm__("x3") = thread_pointer;
+    register long x4 __asm__("x4") = 0;
+    __asm__ volatile("svc 0\n\tcbnz x0, 1f\n\tblr %[f]\n\tbrk #1\n1:"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), [f] "r"(f)
+                     : "x30", "memory", "cc");
+    return x0;
 }
 
 #define SP_CPU_DLSYM_VERSION "GLIBC_2.17"

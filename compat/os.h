@@ -19,7 +19,8 @@ SP_SIGSAFE uint32_t sp_os_pid_namespace(void);       /* number of the namespace 
 SP_SIGSAFE uint64_t sp_os_thread_cpu_ns(void);       /* CPU of the calling thread */
 SP_SIGSAFE uint64_t sp_os_thread_cpu_ns_of(int tid); /* CPU of a thread of this process; 0 if gone */
 SP_SIGSAFE uint64_t sp_os_process_cpu_ns(void);
-SP_SIGSAFE uint64_t sp_os_mono_ns(void); /* monotonic, by tick: about 4 ms fine, 10 ns dear */
+uint64_t sp_os_process_cpu_ns_of(int pid); /* [hook] 0 if gone */
+SP_SIGSAFE uint64_t sp_os_mono_ns(void);   /* monotonic, by tick: about 4 ms fine, 10 ns dear */
 SP_SIGSAFE uint64_t sp_os_mono_exact_ns(void);
 SP_SIGSAFE uint64_t sp_os_mono_fast_ns(void); /* the same, as libc tells it: 25 ns, and what the program sees */
 /* How long a thread of this process waited for a CPU while it could run; 0: the system does not tell. Opens a file. */
@@ -33,6 +34,14 @@ SP_SIGSAFE void sp_os_thread_name(char name[16]); /* the calling thread's; "" if
 SP_SIGSAFE void sp_os_thread_name_of(int tid, char name[16]);
 SP_SIGSAFE int sp_os_tgkill(int tid, int sig);
 SP_SIGSAFE int sp_os_kill(int pid, int sig);
+
+/* [hook] Runs run(arg) in a process that has the memory of this one and else nothing: no descriptors but the first three,
+ * dispositions of its own, and wait() does not see it. Its thread-local storage, ours, is zero, libc's is none: nothing of libc's may
+ * be called there but what touches its arguments alone. A fault ends it without a word. One at a time. *pid is its id before it runs. 0, or
+ * negative errno. */
+int sp_os_beside(void (*run)(void *arg), void *arg, int *pid);
+/* [hook] Whether it has ended, and buries it; waits: until it has. Signals are blocked. */
+bool sp_os_beside_ended(int pid, bool waits);
 
 /* --- [handler] CPU-time timers: SIGPROF to one thread, carrying `value` --- */
 SP_SIGSAFE int sp_os_timer_create(int tid, uint64_t value, int *timer);

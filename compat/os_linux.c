@@ -57,6 +57,12 @@ uint64_t sp_os_thread_cpu_ns_of(int tid)
     return clock_ns(thread_clock(tid));
 }
 
+/* CPUCLOCK_SCHED of another process. */
+uint64_t sp_os_process_cpu_ns_of(int pid)
+{
+    return clock_ns((clockid_t)((~(unsigned)pid << 3) | 2u));
+}
+
 uint64_t sp_os_process_cpu_ns(void)
 {
     return clock_ns(CLOCK_PROCESS_CPUTIME_ID);

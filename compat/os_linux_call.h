@@ -16,6 +16,9 @@ SP_SIGSAFE long sp_os_linux_call(long nr, long a, long b, long c, long d, long e
 #define SYS6(nr, a, b, c, d, e, f) sp_os_linux_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define SYS(nr, a, b, c, d) SYS6(nr, a, b, c, d, 0, 0)
 
+/* In a process beside another (sp_os_beside): the other's id; else 0. */
+extern __thread int sp_os_linux_home;
+
 /* [handler] openat(), also where the program's limit on descriptors is used up. */
 SP_SIGSAFE int sp_os_linux_open(const char *path, int flags, int mode);
 

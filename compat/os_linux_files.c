@@ -286,7 +286,12 @@ SP_SIGSAFE static size_t read_of_thread(int tid, const char *file, char *text, s
 {
     char path[64];
     SP_BUF(b, path);
-    sp_buf_str(&b, "/proc/self/");
+    sp_buf_str(&b, "/proc/");
+    if (sp_os_linux_home)
+        sp_buf_u64(&b, (uint64_t)sp_os_linux_home);
+    else
+        sp_buf_str(&b, "self");
+    sp_buf_char(&b, '/');
     if (tid) {
         sp_buf_str(&b, "task/");
         sp_buf_u64(&b, (uint64_t)tid);

@@ -101,6 +101,7 @@ static void after_fork_in_child(void)
     sp_gate_forked();
     sp_unwind_forked();
     sp_turn_forked();
+    sp_schedule_forked();
     sp_relay_forked();
     sp_hook_stack_forked();
     sp_diag_enable(config.verbose == SP_VERBOSE_ALWAYS);
@@ -316,6 +317,8 @@ void sp_lifecycle_finish(enum sp_finish how)
     if (!sp_session_region()) {
         if (how == SP_FINISH_REQUEST)
             sp_lifecycle_begin();
+        else if (how != SP_FINISH_SNAPSHOT && sp_session_is_running())
+            sp_turn_await_beside();
         return;
     }
     if (!sp_publish_is_worth()) {
@@ -331,6 +334,8 @@ void sp_lifecycle_finish(enum sp_finish how)
     if (w.region && how != SP_FINISH_END)
         sp_handler_thaw(w.region);
     sp_turn_end(w.region && how == SP_FINISH_END);
+    if (how == SP_FINISH_EXEC) /* its end would be told to the new program, by a SIGCHLD */
+        sp_turn_await_beside();
     sp_os_mask_set(mask);
 }
 

@@ -199,7 +199,8 @@ void sp_output_go_on(struct sp_output *o)
 {
     if (!o->written_inode) /* it was not written */
         return;
-    o->number = o->written_number + 1;
+    bool is_timed = sp_name_has_field(o->out, 't') && !sp_name_has_field(o->out, 'n');
+    o->number = is_timed ? 1 : o->written_number + 1;
     o->with_pid = o->written_with_pid;
     o->written_inode = 0;
 }

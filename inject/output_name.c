@@ -20,12 +20,17 @@ enum sp_name_kind sp_name_kind_of(const char *out)
     return SP_NAME_LITERAL;
 }
 
-bool sp_name_is_unique(const char *pattern)
+bool sp_name_has_field(const char *pattern, char field)
 {
     for (const char *p = strchr(pattern, '%'); p && p[1]; p = strchr(p + 2, '%'))
-        if (p[1] == 'p' || p[1] == 'n')
+        if (p[1] == field)
             return true;
     return false;
+}
+
+bool sp_name_is_unique(const char *pattern)
+{
+    return sp_name_has_field(pattern, 'p') || sp_name_has_field(pattern, 'n');
 }
 
 static void put_time(struct sp_buf *b, uint64_t wall_ns)

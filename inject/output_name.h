@@ -26,8 +26,9 @@ enum sp_name_kind {
 enum sp_name_kind sp_name_kind_of(const char *out);
 /* [hook] The first % of a pattern that stands for nothing and stays as it is; NULL: there is none. */
 const char *sp_name_unknown_field(const char *pattern);
-/* [hook] Whether a pattern tells processes (%p) or files (%n) apart. */
+/* [hook] Whether a pattern tells processes (%p) or files (%n) apart; whether it has a field of this letter. */
 bool sp_name_is_unique(const char *pattern);
+bool sp_name_has_field(const char *pattern, char field);
 
 /* [hook] The next %{VAR} at or behind `at`: its name, and what follows it; NULL: there is none. */
 #define SP_NAME_VARIABLE_BYTES 128

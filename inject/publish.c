@@ -21,6 +21,42 @@ static const struct sp_config *config;
 static struct sp_output output;
 static uint64_t started_ns;
 
+/* ---- files of recordings that are over: the newest stay */
+struct kept {
+    uint64_t inode, device;
+    char path[SP_PATH_BYTES - 2 * sizeof(uint64_t)];
+};
+static struct kept *kept; /* config->keep of them, touched as they are used; NULL: all stay */
+static uint64_t n_kept;
+
+static struct kept *kept_at(uint64_t number)
+{
+    return &kept[number % config->keep];
+}
+
+static void remove_kept(const struct kept *k)
+{
+    struct sp_os_stat now;
+    if (sp_os_stat(k->path, false, &now) == 0 && now.inode == k->inode && now.device == k->device)
+        sp_os_unlink(k->path);
+}
+
+static void keep_written(void)
+{
+    size_t n = strlen(output.written);
+    if (!kept || n >= sizeof kept->path)
+        return;
+    /* an exec that failed: the same file once more */
+    bool is_same = n_kept && strcmp(kept_at(n_kept - 1)->path, output.written) == 0;
+    struct kept *k = kept_at(is_same ? n_kept - 1 : n_kept++);
+    if (!is_same && n_kept > config->keep)
+        remove_kept(k);
+    memcpy(k->path, output.written, n + 1);
+    k->inode = output.written_inode;
+    k->device = output.written_device;
+}
+
+/* ---- once a process */
 void sp_publish_init(const struct sp_config *c, const struct sp_identity *i, bool is_first)
 {
     memcpy(output.host, i->host, sizeof output.host);
@@ -30,6 +66,8 @@ void sp_publish_init(const struct sp_config *c, const struct sp_identity *i, boo
     output.run_started_ns = sp_run_started_ns();
     output.most_files = c->files;
     sp_output_init(&output, c->out, environ);
+    if (c->keep)
+        kept = sp_os_pages(c->keep * sizeof *kept);
 }
 
 void sp_publish_forked(void)
@@ -39,6 +77,7 @@ void sp_publish_forked(void)
     output.skipped_ns = 0;
     output.number = 0;
     output.with_pid = false;
+    n_kept = 0;
 }
 
 bool sp_publish_is_worth(void)
@@ -92,6 +131,8 @@ static int publish(struct sp_profile *p, struct sp_region *r)
     sp_store_scratch_begin(r);
     int rc = sp_output_write(&output, p);
     sp_store_scratch_end(r);
+    if (rc == 0 && p->complete)
+        keep_written();
     if (rc == 0)
         say_summary(r);
     return rc;

@@ -13,6 +13,7 @@
 
 #define WAIT_NS (2 * SP_NS_PER_S)
 #define AWAIT_NS (SP_NS_PER_S / 10)
+#define STEP_BYTES (4ull << 20)
 
 static const struct sp_config *config;
 static const struct sp_identity *identity;
@@ -168,6 +169,14 @@ static uint64_t cpu_of_threads(const struct sp_region *r)
     return sum;
 }
 
+/* What no thread shows, of the time up to now. */
+static uint64_t take_unseen(void)
+{
+    uint64_t unseen = sp_adopt_unseen_ns(), share = unseen - sp_min_u64(unseen, given_ns);
+    given_ns += share;
+    return share;
+}
+
 /* What its threads used since their last samples is the next recording's. */
 static uint64_t settle_used(struct sp_region *r)
 {
@@ -176,20 +185,10 @@ static uint64_t settle_used(struct sp_region *r)
         for (int c = 0; t && c < SP_CATEGORY_N; c++)
             t->rest_ns[c] = 0;
     }
-    uint64_t unseen = sp_adopt_unseen_ns(), share = unseen - sp_min_u64(unseen, given_ns);
-    given_ns += share;
-    return cpu_of_threads(r) + share;
+    return cpu_of_threads(r);
 }
 
-static void let_go(struct sp_region *r, uint64_t bytes, bool is_left)
-{
-    sp_spool_leave();
-    sp_spool_closed();
-    if (is_left) /* else somebody who was stopped in it will write to it yet: it stays */
-        sp_os_release(r, bytes);
-}
-
-void sp_recording_end(sp_recording_closed *closed, void *arg)
+void sp_recording_close(struct sp_closing *c)
 {
     struct sp_region *r = sp_region;
     bool is_left = sp_handler_freeze(r, WAIT_NS);
@@ -199,28 +198,63 @@ void sp_recording_end(sp_recording_closed *closed, void *arg)
     for (struct sp_live *l = NULL; (l = sp_live_next(l));)
         sp_engine_stop(l);
     sp_handler_thaw(NULL);
-    closed(arg, r, process_ns - sp_min_u64(process_ns, r->before_start_ns));
-    let_go(r, region_bytes, is_left);
+    *c = (struct sp_closing){r, region_bytes, process_ns - sp_min_u64(process_ns, r->before_start_ns), is_left, true};
 }
 
-/* ---- swap */
-bool sp_recording_swap(sp_recording_closed *closed, void *arg)
+bool sp_recording_replace(struct sp_closing *c)
 {
     struct sp_region *old = sp_region;
-    uint64_t old_bytes = region_bytes;
     if (sp_spool_is_shared() || !reserve())
         return false;
     struct sp_region *next = reserved;
+    *c = (struct sp_closing){old, region_bytes, take_unseen(), false, false};
     init_region(next, reserved_bytes, old->before_start_ns);
-    region_bytes = sp_min_u64(old_bytes, reserved_bytes); /* a fork child has the one or the other */
+    region_bytes = sp_min_u64(region_bytes, reserved_bytes); /* a fork child has the one or the other */
     reserved = NULL;
     __atomic_store_n(&sp_region, next, __ATOMIC_SEQ_CST);
-    bool is_left = sp_gate_pass(WAIT_NS);
+    return true;
+}
+
+void sp_recording_settle(struct sp_closing *c)
+{
+    if (c->is_settled)
+        return;
+    c->is_left = sp_gate_pass(WAIT_NS);
     region_bytes = reserved_bytes;
-    uint64_t used_ns = settle_used(old);
-    next->before_start_ns = old->before_start_ns + used_ns;
-    closed(arg, old, used_ns);
-    let_go(old, old_bytes, is_left);
+    c->used_ns += settle_used(c->region);
+    sp_region->before_start_ns = c->region->before_start_ns + c->used_ns;
+    c->is_settled = true;
+}
+
+void sp_recording_release(struct sp_closing *c)
+{
+    char *at = (char *)c->region;
+    sp_spool_leave();
+    sp_spool_closed();
+    c->region = NULL; /* a fork child that knows of it has it */
+    if (!c->is_left)  /* somebody who was stopped in it will write to it yet: it stays */
+        return;
+    for (uint64_t done = 0; done < c->bytes; done += STEP_BYTES) /* others may wait for the map of memory */
+        sp_os_forget(at + done, sp_min_u64(STEP_BYTES, c->bytes - done));
+    sp_os_release(at, c->bytes);
+}
+
+void sp_recording_end(sp_recording_closed *closed, void *arg)
+{
+    struct sp_closing c;
+    sp_recording_close(&c);
+    closed(arg, c.region, c.used_ns);
+    sp_recording_release(&c);
+}
+
+bool sp_recording_swap(sp_recording_closed *closed, void *arg)
+{
+    struct sp_closing c;
+    if (!sp_recording_replace(&c))
+        return false;
+    sp_recording_settle(&c);
+    closed(arg, c.region, c.used_ns);
+    sp_recording_release(&c);
     return true;
 }
 
@@ -230,6 +264,7 @@ bool sp_recording_forked(void)
     struct sp_region *r = sp_region;
     given_ns = 0;
     if (!r) {
+        sp_spool_abandon(); /* of a recording that is just ending */
         if (reserved && !wipes && !sp_os_forget(reserved, reserved_bytes))
             reserved = NULL;
         return true;

@@ -27,6 +27,21 @@ typedef void sp_recording_closed(void *arg, struct sp_region *r, uint64_t used_n
 /* [hook] The recording ends, and no thread has ticks any more. */
 void sp_recording_end(sp_recording_closed *closed, void *arg);
 
+/* One that is closed. */
+struct sp_closing {
+    struct sp_region *region; /* NULL: none */
+    uint64_t bytes, used_ns;
+    bool is_left; /* nobody is inside who may know it */
+    bool is_settled;
+};
+/* [hook] The same, and sp_recording_swap(), in steps. Closes, or (false: it cannot be had) puts another region in the place, which
+ * takes no time. Then, in whatever process has the memory: waits until nobody is in it, and knows what belongs to it; the region
+ * goes. Nobody begins, ends or swaps meanwhile. */
+void sp_recording_close(struct sp_closing *c);
+bool sp_recording_replace(struct sp_closing *c);
+void sp_recording_settle(struct sp_closing *c);
+void sp_recording_release(struct sp_closing *c);
+
 /* [hook] Another region takes the place of the one, in one step, while threads sample: what a thread used since its last
  * sample goes with its next one into the new. used_ns of all that follow each other are the process's CPU. False: there is no
  * memory for another, or it lies in a spool file; the recording goes on. */

@@ -2,6 +2,7 @@
  * See schedule.h. Fork children go on by their parent's clock. */
 #include "inject/schedule.h"
 
+#include "compat/diag.h"
 #include "compat/os.h"
 #include "inject/publish.h"
 #include "inject/recording.h"
@@ -11,13 +12,17 @@
 #include "sampler/handler.h"
 
 #define NEVER UINT64_MAX
+#define BURY_NS 10000000 /* between two looks whether the process has ended */
 
 static const struct sp_config *config;
-static uint64_t begin_ns = NEVER, end_ns = NEVER; /* on the coarse monotonic clock */
+/* On the coarse monotonic clock. bury_ns: of the process that wrote the last file, or does. */
+static uint64_t begin_ns = NEVER, end_ns = NEVER, rotate_ns = NEVER, bury_ns = NEVER;
+static struct sp_closing closing;
 
 static void set_due(void)
 {
-    sp_store_relaxed(&sp_handler_due_ns, sp_min_u64(begin_ns, end_ns));
+    uint64_t due = sp_min_u64(sp_min_u64(begin_ns, end_ns), sp_min_u64(rotate_ns, bury_ns));
+    sp_store_relaxed(&sp_handler_due_ns, due);
 }
 
 static uint64_t in(uint64_t ns)
@@ -29,13 +34,16 @@ void sp_schedule_begun(void)
 {
     begin_ns = NEVER;
     end_ns = in(config->duration_ns);
+    rotate_ns = in(config->rotate_ns);
     set_due();
 }
 
-static void closed(void *arg, struct sp_region *r, uint64_t used_ns)
+/* Where there is no memory for another region the time is over without. */
+static void rotate(uint64_t now)
 {
-    (void)arg;
-    sp_publish_closed(r, used_ns);
+    uint64_t late = now - rotate_ns;
+    rotate_ns += late - late % config->rotate_ns + config->rotate_ns; /* an idle program's files begin as a busy one's would */
+    sp_recording_replace(&closing);
 }
 
 /* Who is here has the turn, and no tick of its own comes. */
@@ -43,31 +51,68 @@ static void act(void *arg)
 {
     (void)arg;
     uint64_t now = sp_os_mono_ns();
-    if (begin_ns <= now && !sp_region_now() && sp_recording_begin(sp_os_process_cpu_ns(), false)) {
-        sp_schedule_begun();
-    } else if (end_ns <= now && sp_region_now()) {
-        end_ns = NEVER;
-        sp_recording_end(closed, NULL);
-    } else {
-        begin_ns = end_ns = NEVER; /* no memory: not to be tried at each tick */
+    if (bury_ns <= now)
+        bury_ns = sp_turn_is_beside() ? now + BURY_NS : NEVER;
+    if (begin_ns <= now) {
+        begin_ns = NEVER;
+        if (!sp_region_now() && sp_recording_begin(sp_os_process_cpu_ns(), false))
+            sp_schedule_begun();
+    } else if (end_ns <= now) {
+        end_ns = rotate_ns = NEVER;
+        if (sp_region_now())
+            sp_recording_close(&closing);
+    } else if (rotate_ns <= now) {
+        rotate(now);
     }
     set_due();
+}
+
+/* In a process beside this one, or here. */
+static void write_closing(void *arg)
+{
+    (void)arg;
+    sp_recording_settle(&closing);
+    sp_publish_closed(closing.region, closing.used_ns);
+    sp_recording_release(&closing);
 }
 
 static void due(void)
 {
     /* What a tick interrupted inside the gate goes on with the region that it has. */
-    if (sp_gate_is_inside() || !sp_session_is_running() || !sp_turn_try())
+    if (sp_gate_is_inside() || !sp_session_is_running())
+        return;
+    if (!sp_turn_try() && (sp_turn_is_beside() || !sp_turn_try())) /* who has it may have been killed */
         return;
     sp_turn_call(act, NULL);
+    if (closing.region && sp_turn_hand_over(write_closing, NULL)) {
+        bury_ns = sp_os_mono_ns() + BURY_NS;
+        set_due();
+        return;
+    }
+    if (closing.region)
+        sp_turn_call(write_closing, NULL);
     sp_turn_end(false);
 }
 
-void sp_schedule_init(const struct sp_config *c)
+void sp_schedule_init(struct sp_config *c)
 {
     config = c;
+    if (c->rotate_ns && c->spool[0]) {
+        sp_diag(
+            "SPPROF_ROTATE has no effect with SPPROF_SPOOL; a spool file cannot be changed for another; there is one profile");
+        c->rotate_ns = 0;
+    }
     sp_handler_due = due;
     begin_ns = c->start ? in(c->start_after_ns) : NEVER;
+    set_due();
+}
+
+void sp_schedule_forked(void)
+{
+    if (closing.region && closing.region != sp_region_now()) /* it is known until it is to be unmapped */
+        sp_os_release(closing.region, closing.bytes);
+    closing.region = NULL;
+    bury_ns = NEVER;
     set_due();
 }
 

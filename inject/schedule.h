@@ -6,8 +6,8 @@
 
 #include "inject/config.h"
 
-/* [start] `c` stays the caller's. */
-void sp_schedule_init(const struct sp_config *c);
+/* [start] `c` stays the caller's; what cannot be had is said, and switched off there. */
+void sp_schedule_init(struct sp_config *c);
 
 /* [start] Whether a recording begins now; if not, whether one is going to. The process began at the moment of the call. */
 bool sp_schedule_begins_now(void);
@@ -15,5 +15,8 @@ bool sp_schedule_awaits(void);
 
 /* [hook] A recording has begun. */
 void sp_schedule_begun(void);
+
+/* [fork-child] */
+void sp_schedule_forked(void);
 
 #endif

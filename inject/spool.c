@@ -190,9 +190,14 @@ void sp_spool_closed(void)
     mapped_bytes = 0;
 }
 
-bool sp_spool_forget(struct sp_region *r, uint64_t bytes, bool *wipes)
+void sp_spool_abandon(void)
 {
     path[0] = '\0';
     mapped_bytes = 0;
+}
+
+bool sp_spool_forget(struct sp_region *r, uint64_t bytes, bool *wipes)
+{
+    sp_spool_abandon();
     return sp_os_reserve_at(r, bytes, wipes);
 }

@@ -37,6 +37,9 @@ bool sp_spool_is_shared(void);
 /* [hook] The region that was in the file is gone. */
 void sp_spool_closed(void);
 
+/* [fork-child] The file is the parent's, and there is no region in it here. */
+void sp_spool_abandon(void);
+
 /* [fork-child] The region becomes empty private memory; the file stays the parent's. *wipes as in sp_os_reserve.
  * False: there is no such memory. */
 bool sp_spool_forget(struct sp_region *r, uint64_t bytes, bool *wipes);

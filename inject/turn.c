@@ -9,17 +9,39 @@
 
 enum state { IDLE, TAKEN, DONE };
 
-static int state, owner; /* a thread's id; 0: none yet */
+static int state, owner; /* a thread's id; 0: none yet, or a process beside */
+
+/* The process that had the turn last, until it is buried; and whether it has it now. */
+static uint64_t beside;           /* its turn's number << 32 | its id */
+static uint32_t handed, n_handed; /* number of the turn; 0: it has none */
+
+bool sp_turn_is_beside(void)
+{
+    uint64_t last = sp_load_acquire(&beside);
+    uint32_t turn = (uint32_t)(last >> 32);
+    if (!(int)last || !sp_os_beside_ended((int)last, false))
+        return (int)last;
+    if (sp_cas(&handed, &turn, 0)) /* it did not get to its end */
+        sp_turn_end(false);
+    sp_cas(&beside, &last, 0);
+    return false;
+}
+
+static uint64_t cpu_of_owner(void)
+{
+    if (!sp_load_acquire(&handed))
+        return sp_os_thread_cpu_ns_of(sp_load_acquire(&owner));
+    return sp_turn_is_beside() ? sp_os_process_cpu_ns_of((int)sp_load_acquire(&beside)) : 0;
+}
 
 static bool wait_for_owner(void)
 {
-    int tid = sp_load_acquire(&owner);
-    if (tid == sp_os_gettid())
+    if (sp_load_acquire(&owner) == sp_os_gettid())
         return false; /* the writer itself was interrupted: through */
     uint64_t until = sp_os_mono_exact_ns() + WAIT_FOR_PROGRESS_NS, cpu = 0;
     while (sp_load_acquire(&state) == TAKEN && sp_os_mono_exact_ns() < until) {
         /* Whatever it does takes CPU; a writer that a file system lets hang takes none. */
-        uint64_t now = sp_os_thread_cpu_ns_of(sp_load_acquire(&owner));
+        uint64_t now = cpu_of_owner();
         if (now != cpu)
             until = sp_os_mono_exact_ns() + WAIT_FOR_PROGRESS_NS;
         cpu = now;
@@ -57,6 +79,46 @@ void sp_turn_end(bool is_last)
     sp_store_release(&state, is_last ? DONE : IDLE);
 }
 
+static void (*run_beside)(void *arg);
+
+static void do_beside(void *arg)
+{
+    run_beside(arg);
+    sp_store_release(&handed, 0);
+    sp_turn_end(false);
+}
+
+bool sp_turn_hand_over(void (*f)(void *arg), void *arg)
+{
+    if ((int)beside) /* its stack is wanted; it has ended its turn, and is about to end */
+        sp_os_beside_ended((int)beside, true);
+    run_beside = f;
+    n_handed = n_handed % INT32_MAX + 1;
+    sp_store_release(&beside, (uint64_t)n_handed << 32);
+    sp_store_release(&owner, 0);
+    sp_store_release(&handed, n_handed);
+    if (sp_os_beside(do_beside, arg, (int *)&beside) == 0) /* its low half */
+        return true;
+    sp_store_release(&handed, 0);
+    sp_store_release(&owner, sp_os_gettid());
+    return false;
+}
+
+void sp_turn_await_beside(void)
+{
+    uint64_t mask = sp_os_mask_block(~SP_TURN_FAULTS);
+    for (uint32_t before = 0, now; sp_turn_is_beside(); before = now) {
+        now = sp_load_acquire(&handed);
+        if (now && now == before) /* it hangs */
+            break;
+        if (now)
+            wait_for_owner();
+        else
+            sp_os_sleep_ns(100000);
+    }
+    sp_os_mask_set(mask);
+}
+
 void sp_turn_call(void (*f)(void *arg), void *arg)
 {
     static _Alignas(64) char stack[WRITER_STACK_BYTES];
@@ -67,4 +129,6 @@ void sp_turn_forked(void)
 {
     state = IDLE;
     owner = 0;
+    beside = 0;
+    handed = 0;
 }

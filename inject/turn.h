@@ -19,6 +19,15 @@ SP_SIGSAFE bool sp_turn_try(void);
 void sp_turn_end(bool is_last);
 /* [hook] f(arg) on a stack of its own, for who has the turn: it may be a handler on a small stack, or a fibre. */
 void sp_turn_call(void (*f)(void *arg), void *arg);
+/* [hook] For who has the turn: f(arg) runs in a process beside this one (sp_os_beside), which has the turn from here on and ends
+ * it. All signals are blocked. False: there can be none, and the turn is the caller's still. */
+bool sp_turn_hand_over(void (*f)(void *arg), void *arg);
+/* [hook] Whether such a process is there, dead or alive; a dead one is buried, and if it died at work its turn is over. All signals
+ * are blocked. */
+bool sp_turn_is_beside(void);
+/* [hook] Waits as sp_turn_take() does until it is gone, if it is there. */
+void sp_turn_await_beside(void);
+
 /* [fork-child] Nobody has it. */
 void sp_turn_forked(void);
 

@@ -33,9 +33,9 @@ THROUGH_POINTERS = {
     "call_booked": ["measure_soon", "join"], "sp_walk_stack": ["walk"], "sp_os_each_thread": ["adopt"],
     "sp_os_each_entry": ["count_entry_of", "count_name", "weigh"], "sp_os_each_mapping": ["is_named", "reaches"], "sp_os_each_mapping_by": ["note_mapping"],
     "sp_elf_loader_finds": ["dlsym@plt"], "die": ["sp_lifecycle_finish"],
-    # on a stack of their own: write_here, act, begin_here
-    **dict.fromkeys(["sp_turn_call", "sp_lifecycle_finish", "sp_lifecycle_begin", "due"], []),
-    "sp_recording_end": ["closed", *ENGINE], **dict.fromkeys(["sp_recording_begin", "begin_recording", "begin_here", "act", "sp_recording_swap"], ["closed", *ENGINE]),
+    # on a stack of their own: write_here, act, begin_here, write_closing
+    **dict.fromkeys(["sp_turn_call", "sp_turn_hand_over", "sp_os_beside", "sp_lifecycle_finish", "sp_lifecycle_begin", "due"], []),
+    **dict.fromkeys(["sp_recording_begin", "begin_recording", "begin_here", "act", "sp_recording_close", "sp_recording_replace"], ENGINE),
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
     "flush": ["sink_fd"], "sp_out_mem": ["sink_fd"], "sp_out_finish": ["sink_fd"], **dict.fromkeys(["write_to", "write_temporary"], WRITE), "name_by_table": ["named"], "put_cpu": ["writer_cpu_ns"],
@@ -123,7 +123,7 @@ def main(library, build, source):
     room = constant(source, "sampler/handler.h", "SP_HANDLER_BYTES")
     writer = constant(source, "inject/turn.c", "WRITER_STACK_BYTES")
     failed = 0
-    for root, most in (("sp_handler", room), ("standin", room), ("relay", room), ("write_here", writer // 2), ("act", writer // 2), ("begin_here", writer // 2), ("sp_unwind", UNWIND)):
+    for root, most in (("sp_handler", room), ("standin", room), ("relay", room), ("write_here", writer // 2), ("act", writer // 2), ("begin_here", writer // 2), ("write_closing", writer // 2), ("sp_unwind", UNWIND)):
         used, way = depths.deepest(root)
         print(f"{root}: {used} of {most} bytes: {' > '.join(way)}")
         failed += used > most

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ * A process that shares this one's memory: clone(CLONE_VM) without CLONE_FILES, CLONE_FS and CLONE_SIGHAND, with no signal at
+ * its end, which wait() and waitpid(-1) do not see (they want __WCLONE or __WALL). */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "compat/os_linux_call.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* Linux 5.9; on every processor */
+#endif
+#define STACK_BYTES 65536
+#define TLS_BYTES 4096 /* before and behind what is known to be there: all that we have is 512 bytes */
+#define FAULTS                                                                                                  \
+    (SP_OS_MASK(SIGSEGV) | SP_OS_MASK(SIGBUS) | SP_OS_MASK(SIGFPE) | SP_OS_MASK(SIGILL) | SP_OS_MASK(SIGTRAP) | \
+     SP_OS_MASK(SIGSYS) | SP_OS_MASK(SIGABRT))
+#define MOST_FILES 65536
+
+__thread int sp_os_linux_home;
+
+static char *block; /* stack and thread-local storage; kept */
+static struct {
+    void (*run)(void *arg);
+    void *arg;
+    int home;
+} start;
+
+SP_SIGSAFE static void leave(int status)
+{
+    sp_syscall6(SYS_exit_group, status, 0, 0, 0, 0, 0);
+}
+
+SP_SIGSAFE static void fault(int sig)
+{
+    leave(sig);
+}
+
+/* Before Linux 5.16 a core dump kills every process that shares the memory (zap_threads() in fs/coredump.c). */
+static void end_at_faults(void)
+{
+    struct { /* the kernel's, which wants a way back on x86 */
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)(int);
+        uint64_t mask;
+    } act = {fault, 0x04000000 /* SA_RESTORER */, fault, ~0ull};
+    for (int sig = 1; sig < SP_OS_SIGNALS; sig++)
+        if (FAULTS & SP_OS_MASK(sig))
+            sp_syscall6(SYS_rt_sigaction, sig, (long)&act, 0, sizeof act.mask, 0, 0);
+    sp_os_mask_unblock(FAULTS);
+}
+
+/* Who reads from the other end of a pipe of the program's waits until nobody has it open. */
+static void close_files(void)
+{
+    if (sp_syscall6(SYS_close_range, 3, ~0u, 0, 0, 0, 0) == 0)
+        return;
+    struct {
+        uint64_t cur, max;
+    } limit = {MOST_FILES, 0};
+    sp_syscall6(SYS_prlimit64, 0, 7 /* RLIMIT_NOFILE */, 0, (long)&limit, 0, 0);
+    for (uint64_t fd = 3; fd < sp_min_u64(limit.cur, MOST_FILES); fd++)
+        sp_syscall6(SYS_close, (long)fd, 0, 0, 0, 0, 0);
+}
+
+static void enter_beside(void *arg)
+{
+    (void)arg;
+    end_at_faults();
+    close_files();
+    sp_os_linux_home = start.home;
+    start.run(start.arg);
+    leave(0);
+}
+
+int sp_os_beside(void (*run)(void *arg), void *arg, int *pid)
+{
+    uintptr_t here = sp_cpu_thread_pointer(), ours = (uintptr_t)&sp_os_linux_home;
+    uintptr_t low = ((here < ours ? here : ours) - TLS_BYTES) & ~63ull,
+              span = (here < ours ? ours - here : here - ours) + 3 * TLS_BYTES;
+    if (sp_cpu_is_valgrind()) /* which ends a program at these flags */
+        return -ENOSYS;
+    if (!block && !(block = sp_os_pages(STACK_BYTES + span)))
+        return -ENOMEM;
+    char *tls = block + STACK_BYTES;
+    memset(tls + (here - low) - TLS_BYTES / 2, 0, TLS_BYTES);
+    memset(tls + (ours - low) - TLS_BYTES / 2, 0, TLS_BYTES);
+    start.run = run;
+    start.arg = arg;
+    start.home = sp_os_getpid();
+    long rc = sp_cpu_clone(CLONE_VM | CLONE_SETTLS | CLONE_PARENT_SETTID, block + STACK_BYTES, pid,
+                           (uintptr_t)tls + (here - low), enter_beside);
+    return rc < 0 ? (int)rc : 0;
+}
+
+bool sp_os_beside_ended(int pid, bool waits)
+{
+    long r;
+    do
+        r = sp_syscall6(SYS_wait4, pid, 0, (long)(__WCLONE | (waits ? 0 : WNOHANG)), 0, 0, 0);
+    while (r == -EINTR);
+    return r != 0;
+}

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""SPPROF_ROTATE: file after file from one process, written by another that shares its memory and that nobody notices.
+SPPROF_TEST_ROTATIONS: how many."""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from sp import BUSY, CASES, Skip, case, main, need_frames  # noqa: E402,F401
+
+ROTATIONS = int(os.environ.get("SPPROF_TEST_ROTATIONS", "60"))
+
+LOAD = BUSY + """
+import ctypes, itertools, os, re, signal, sys, threading, warnings
+warnings.simplefilter("ignore") # fork() warns where there are threads
+churn = ctypes.CDLL(sys.argv[1])
+stop = threading.Event()
+def code_dies():
+    for i in itertools.count():
+        if stop.is_set(): return
+        ns = {}
+        exec('def f%d(n):\\n return f%d(n - 1) if n else sum(range(300))\\nf%d(%d)' % (i, i, i, i % 30), ns)
+def threads_end():
+    while not stop.is_set():
+        t = threading.Thread(target=busy, args=(0.003,))
+        t.start(); t.join()
+def number(name):
+    m = re.match(r'p(?:-(\\d+))?\\.json$', name)
+    return int(m[1] or 1) if m else 0
+def newest(): return max(map(number, os.listdir('.')), default=0)
+def begin_load(*more):
+    churn.churn_start(1)
+    global load
+    load = [threading.Thread(target=f) for f in (code_dies, threads_end, *more)]
+    for t in load: t.start()
+def end_load():
+    stop.set()
+    for t in load: t.join()
+    churn.churn_end()
+    while len(os.listdir('/proc/self/task')) > 1: time.sleep(0.001) # a thread's end comes after what join() waits for
+def children(): # also those that wait() does not see
+    try:
+        with open('/proc/self/task/%d/children' % os.getpid()) as f: return f.read().split()
+    except OSError: return []
+def memory():
+    with open('/proc/self/statm') as f: size, resident = map(int, f.read().split()[:2])
+    with open('/proc/self/maps') as f: maps = len(f.readlines())
+    return size, resident, maps, len(os.listdir('/proc/self/fd'))
+def rotate(n): # until so many more files are there
+    until = newest() + n
+    while newest() < until: busy(0.01)
+"""
+
+
+def run(b, program, *args, every="30ms", **env):
+    r = b.run(LOAD + program, os.path.join(b.build, "tests", "libchurn.so"), *args, timeout=100 + ROTATIONS // 5,
+              **{"SPPROF_OUT": "p.json", "SPPROF_ROTATE": every, "SPPROF_INTERVAL": "1ms", "SPPROF_MEMORY": "4M", "SPPROF_FILES": 0, **env})
+    assert r.err == "", r.err
+    return r
+
+
+def number(path):
+    return int(re.search(r"(\d+)?\.json$", path)[1] or 1)
+
+
+def in_order(r):
+    profiles = sorted(r.profiles(), key=lambda p: number(p.path))
+    assert [number(p.path) for p in profiles] == list(range(1, len(profiles) + 1)), [p.path for p in profiles]
+    return profiles
+
+
+@case
+def sums_are_exact(b):
+    """File after file under load: together they hold what the process used, to the nanosecond."""
+    r = run(b, """
+begin_load()
+rotate(12)
+end_load()
+print(time.process_time_ns(), flush=True)
+os._exit(0)
+""")
+    profiles, first = in_order(r), int(r.out)
+    used, before = sum(p.total() for p in profiles), profiles[0].block["cpu"]["before_start"]
+    assert first <= used + before <= first + 0.1e9, (first, used, before)
+    assert all(p.block["complete"] for p in profiles)
+    starts = [p.block["started"] for p in profiles]
+    assert starts == sorted(starts), starts
+
+
+@case
+def memory_is_flat(b):
+    """However many: nothing is left of them but the newest files."""
+    r = run(b, """
+begin_load()
+rotate(10)
+before = memory()
+rotate(int(sys.argv[2]))
+assert len([n for n in os.listdir('.') if number(n)]) <= 6, os.listdir('.')
+end_load()
+after = memory()
+assert after[0] < before[0] + 20480 and after[1] < before[1] + 4096 and after[2] < before[2] + 60 and after[3] == before[3], (before, after)
+assert len(children()) <= 1, children()
+""", ROTATIONS, every="1ms", SPPROF_KEEP=5, MALLOC_ARENA_MAX=1)
+    numbers = sorted(number(p.path) for p in r.profiles())
+    assert len(numbers) == 5 and numbers == list(range(numbers[0], numbers[0] + 5)) and numbers[-1] >= ROTATIONS + 10, numbers
+
+
+@case
+def nobody_notices(b):
+    """No SIGCHLD, no child for wait(), no thread, no warning of fork(); what the program forks and execs meanwhile is its own."""
+    run(b, """
+warnings.simplefilter("error")
+signals = []
+signal.signal(signal.SIGCHLD, lambda *a: signals.append(1))
+made = 0
+until = newest() + 15
+while newest() < until:
+    busy(0.005)
+    try:
+        assert os.waitpid(-1, os.WNOHANG) is None
+    except ChildProcessError: pass
+    assert len(os.listdir('/proc/self/task')) == 1
+    if made < 5:
+        made += 1
+        pid = os.fork()
+        if pid == 0:
+            busy(0.002)
+            os._exit(3)
+        assert os.wait() == (pid, 3 << 8)
+assert len(signals) == made, (signals, made)
+assert signal.getsignal(signal.SIGPROF) == signal.SIG_DFL
+os.execv(sys.executable, [sys.executable, '-c', '''
+import os, signal, time
+try:
+    os.waitpid(-1, 0)
+    print('a child')
+except ChildProcessError: pass
+'''])
+""", SPPROF_CHILDREN=1)
+
+
+@case
+def written_in_place(b):
+    """Where no process can be made the thread that had the tick writes."""
+    if os.uname().machine != "x86_64":
+        raise Skip("the filter is for x86-64")
+    r = run(b, """
+import struct
+op = lambda code, k, t=0, f=0: struct.pack('HBBI', code, t, f, k)
+clone = [op(0x20, 0), op(0x15, 56, 0, 3), op(0x20, 16), op(0x15, 0x180100, 0, 1), op(6, 0x50000 | 11), op(6, 0x7fff0000)]
+code = ctypes.create_string_buffer(b''.join(clone))
+class Program(ctypes.Structure): _fields_ = [('n', ctypes.c_ushort), ('code', ctypes.c_void_p)]
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(Program(len(clone), ctypes.addressof(code))), 0, 0) == 0
+begin_load()
+while newest() < 4:
+    busy(0.01)
+    assert not children()
+end_load()
+""")
+    assert len(in_order(r)) >= 5
+
+
+@case
+def killed_at_work(b):
+    """Who kills the process that writes loses that file and no more: the program goes on, and so do the files."""
+    r = run(b, """
+if not os.path.exists('/proc/self/task/%d/children' % os.getpid()): print('skip'); sys.exit()
+kills, until = 0, time.monotonic() + 60
+while kills < 3 and time.monotonic() < until:
+    for i in range(200): pass
+    for pid in children():
+        try:
+            with open('/proc/%s/stat' % pid) as f: was = f.read().rsplit(')', 1)[1].split()[0]
+            os.kill(int(pid), signal.SIGKILL)
+            kills += was != 'Z'
+        except (ProcessLookupError, FileNotFoundError): pass
+print(kills)
+rotate(3)
+""")
+    if r.out == "skip\n":
+        raise Skip("the kernel does not list children")
+    assert r.out == "3\n" and len(r.profiles()) >= 3, (r.out, os.listdir(r.directory))
+
+
+@case
+def names_of_files(b):
+    """%n counts upwards, %t tells the files apart without; fork children have files of their own; an earlier run's are replaced."""
+    need_frames(b)
+    r = run(b, "begin_load()\nwhile len(os.listdir('.')) < 4: busy(0.01)\nend_load()", SPPROF_OUT="q-%n.json")
+    files = sorted(os.listdir(r.directory))
+    assert {"q-1.json", "q-2.json", "q-3.json"} <= set(files), files
+    again = run(b, "begin_load()\nbusy(0.3)\nend_load()", cwd=None, SPPROF_OUT=os.path.join(r.directory, "q-%n.json"), every="1h")
+    assert sorted(os.listdir(r.directory)) == files and not again.files(), os.listdir(r.directory)
+    r = run(b, "while len(os.listdir('.')) < 3: busy(0.01)", SPPROF_OUT="q-%t.json", every="1100ms")
+    assert all(re.fullmatch(r"q-\d{8}T\d{6}Z\.json", n) for n in os.listdir(r.directory)), os.listdir(r.directory)
+    r = run(b, """
+pid = os.fork()
+mine = lambda n: number(n) if pid else '.%d' % os.getpid() in n
+while len([n for n in os.listdir('.') if mine(n)]) < 3: busy(0.01)
+if pid == 0: os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+""")
+    assert len([n for n in os.listdir(r.directory) if re.fullmatch(r"p(-\d+)?\.json", n)]) >= 3, os.listdir(r.directory)
+    assert len([n for n in os.listdir(r.directory) if re.fullmatch(r"p\.\d+(-\d+)?\.json", n)]) >= 3, os.listdir(r.directory)
+    out = b.run("print(1)", SPPROF_ROTATE="10m", SPPROF_SPOOL=".").err
+    assert out.count("\n") == 1 and "SPPROF_ROTATE has no effect with SPPROF_SPOOL" in out, out
+
+
+if __name__ == "__main__":
+    sys.exit(main())
