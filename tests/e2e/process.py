@@ -129,7 +129,7 @@ if __name__ == '__main__':
     ps = [mp.Process(target=task, args=(1,)) for i in range(2)]
     for p in ps: p.start()
     for p in ps: p.join()
-""", timeout=120)
+""", timeout=120, TMPDIR="/tmp")  # a socket's path is 107 bytes at most
         assert r.out == "6\n", r.out
         ps = r.profiles()
         total = sum(spent(b, p, "task", spells=3) for p in ps)

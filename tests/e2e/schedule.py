@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, case, main, need_frames  # noqa: E402,F401
+from sp import BUSY, CASES, case, main, need_frames, telling  # noqa: E402,F401
 
 PHASES = BUSY + """
 import os, signal, sys, threading, warnings
@@ -34,6 +34,16 @@ def names(p):
     return set(p.total_ns())
 
 
+def in_time(b, program, ms, **env):
+    """A busy machine gives little of its processors in a time: with more of it, until each of the recordings has seen enough."""
+    def run(scale):
+        nonlocal r
+        r = b.run(PHASES + program, SPPROF_DURATION=f"{ms * scale}ms", SPPROF_OUT="p.json", **env)
+        return min(r.profiles(), key=lambda p: p.total_ns()["until"])
+    r = None
+    return telling(run, lambda p: p.total_ns()["until"] >= 0.15e9)[0], r
+
+
 @case
 def begins_late(b):
     """What was before the moment is not in the file, what came after is, of every thread; a process that ends first has none."""
@@ -54,7 +64,7 @@ if pid == 0:
     def of_child(): busy(0.4)
     of_child()
     os._exit(0)
-while age() < 0.9: early()
+while age() < 0.5: early()
 a = time.process_time_ns()
 while time.monotonic() < begun + 1.1: time.sleep(0.01)
 between()
@@ -81,7 +91,7 @@ print(a, c, time.process_time_ns())
 def ends_early(b):
     """The file is there when the time is over; from then on nothing has a tick, children neither, and the file stays."""
     need_frames(b)
-    r = b.run(PHASES + """
+    p, r = in_time(b, """
 def inside(): busy(0.02)
 def outside(): busy(0.1)
 before = os.times()
@@ -94,8 +104,7 @@ t.start(); t.join()
 forked(outside)
 assert timers() <= 1 and os.stat('p.json').st_ino == inode
 print(seen)
-""", SPPROF_DURATION="300ms", SPPROF_OUT="p.json")
-    p = r.profile()
+""", 300)
     assert p.block["complete"] and os.listdir(r.directory) == ["p.json"], os.listdir(r.directory)
     assert "inside" in names(p) and "outside" not in names(p), p.total_ns()
     assert 0 < p.total() <= int(r.out), (p.total(), r.out)
@@ -105,7 +114,7 @@ print(seen)
 def begins_when_asked(b):
     """Begun and ended as often as one likes; each recording is a file."""
     need_frames(b)
-    r = b.run(PHASES + """
+    _, r = in_time(b, """
 def zero(): busy(0.1)
 def one(): busy(0.02)
 def two(): busy(0.02)
@@ -118,7 +127,7 @@ until(lambda: one() or written())
 zero()
 ask()
 until(lambda: two() or written('p-2.json'))
-""", SPPROF_START="off", SPPROF_SIGNAL="USR2", SPPROF_DURATION="400ms", SPPROF_OUT="p.json")
+""", 400, SPPROF_START="off", SPPROF_SIGNAL="USR2")
     assert (r.err, sorted(os.listdir(r.directory))) == ("", ["p-2.json", "p.json"]), (r.err, os.listdir(r.directory))
     first, second = (next(p for p in r.profiles() if p.path.endswith(name)) for name in ("p.json", "p-2.json"))
     assert "one" in names(first) and not {"zero", "two"} & names(first), first.total_ns()

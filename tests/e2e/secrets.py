@@ -79,7 +79,7 @@ if __name__ == '__main__':
         c = m.get_context(way)
         q = c.Queue()
         p = c.Process(target=f, args=(q,)); p.start(); q.get(); p.join()
-""", SPPROF_OUT="%e-%n.json")
+""", SPPROF_OUT="%e-%n.json", TMPDIR="/tmp")  # a socket's path is 107 bytes at most
     names = {os.path.basename(f).split("-")[0] for f in r.files()}
     titles = {p.json["name"].split(" (pid")[0].split(" ", 1)[1] for p in r.profiles()}
     assert {"-c (spawn)", "-c (forkserver)"} <= titles, titles

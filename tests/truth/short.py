@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import CASES, case, main, need_frames  # noqa: E402,F401
+from sp import CASES, Skip, case, main, need_frames  # noqa: E402,F401
 
 # On a busy machine threads get their processor at a tick and so begin in step with it: up to ten points were seen. That the
 # estimate itself has no bias is in unit.weight, on a clock laid by hand.
@@ -105,13 +105,21 @@ def short_forks(b):
     need_frames(b)
     source = REQUESTS + """
 import os
+begun = time.monotonic()
 for _ in range(int(seconds * 1000 / ms)):
     pid = os.fork()
     if pid == 0: request(); os._exit(0)
     os.waitpid(pid, 0)
+print(sum(os.times()[:4]) / (time.monotonic() - begun))
 """
     for ms in (9, 15):
-        profiles = [p for p in b.run(source, ms, 1).profiles() if p.block["ppid"] != os.getpid()]
+        for _ in range(4):  # who shares a processor has it between two ticks, and ends before the next
+            r = b.run(source, ms, 1)
+            if float(r.out) > 0.75:
+                break
+        else:
+            raise Skip(f"the machine is busy: {r.out.strip()} of a processor is left")
+        profiles = [p for p in r.profiles() if p.block["ppid"] != os.getpid()]
         seen = {"parse": 0, "render": 0, "(thread end)": 0}
         sampled = [p for p in profiles if p.block["samples"]]
         for p in profiles:
