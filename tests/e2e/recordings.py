@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import CASES, WORK, case, main  # noqa: E402,F401
+from sp import CASES, WORK, case, main, spent  # noqa: E402,F401
 
 TIMES = int(os.environ.get("SPPROF_TEST_SWAPS", "1500"))
 
@@ -109,7 +109,7 @@ for i in range(times // 10):
     if i % 10 == 0: busy(0.002)
 end_load()
 check_sums()
-assert figure('samples') > 50
+assert figure('samples') > 5 # a session is shorter than a tick of some kernels
 after = left_behind()
 assert after[0] == before[0] and after[1] <= 1 and after[2] < before[2] + 40, (before, after)
 """, SPPROF_MEMORY="1M", SPPROF_DEPTH=64, SPPROF_INTERVAL="1ms")
@@ -119,16 +119,16 @@ assert after[0] == before[0] and after[1] <= 1 and after[2] < before[2] + 40, (b
 def profile_at_the_end(b):
     """What is written at the end is the last recording; without one nothing is."""
     r = run(b, """
-busy(0.1)
+def before(): busy(0.1)
+before()
 assert lib.recording_swap(1, 0) == 1
 t = threading.Thread(target=busy, args=(0.1,), name='later')
 t.start(); t.join()
 """)
     p = r.profile()
     assert any(t.get("name") == "later" for t in p.block["threads"]), p.block["threads"]
-    if b.known:
-        assert p.total_ns()["busy"] > 0.09e9, p.total_ns()
-    assert 0.09e9 < p.total() < 0.19e9, p.total()
+    assert "before" not in p.total_ns() and p.block["cpu"]["before_start"] > 0.1e9 and p.total() > 0.1e9, (p.total_ns(), p.block)
+    assert spent(b, p, "busy") >= 0.1e9, (p.total_ns(), p.block)
     assert not run(b, "busy(0.05)\nassert lib.recording_end()\n").files()
 
 

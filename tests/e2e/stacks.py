@@ -178,7 +178,7 @@ def go(b, body, **kw):
 def goroutines(b):
     """64 of them on the small stacks that Go gives them; SIGURG moves them from thread to thread."""
     for interval in ("100us", "10ms"):
-        r = go(b, "for _ in range(2): print(go.Crunch(250))", SPPROF_INTERVAL=interval)
+        r = go(b, "for _ in range(2): print(go.Crunch(400))", SPPROF_INTERVAL=interval)
         assert r.out == "64\n64\n", (r.out, r.err)
         p = r.profile()
         assert p.share("(native thread)") > 0.5, p.total_ns()
@@ -187,7 +187,7 @@ def goroutines(b):
 @case
 def go_profiles_itself(b):
     """Go's own profiler sees its own samples, and we ours."""
-    r = go(b, "print(go.Profiled(400) > 0, go.Crunch(100))", SPPROF_INTERVAL="1ms")
+    r = go(b, "print(go.Profiled(500) > 0, go.Crunch(200))", SPPROF_INTERVAL="1ms")
     assert r.out == "True 64\n", (r.out, r.err)
     p = r.profile()
     assert p.share("(native thread)") + p.share("(SIGPROF blocked)") > 0.5, p.total_ns()
