@@ -57,6 +57,7 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
              {"-n ROWS", NULL, "rows to print (20; 0: all)", NULL},
              {"--wall", NULL, "whole lives of threads: what each row took of them (Wall), waits too, and beside that its CPU;",
               "of files made with SPPROF_WALL=1"},
+             {"--no-idle", NULL, "--wall without idle threads: that used a CPU for less than a thousandth of their life", NULL},
              {"--thread RE", NULL, "only threads whose name matches this extended regular expression", NULL}},
         .status = "0; 1 if a file could not be read",
     },

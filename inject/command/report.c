@@ -14,7 +14,7 @@ struct request {
     enum sp_report_by by;
     int sort; /* enum sp_report_sort; -1: not said */
     long limit;
-    bool wall;
+    bool wall, no_idle;
     regex_t thread;
     bool has_thread;
 };
@@ -45,8 +45,10 @@ static const char *take(void *arg, const struct sp_cli_given *g)
         q->by = (enum sp_report_by)g->choice;
     else if (strcmp(g->name, "--sort") == 0)
         q->sort = g->choice;
-    else
+    else if (strcmp(g->name, "--wall") == 0)
         q->wall = true;
+    else
+        q->wall = q->no_idle = true;
     return NULL;
 }
 
@@ -95,7 +97,7 @@ int sp_cli_report(int argc, char **argv)
     int rc = parse(&q, argc, argv);
     if (rc >= 0)
         return rc;
-    struct sp_report_rows rows = {.by = q.by, .thread = q.has_thread ? &q.thread : NULL, .wall = q.wall};
+    struct sp_report_rows rows = {.by = q.by, .thread = q.has_thread ? &q.thread : NULL, .wall = q.wall, .no_idle = q.no_idle};
     static struct sp_report_head head;
     memset(&head, 0, sizeof head);
     rc = 0;

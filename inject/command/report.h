@@ -31,15 +31,17 @@ struct sp_report_row {
     double self, total;         /* ns: of CPU, or of whole lives */
     double cpu_self, cpu_total; /* ns of CPU, beside those of lives */
     uint64_t seen;              /* number of the last stack that it was counted in */
+    bool is_busy;               /* by threads: one that is not idle is called so */
 };
 
 struct sp_report_rows {
     enum sp_report_by by;
     const regex_t *thread; /* NULL: all of them */
     bool wall;             /* of whole lives, and CPU beside them */
+    bool no_idle;          /* ... but not those of idle threads: that used a CPU for less than a thousandth of them */
     struct {
-        double all, cpu, waits; /* ns */
-        double threads;
+        double all, cpu, waits, idle; /* ns */
+        double threads, idle_threads;
     } lives;
     struct sp_report_row *row;
     size_t n;

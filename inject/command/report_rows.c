@@ -143,9 +143,17 @@ static void add_stack(struct adding *a, uint32_t node, double weight)
 /* Of a process none of whose threads was known. */
 static const char nobody[] = "MainThread";
 
+static bool is_idle(const struct adding *a, uint32_t profile)
+{
+    const struct sp_view_profile *p = profile < a->v->n_own ? sp_view_profile_at(a->v, profile) : NULL;
+    return p && p->wall_ns && p->cpu_ns < p->wall_ns / 1000;
+}
+
 static bool wanted(const struct adding *a, uint32_t profile)
 {
     char title[SP_NAMES_PROFILE_BYTES];
+    if (a->rows->no_idle && is_idle(a, profile))
+        return false;
     if (profile < sp_view_n_profiles(a->v) && !sp_view_has(a->v, sp_view_profile_at(a->v, profile)))
         return false;
     if (!a->rows->thread)
@@ -209,9 +217,12 @@ static void by_threads(struct adding *a)
         sp_view_each_entry(a->v, sp_view_profile_at(a->v, i), sum_entry, &sum);
         title_of(a->v, i, title, sizeof title);
         add_name(a, title, sum);
+        sp_report_row(a->rows, shown(title))->is_busy |= !is_idle(a, i);
     }
-    if (n == 0 && wanted(a, 0))
+    if (n == 0 && wanted(a, 0)) {
         add_name(a, nobody, (double)unseen_of(a));
+        sp_report_row(a->rows, nobody)->is_busy = true;
+    }
 }
 
 static void by_process(struct adding *a)
@@ -271,6 +282,11 @@ static bool add_lives(struct adding *a, const struct sp_loaded *l, struct sp_vie
     a->rows->lives.cpu += (double)(w.wall_ns - w.off_ns);
     a->rows->lives.waits += (double)w.wait_ns;
     a->rows->lives.threads += w.n_wall_threads;
+    for (uint32_t i = 0; i < w.n_own; i++)
+        if (is_idle(a, i)) {
+            a->rows->lives.idle_threads++;
+            a->rows->lives.idle += (double)sp_view_profile_at(&w, i)->wall_ns;
+        }
     bool done = add_view(a, l);
     a->v = v;
     a->beside = true;
@@ -294,6 +310,8 @@ static enum sp_report_sort sort_by;
 static int compare(const void *a, const void *b)
 {
     const struct sp_report_row *x = a, *y = b;
+    if (x->is_busy != y->is_busy)
+        return x->is_busy ? -1 : 1;
     if (sort_by == SP_REPORT_NAME)
         return strcmp(x->name, y->name);
     double p = sort_by == SP_REPORT_SELF ? x->self : x->total, q = sort_by == SP_REPORT_SELF ? y->self : y->total;
@@ -321,6 +339,11 @@ static void print_lives(const struct sp_report_rows *r)
     double whole = r->lives.all > 0 ? r->lives.all : 1;
     printf("Lives:     %s of %.0f thread%s that ran Python: %.1f %% on the CPU, %.1f %% in waits, %s without a stack\n", all,
            r->lives.threads, r->lives.threads == 1 ? "" : "s", 100 * r->lives.cpu / whole, 100 * r->lives.waits / whole, rest);
+    sp_report_time(r->lives.idle, all, sizeof all);
+    if (r->lives.idle_threads > 0)
+        printf("Idle:      %s of %.0f thread%s that used a CPU for less than a thousandth of %s%s\n", all,
+               r->lives.idle_threads, r->lives.idle_threads == 1 ? "" : "s",
+               r->lives.idle_threads == 1 ? "its life" : "their lives", r->no_idle ? ", left out below" : "");
 }
 
 static void print_time(double ns, bool is_dash)

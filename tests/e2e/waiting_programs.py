@@ -130,6 +130,39 @@ print([{k: took.pop(k) for k in ("wants", "holds")}, took])
 
 
 @case
+def idle_threads(b):
+    """report --wall has them behind all others, and --no-idle not at all."""
+    command = os.path.join(b.build, "spprof")
+    if not os.path.exists(command):
+        raise Skip("no command")
+    r = b.run(HEAD + """
+def idle(): ended.wait()
+ended = threading.Event()
+ts = [threading.Thread(target=idle, name=f"idle-{i}") for i in range(4)] + [threading.Thread(target=busy, args=(.1,), name="zz")]
+[t.start() for t in ts]; busy(.1); time.sleep(1.2); ended.set(); [t.join() for t in ts]
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    p = Profile(os.path.join(r.directory, "p.json"))
+    is_idle = {t["name"]: t["cpu"] < t["wall"] // 1000 for t in p.block["threads"]}
+    n = sum(is_idle.values())
+
+    def report(*options):
+        out = subprocess.run([command, "report", "--wall", "-n", "0", *options, "p.json"], cwd=r.directory, capture_output=True, text=True, check=True)
+        lines = out.stdout.splitlines()
+        return lines[next(i for i, line in enumerate(lines) if line.startswith(" %Self")) + 1:], out.stdout
+    for sort in ("self", "name"):
+        rows, out = report("--by", "thread", "--sort", sort)
+        order = [is_idle[row.split()[6]] for row in rows]
+        assert len(rows) == len(is_idle) and order == sorted(order), out
+        assert (f"of {n} thread" in out and "left out" not in out) or not n, out
+    rows, out = report("--by", "thread", "--no-idle")
+    assert sorted(row.split()[6] for row in rows) == sorted(t for t in is_idle if not is_idle[t]) and ("left out" in out or not n), out
+    rows, out = report("--by", "function", "--no-idle")
+    assert any(" idle (" in row for row in rows) == any(not is_idle[t] for t in is_idle if t.startswith("idle")), out
+    if b.known and n:
+        assert any(" idle (" in row for row in report("--by", "function")[0])
+
+
+@case
 def snapshots_of_waits(b):
     """A wait that goes on stands in a snapshot with the time that it has lasted, and nobody is woken for it."""
     need_frames(b)
