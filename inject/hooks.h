@@ -35,7 +35,7 @@ void sp_hook_stack_start(void);
 bool sp_hook_stack_may_be_small(void);
 /* [any] The calling thread will not be here much longer. */
 void sp_hook_stack_thread_ends(void);
-/* [fork-child] */
+/* [fork-child] The larger stacks that threads were given here are the calling thread's. */
 void sp_hook_stack_forked(void);
 
 /* hook_mask.c */

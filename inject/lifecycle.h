@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The only file that orders start and stop: OFF -> RUNNING -> DONE, and what fork and failed execs do to that. */
+ * The only file that orders start and stop: OFF -> WATCHING -> RUNNING (session.h), and what ends, forks and failed execs do to that. */
 #ifndef SP_INJECT_LIFECYCLE_H
 #define SP_INJECT_LIFECYCLE_H
 

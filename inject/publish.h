@@ -20,7 +20,7 @@ int sp_publish_live(struct sp_region *r, bool complete);
  * another name. */
 void sp_publish_closed(struct sp_region *r, uint64_t used_ns);
 
-/* [fork-child] */
+/* [fork-child] The parent's files are not this process's. */
 void sp_publish_forked(void);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "inject/command/check.h"
+#include "writers/writer.h"
 
 #define MB 1048576.0
 #define FIRST_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
@@ -128,7 +129,7 @@ static bool directory_of_out(const char *out, char *directory, size_t cap)
 static void check_out(struct sp_check *c)
 {
     const char *out = getenv("SPPROF_OUT"), *tmp = getenv("TMPDIR");
-    char directory[PATH_MAX], shown[PATH_MAX];
+    char directory[PATH_MAX], shown[PATH_MAX], made[64];
     struct stat st;
     if (!directory_of_out(out, directory, sizeof directory)) {
         sp_check_say(c, SP_CHECK_NOTE, "files", "SPPROF_OUT=%s: its directory has fields and was not looked at", out);
@@ -136,7 +137,8 @@ static void check_out(struct sp_check *c)
     }
     if (strcmp(directory, ".") != 0 || !getcwd(shown, sizeof shown))
         snprintf(shown, sizeof shown, "%s", directory);
-    const char *name = out && *out && !is_directory(out, &st) ? out : "spprof-<pid>.speedscope.json";
+    snprintf(made, sizeof made, "spprof-<pid>%s", sp_writer_default()->suffixes[0]);
+    const char *name = out && *out && !is_directory(out, &st) ? out : made;
     if (is_directory(directory, &st) && access(directory, W_OK | X_OK) == 0)
         sp_check_say(c, SP_CHECK_OK, "files", "%s goes to %s, which can be written to%s", name, shown,
                      st.st_mode & S_ISVTX ? "; being sticky, it makes files the owner's alone" : "");

@@ -125,7 +125,8 @@ void sp_load_facts(struct sp_loaded *l, const cJSON *block)
 
 int sp_load_refuse(const struct sp_loaded *l, const char *text, size_t n)
 {
-    bool starts = strncmp(text, "{\"$schema\":\"https://www.speedscope.app", 38) == 0;
+    const char *head = sp_writer_speedscope.head;
+    bool starts = n && strncmp(text, head, n < strlen(head) ? n : strlen(head)) == 0;
     bool other = sp_writer_is_ours(text, n < SP_WRITER_HEAD_BYTES ? n : SP_WRITER_HEAD_BYTES);
     return sp_cli_fail(l->name, n == 0   ? "is empty"
                                 : starts ? "is cut off or damaged: the JSON text does not end"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The command spprof. It runs beside the library, never inside a host: stdio and allocation are fine here. The
- * table of its subcommands feeds the dispatch, `spprof help` and the manual page (manual.c). */
+ * table of its subcommands feeds the dispatch, the reading of options (options.c), `spprof help`, the manual page (manual.c) and
+ * completions (completion.c). */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>

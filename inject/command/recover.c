@@ -123,7 +123,7 @@ static int from_process(pid_t pid, const char *out)
 {
     char name[64], made[PATH_MAX];
     snprintf(name, sizeof name, "process %d", (int)pid);
-    snprintf(made, sizeof made, "spprof-%d.speedscope.json", (int)pid);
+    snprintf(made, sizeof made, "spprof-%d%s", (int)pid, sp_writer_default()->suffixes[0]);
     struct sp_source s = {.name = name, .fd = -1};
     const char *error = sp_source_of_process(&s, pid);
     if (error)

@@ -10,8 +10,7 @@
 
 #include "inject/command/command.h"
 #include "inject/command/run.h"
-
-#define SUFFIX ".speedscope.json"
+#include "writers/writer.h"
 
 static char name_of_report[] = "report", option_of_waits[] = "--wall";
 
@@ -24,12 +23,12 @@ static bool refuse(const char *name, const char *why)
 static bool make_temporary(struct sp_run_place *p)
 {
     const char *tmp = getenv("TMPDIR");
-    snprintf(p->directory, sizeof p->directory - sizeof SUFFIX, "%s/spprof-run-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    snprintf(p->directory, sizeof p->directory, "%s/spprof-run-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(p->directory))
         return refuse(p->directory, strerror(errno));
     p->is_temporary = true;
     p->prefix = "";
-    p->suffix = SUFFIX;
+    p->suffix = sp_writer_default()->suffixes[0];
     return setenv("SPPROF_OUT", p->directory, 1) == 0 || refuse(p->directory, strerror(errno));
 }
 
@@ -45,24 +44,18 @@ bool sp_run_place(struct sp_run_place *p, const char *out)
     if (stat(out, &st) == 0 && S_ISDIR(st.st_mode)) {
         snprintf(p->directory, sizeof p->directory, "%s", out);
         p->prefix = "spprof-";
-        p->suffix = SUFFIX;
+        p->suffix = sp_writer_default()->suffixes[0];
         return true;
     }
+    if (sp_writer_for(out) != sp_writer_default())
+        return refuse(out, "is the name of a format that --report does not read; give another, or none");
     const char *base = strrchr(out, '/');
     base = base ? base + 1 : out;
+    size_t stem = strlen(base) - sp_writer_suffix_bytes(base); /* others of the run have their pid behind it */
     snprintf(p->directory, sizeof p->directory, "%.*s", (int)(base - out), out);
-    snprintf(p->name, sizeof p->name, "%s", base);
-    /* others of the run have their pid before the suffix */
-    char *dot = strrchr(p->name, '.');
-    if (dot && dot > p->name) {
-        size_t n = sizeof SUFFIX - 1, length = strlen(p->name);
-        if (length > n && strcmp(p->name + length - n, SUFFIX) == 0)
-            dot = p->name + length - n;
-        p->suffix = base + (dot - p->name);
-        *dot = '\0';
-    } else
-        p->suffix = "";
+    snprintf(p->name, sizeof p->name, "%.*s", (int)stem, base);
     p->prefix = p->name;
+    p->suffix = base + stem;
     return true;
 }
 

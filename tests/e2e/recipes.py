@@ -201,7 +201,8 @@ for name in ("writer", "config", "walk"):
     check(f"unit.{name} passes", code == 0, said)
 
 # the version's rows against 3.15's headers; its release is 3.15's by another name
-dump, include = os.path.join(tree, "build/dump"), run(newest, "-c", "import sysconfig as s; print(s.get_path('include'))").strip()
+dump, include = os.path.join(tree, "build/tests/layout/layout_dump"), run(newest, "-c", "import sysconfig as s; print(s.get_path('include'))").strip()
+os.makedirs(os.path.dirname(dump))
 run(cc, "-D_GNU_SOURCE", "-I.", "tests/layout/dump.c", *glob.glob(os.path.join(tree, "build/compat/CMakeFiles/compat.dir/*.o")), "-o", dump, "-ldl")
 if os.path.exists(os.path.join(include, "internal/pycore_frame.h")):
     sys.path.insert(0, os.path.join(tree, "tests/layout"))

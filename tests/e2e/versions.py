@@ -9,7 +9,9 @@ import struct
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+for folder in ("support", "layout"):
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
+import layout  # noqa: E402
 from sp import BUSY, CASES, Skip, case, main, need_frames, spent, telling  # noqa: E402,F401
 
 UNKNOWN = "(python)"
@@ -75,9 +77,10 @@ def own_description_differs(b):
     described = real if b"xdebugpy" in open(real, "rb").read() else os.path.join(*library)
     data = bytearray(open(described, "rb").read())
     at = next(m.start() for m in re.finditer(b"xdebugpy", data) if data[m.start() + 11] == 3)  # a version follows
-    word = {13: 33, 14: 36}.get(b.version[1], 44)  # interpreter_frame.owner
-    assert struct.unpack_from("<Q", data, at + 8 * word)[0] in (70, 74, 78)
-    struct.pack_into("<Q", data, at + 8 * word, 66)
+    row = layout.table(os.path.join(b.build, "tests/layout/layout_dump"))[b.version[1], b.free_threaded]
+    place = at + 8 * row["debug.fr_owner"]
+    assert struct.unpack_from("<Q", data, place)[0] == row["fr_owner"], row
+    struct.pack_into("<Q", data, place, row["fr_owner"] - 4)
     copy = os.path.join(b.fresh(), os.path.basename(described))
     open(copy, "wb").write(data)
     shutil.copymode(described, copy)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every function that a header declares has a contract, and in the library an effect tag (compat/base.h lists them). One
+"""Every function that a header declares has a contract, more than its tag, and in the library an effect tag (compat/base.h lists them). One
 comment may speak for the declarations that follow it without a blank line; a tag in a comment that begins with dashes, for
 all up to the next such. Small inline functions go where their callers go: they carry no tag, and none whose body is one
 statement needs a comment. usage: headers.py SOURCE_DIR"""
@@ -71,7 +71,7 @@ def problems_of(path, text, is_command):
                 continue
             known.add(name)
             tag = (TAG.findall(said) or TAG.findall(section) or [None])[-1]
-            if not said and not (TAG.search(section) and not inline):
+            if not re.search("[a-z]", TAG.sub("", said)) and not (not said and TAG.search(section) and not inline):
                 yield f"{path}:{line}: {name} has no contract"
             elif not inline and not is_command and not tag:
                 yield f"{path}:{line}: {name} has no effect tag"
