@@ -7,6 +7,7 @@
 
 #define MOST_LINES 16
 
+/* Threads: n_lines any; the rest in the constructor, and by a fork child while it is alone. */
 static bool enabled, noted;
 static int n_lines;
 static struct sp_os_stat at_start;

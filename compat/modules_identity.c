@@ -8,6 +8,7 @@
 #include "compat/os.h"
 #include "compat/pages.h"
 
+/* Threads: program at the start; the chunk is whose who made is_read 1. */
 static char program[4096];
 
 void sp_modules_start(void)

@@ -13,6 +13,7 @@
 #define MAX_MODULES 2048
 #define AGE_NS SP_NS_PER_S
 
+/* Threads: who made the sequence odd fills the list; by_mappings and the time any. */
 static struct sp_module list[MAX_MODULES];
 static uint32_t n_list, sequence; /* odd while the list is filled */
 static uint64_t read_at_ns;

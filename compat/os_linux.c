@@ -207,6 +207,7 @@ SP_SIGSAFE static bool probe_vm_readv(uintptr_t a)
     return sp_syscall6(SYS_process_vm_readv, sp_os_getpid(), (long)&to, 1, (long)&from, 1, 0) == 8;
 }
 
+/* Threads: set at the start, before there are ticks. */
 static bool (*probe)(uintptr_t);
 
 SP_SIGSAFE static bool probe_by(bool (*p)(uintptr_t), uintptr_t a)

@@ -3,6 +3,7 @@
 #include "compat/os_linux_call.h"
 
 #ifdef SP_FAULT
+/* Threads: tests have one. */
 static long fault_at, fault_calls;
 static int fault_error;
 

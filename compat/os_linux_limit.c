@@ -23,6 +23,7 @@ static struct {
     struct limit own, instead;
 } lent;
 
+/* Threads: any, atomically; by a fork child while it is alone. */
 static int32_t unasked; /* timers that need no question, see below */
 
 SP_SIGSAFE static bool hold(void)

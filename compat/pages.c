@@ -6,6 +6,7 @@
 
 #define N_PAGES 1024
 
+/* Threads: any; a cell says the same whoever writes it. */
 static uintptr_t known[N_PAGES]; /* page numbers; 0: none */
 
 SP_SIGSAFE static bool ask(uintptr_t page)

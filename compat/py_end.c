@@ -7,6 +7,7 @@
 #include "compat/py.h"
 #include "compat/py_walk.h"
 
+/* Threads: what is kept below is written by any, atomically; key_is_of_fork by a fork child while it is alone. */
 #define RUNTIME_MAIN_THREAD 16u /* behind interpreters.main in _PyRuntimeState: held by tests/layout */
 #define WINDOW_BYTES 65536u     /* of a stack: main() and what it calls lie near its end */
 

@@ -5,6 +5,7 @@
 #include "compat/buf.h"
 #include "compat/py.h"
 
+/* Threads: filled by the one who takes the CPython (inject/python.c), before the session runs; not written afterwards. */
 struct sp_py sp_py;
 
 static uint32_t parse_number(const char **s)

@@ -27,6 +27,7 @@
 #define ATTACHED 1u
 #define NAME_BYTES 1024u /* of a str, head included: what is read of it at most */
 
+/* Threads: whoever holds the GIL; it is always the same word. */
 static uintptr_t name_key; /* the interned "_name": the code of threading keeps it */
 
 /* Values of keys that the class's instances share. */

@@ -31,6 +31,7 @@ struct tss_slot {
     uintptr_t value;
 };
 
+/* Threads: offsets at the start; key_seq by the thread that makes the key. */
 static intptr_t self_offset;                      /* of pthread_self() from the thread pointer */
 static intptr_t block_offset;                     /* of the pairs, from the thread pointer; 0: unknown */
 static uintptr_t key_seq[MAX_KEYS];               /* sequence number of the key's current life; 0: not seen */

@@ -36,6 +36,7 @@ static const struct version versions[] = {
 extern struct sp_real *const __start_sp_reals[] __attribute__((weak, visibility("hidden")));
 extern struct sp_real *const __stop_sp_reals[] __attribute__((weak, visibility("hidden")));
 
+/* Threads: written before there is a second one: in the constructor, or by who creates the first. */
 static bool all_found;
 static bool is_split; /* glibc before 2.34: threads and timers are in libraries of their own */
 

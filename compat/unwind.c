@@ -9,6 +9,7 @@
 
 #define GOES_ON SP_UNWIND_ENDS
 
+/* Threads: any, atomically. */
 struct sp_unwind_counts sp_unwind_counts;
 
 SP_INLINE uintptr_t *reg(struct sp_unwind *w, uint32_t number)

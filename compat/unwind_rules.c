@@ -4,6 +4,7 @@
 
 #define CODE_BITS 47 /* what lies higher (five levels of page tables, and the program asked for it) is not kept */
 
+/* Threads: any; a cell holds a whole rule and what it is of. */
 uint64_t sp_unwind_rule_cells[SP_UNWIND_RULE_CELLS];
 
 void sp_unwind_rule_keep(uintptr_t code, const struct sp_unwind_rule *r)

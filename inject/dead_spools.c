@@ -20,7 +20,7 @@ struct dead {
     uint32_t pid, number; /* of its name */
 };
 
-/* One thread at a time is here. */
+/* Threads: who made busy 1 has the rest. */
 static int busy;
 static const char *directory;
 static uint64_t until_ns;

@@ -16,6 +16,7 @@
 #define LOCK_WAIT_NS 1000000
 
 /* ---- counting */
+/* Threads: who writes the profile (turn.h). */
 static char directory[SP_PATH_BYTES], prefix[SP_PATH_BYTES];
 
 struct count {

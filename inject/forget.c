@@ -9,6 +9,7 @@
 #include "sampler/handler.h"
 #include "sampler/intern.h"
 
+/* Threads: set once, before the hook is in its place. */
 static sp_py_dealloc *original_dealloc;
 
 static bool has_region(const struct sp_region *r)

@@ -19,6 +19,8 @@ SP_REAL_SLOT(sigprocmask);
 SP_REAL_SLOT(sighold);
 SP_REAL_SLOT(sigrelse);
 
+/* Threads: sigprof_named any, and it stays set; the others are the thread's own. */
+
 /* The program named SIGPROF itself: a handler, a wait, a mask other than "all". From then on its masks are kept. */
 static bool sigprof_named;
 

@@ -265,7 +265,8 @@ SP_EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
 }
 
 /* ---- a descriptor that reads SIGPROF. What poll() and read() of it show is what is pending in the thread that calls
- * them, and nothing of ours stands there: so no tick may be pending, and the timers of threads that block SIGPROF stop. */
+ * them, and nothing of ours stands there: so no tick may be pending, and the timers of threads that block SIGPROF stop.
+ * Threads: any sets it, and it stays set. */
 bool sp_hook_pending_is_watched;
 
 static void pause_ticks(struct sp_live *l)

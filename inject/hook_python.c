@@ -58,6 +58,7 @@ struct api {
     void *unicode_type, *function_type, *method_type, *module_type, *dict_type;
 };
 
+/* Threads: written at the start. */
 static struct api api;
 static bool has_api, has_modules;
 

@@ -31,7 +31,7 @@ extern int sigignore(int sig);
 SP_REAL_SLOT(sigset);
 SP_REAL_SLOT(sigignore);
 
-/* What the program set, for managed signals. Written by the thread that calls sigaction; two threads that set
+/* What the program set, for managed signals. Threads: written by the one that calls sigaction; two threads that set
  * the same signal at once race as they would in the kernel. */
 static struct sigaction wanted[SP_OS_SIGNALS];
 static bool stood_in[SP_OS_SIGNALS];   /* the real disposition is our stand-in */

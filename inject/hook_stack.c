@@ -30,6 +30,7 @@ struct spare { /* lies above the stack, in one mapping with it and a page that n
     stack_t shown; /* what the program registered */
 };
 
+/* Threads: `ended` belongs to who made ended_lock 1; may_be_small any, and it stays set; small_in_thread any, before the start. */
 static __thread struct spare *own;
 static struct spare *ended; /* of threads that have ended, or are about to */
 static uint32_t ended_lock;

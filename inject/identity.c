@@ -10,6 +10,7 @@
 #include "compat/real.h"
 #include "sampler/engine.h"
 
+/* Threads: written at the start. */
 static char process_name[16]; /* by the system, when the profile began */
 static char program[1024];    /* argv[0], copied before the program can write a title into its bytes */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * See lifecycle.h. Threading: everything here is written before SP_SESSION_RUNNING by one thread, except what the fork child
+ * See lifecycle.h. Threads: everything here is written before SP_SESSION_RUNNING by one thread, except what the fork child
  * handler resets while it is alone. */
 #include "inject/lifecycle.h"
 

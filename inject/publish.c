@@ -18,6 +18,7 @@
 #define WAIT_FOR_HANDLERS_NS (2 * SP_NS_PER_S)
 
 static const struct sp_config *config;
+/* Threads: at the start, and by who has the turn (turn.h); by a fork child while it is alone. */
 static struct sp_output output;
 static uint64_t started_ns;
 

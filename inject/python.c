@@ -10,6 +10,7 @@
 #include "compat/real.h"
 #include "inject/session.h"
 
+/* Threads: by who made is_taken true; is_kept any. */
 static struct sp_elf image;
 static bool is_linked, is_taken, is_kept;
 

@@ -17,6 +17,7 @@
 
 static const struct sp_config *config;
 static const struct sp_identity *identity;
+/* Threads: written by who calls the functions of recording.h; is_awaited is read by all that begin. */
 static struct sp_region *reserved; /* for the next recording; NULL: none yet */
 static uint64_t reserved_bytes;
 static uint64_t region_bytes; /* of sp_region, whose header a fork wipes */

@@ -10,6 +10,8 @@
 
 typedef void relayed_fn(int, siginfo_t *, void *);
 
+/* Threads: a signal's handler by who sets it; handed by who made is_on_its_way 1. */
+
 /* The program's handlers. Called with three arguments whatever they take: so does the kernel. */
 static relayed_fn *handlers[SP_OS_SIGNALS];
 static bool takes_info[SP_OS_SIGNALS];

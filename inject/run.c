@@ -14,6 +14,7 @@
 #define START_DIGITS 20
 #define MARK_BYTES (sizeof NAME - 1 + START_DIGITS + 1 + 2 * OWNER_DIGITS + 1)
 
+/* Threads: written at the start. */
 static char mark[MARK_BYTES + 1];
 static char *given; /* the variable that this program was started with, where the kernel put it; NULL: none */
 static uint64_t started_ns, owner, owner_namespace;

@@ -15,7 +15,8 @@
 #define BURY_NS 10000000 /* between two looks whether the process has ended */
 
 static const struct sp_config *config;
-/* On the coarse monotonic clock. bury_ns: of the process that wrote the last file, or does. */
+/* On the coarse monotonic clock. bury_ns: of the process that wrote the last file, or does. Threads: at the start, and by who has
+ * the turn (turn.h). */
 static uint64_t begin_ns = NEVER, end_ns = NEVER, rotate_ns = NEVER, bury_ns = NEVER;
 static struct sp_closing closing;
 

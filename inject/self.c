@@ -19,6 +19,7 @@
 SP_REAL_SLOT(pthread_key_create);
 SP_REAL_SLOT(pthread_setspecific);
 
+/* Threads: written at the start. */
 static pthread_key_t end_key;
 static bool has_end_key;
 

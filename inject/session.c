@@ -6,6 +6,7 @@
 #include "sampler/engine.h"
 #include "sampler/handler.h"
 
+/* Threads: by lifecycle.c, at the start and in a fork child while it is alone; `state` last. */
 struct sp_session sp_session;
 __thread struct sp_live *sp_session_self;
 

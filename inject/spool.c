@@ -16,6 +16,7 @@
 #define MOST_NAMES 100u
 #define FORKS 16u /* between two looks for files of children that were killed */
 
+/* Threads: at the start, by who closed the gate, by who ends the recording, and by a fork child while it is alone. */
 static char directory[SP_PATH_BYTES]; /* "": no spool is wanted, or none could be made */
 static char path[SP_PATH_BYTES];
 static uint64_t mapped_bytes;  /* of the region */

@@ -9,6 +9,7 @@
 
 enum state { IDLE, TAKEN, DONE };
 
+/* Threads: state, handed and beside any, by compare-and-swap; the rest by who has the turn, be it a process beside. */
 static int state, owner; /* a thread's id; 0: none yet, or a process beside */
 
 /* The process that had the turn last, until it is buried; and whether it has it now. */

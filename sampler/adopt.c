@@ -7,6 +7,8 @@
 #include "sampler/engine.h"
 #include "sampler/log.h"
 
+/* Threads: leaving and n_expected any, atomically; the rest by who made is_scanning 1, and where a recording begins. */
+
 /* Thread ids. A thread is listed for a while after its end was booked: as long as other destructors of its values
  * run, as a main thread until the process ends. */
 #define LEAVING 256u

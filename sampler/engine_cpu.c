@@ -7,6 +7,7 @@
 #include "compat/os.h"
 #include "sampler/engine.h"
 
+/* Threads: written where a recording begins; the witness by who made the first timer. */
 static uint64_t interval_ns, tick_ns;
 
 /* Every signal of ours carries this, a number that is the process's own, above the thread's. */

@@ -7,6 +7,7 @@
 #include "compat/os.h"
 
 enum { OPEN, CLOSED, CLOSED_WITH_WORK };
+/* Threads: state by who closes and opens, and by who leaves work; counters any. Orders are said where they are used. */
 static int state;
 
 #define COUNTERS 64u

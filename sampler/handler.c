@@ -13,6 +13,7 @@
 
 #define FOLD_AT_TICK 4u /* records and sums of ended threads: more than a tick makes */
 
+/* Threads: by who begins, swaps and ends recordings (inject/recording.c). */
 struct sp_region *sp_region;
 void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);
 void (*sp_handler_forked)(void);

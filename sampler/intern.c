@@ -250,6 +250,7 @@ void sp_intern_forget_native(struct sp_region *r)
     forget_cells(r, true);
 }
 
+/* Threads: any, atomically. */
 static uint32_t any_left;
 
 void sp_intern_leave_code(void)

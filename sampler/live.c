@@ -11,6 +11,7 @@
 #define PER_PAGE (PAGE_BYTES / (uint32_t)sizeof(struct sp_live))
 #define PAGES 128u
 
+/* Threads: any, atomically; by a fork child while it is alone. */
 static struct sp_live *pages[PAGES]; /* made when they are needed, kept */
 static uint32_t n_used;              /* entries ever handed out */
 static uint32_t n_born;

@@ -4,6 +4,7 @@
 
 #include "compat/os.h"
 
+/* Threads: written at the start. */
 bool sp_offclock_is_on;
 
 void sp_offclock_begin(struct sp_offclock *c, int tid, uint64_t cpu_ns, bool is_new)
