@@ -3,6 +3,7 @@
 """SPPROF_WALL: where a thread's life went."""
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -425,7 +426,7 @@ ready.wait(); busy(.3); time.sleep(.2); event.set(); t.join()
         if by == "thread":
             assert sorted(row[6].split(" (tid")[0] for row in rows) == ["MainThread", "idle"], rows
         if by == "function":
-            idle, busy, module = ([row for row in rows if row[6].startswith(f)][0] for f in ("idle (", "busy (", "<module> "))
+            idle, busy, module = ([row for row in rows if re.match(f, row[6])][0] for f in (r"idle \(", r"busy \(", "<module> .*/app"))
             assert float(idle[1]) > 10 and busy[4] != "-" and any("(waiting: " in row[6] and row[4:6] == ["-", "-"] for row in rows), rows
             seconds = [float(t.rstrip("mus")) / {"m": 1e3, "u": 1e6}.get(t[-2], 1) for t in (module[5], busy[5], module[4].replace("-", "0us"))]
             assert seconds[0] >= seconds[1] > seconds[2], rows  # the CPU of what it calls, as its time of life
