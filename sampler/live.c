@@ -30,11 +30,6 @@ struct sp_live *sp_live_at(uint32_t number)
     return number && number <= sp_load_acquire(&n_used) ? entry_at(number) : NULL;
 }
 
-uint32_t sp_live_most(void)
-{
-    return sp_load_acquire(&n_used);
-}
-
 uint32_t sp_live_born(void)
 {
     return sp_load_relaxed(&n_born);

@@ -81,8 +81,7 @@ SP_SIGSAFE void sp_live_free(struct sp_live *l);
 
 /* [handler] The entry of this number; NULL: there never was one. */
 SP_SIGSAFE struct sp_live *sp_live_at(uint32_t number);
-/* [handler] Numbers handed out so far; threads made so far. */
-SP_SIGSAFE uint32_t sp_live_most(void);
+/* [handler] Threads made so far. */
 SP_SIGSAFE uint32_t sp_live_born(void);
 /* [handler] CPU of the threads that have ended. */
 SP_SIGSAFE uint64_t sp_live_ended_ns(void);
