@@ -22,6 +22,7 @@
 
 __thread int sp_os_linux_home;
 
+/* Threads: by the caller of sp_os_beside(), one at a time. */
 static char *block; /* stack and thread-local storage; kept */
 static struct {
     void (*run)(void *arg);

@@ -16,7 +16,7 @@ bool sp_schedule_awaits(void);
 /* [hook] A recording has begun. */
 void sp_schedule_begun(void);
 
-/* [fork-child] */
+/* [fork-child] The parent's closed recording is the parent's to write. */
 void sp_schedule_forked(void);
 
 #endif
