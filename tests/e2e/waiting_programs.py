@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """SPPROF_WALL: what programs of the kinds that it is for waited for, by their own clocks."""
 import ast
+import collections
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -198,6 +200,41 @@ t.join()
         ended = int(child.communicate("", timeout=60)[0])
         assert child.returncode == 0, child.returncode
         assert "may not be read" in r.stderr or lasted - unseen(stacks) <= seen <= 1.02 * ended + SHORT, (seen, lasted, ended, stacks)
+
+
+@case
+def same_system_calls(b):
+    """What the kernel sees of it: clocks read, masks changed while a stack is taken, who is asking; and of each thread's queueing
+    time. No signal, nothing interrupted, and of the program's own calls not one more or less."""
+    if not shutil.which("strace"):
+        raise Skip("no strace")
+    program = b.write(HEAD + """
+ours, theirs = socket.socketpair()
+def answers():
+    for i in range(20): theirs.recv(1); time.sleep(.002); theirs.send(b"x")
+t = threading.Thread(target=answers); t.start()
+for i in range(20): ours.send(b"x"); ours.recv(1)
+t.join(); time.sleep(.05); select.select([ours], [], [], .05)
+subprocess.run(["true"]); os.close(os.open("/dev/null", os.O_RDONLY))
+""")
+    own = {"clock_gettime", "rt_sigprocmask", "rt_sigpending", "gettid", "getpid", "sigaltstack"}
+    steps = {"mprotect", "prlimit64", "madvise", "futex", "rt_sigreturn", "timer_getoverrun", "timer_settime", "mmap", "munmap",
+             "brk"}  # by size, by chance, by ticks
+    seen = []
+    for wall in (0, 1):
+        d = b.fresh()
+        subprocess.run(["strace", "-f", "-qq", "-o", "trace", "env", "LD_PRELOAD=" + b.library, "SPPROF_OUT=p.json", f"SPPROF_WALL={wall}", "SPPROF_INTERVAL=10s",
+                        b.python, "-S", "-B", program], cwd=d, env=b.env(preload=False), check=True, capture_output=True)
+        lines = [line.split(None, 1)[1] for line in open(os.path.join(d, "trace")) if "resumed>" not in line]
+        assert not [line for line in lines if "EINTR" in line or "ERESTART" in line or "SIGPROF {" in line]
+        files = [line for line in lines if "/schedstat" in line]
+        of_each = collections.Counter(line.split("/")[4] for line in files).values()
+        assert sorted(of_each) == ([1, 3] if wall else []), files  # the main thread's also where its profile begins
+        calls = collections.Counter(line.split("(")[0] for line in lines if "(" in line and "/schedstat" not in line)
+        calls.subtract({"read": len(files), "close": len(files)})
+        seen.append(calls)
+    more = {n: (seen[0][n], seen[1][n]) for n in seen[0] | seen[1] if seen[0][n] != seen[1][n] and n not in own | steps}
+    assert not more, more
 
 
 if __name__ == "__main__":

@@ -4,11 +4,16 @@
 
 usage: old_glibc.py LIBRARY SOURCE_DIR [CASE...]
 """
+import ast
 import json
 import os
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from lives import HEAD, agree, lives, waits as waits_in  # noqa: E402
+from sp import Profile  # noqa: E402
 
 CACHE = os.path.expanduser("~/.cache/spprof-glibc231")
 ROOT = os.path.join(CACHE, "root")
@@ -129,6 +134,31 @@ def late_threads(h):
 def constructors(h):
     waits = h.compile("support/waits.c", "-shared", "-fPIC", PTHREAD, RT)
     h.same(h.compile("support/opens.c", PTHREAD, DL), "2", "2", waits, expect="done \n")
+
+
+@case
+def waits(h):
+    """SPPROF_WALL: threads that wait for the GIL by condition variables, whose symbols are there twice; sleeps, locks, queues."""
+    app = os.path.join(h.directory, "waits.py")
+    with open(app, "w") as f:
+        f.write(HEAD + """
+def sleeps(): time.sleep(.2)
+def takes(): q.get()
+def locks(): lock.acquire()
+q, lock = queue.Queue(), threading.Lock()
+ts = [threading.Thread(target=busy, args=(.1,)) for i in range(3)]
+[t.start() for t in ts]; [t.join() for t in ts]
+timed(sleeps)
+threading.Thread(target=lambda: (time.sleep(.2), q.put(1))).start(); timed(takes)
+lock.acquire(); threading.Thread(target=lambda: (time.sleep(.2), lock.release())).start(); timed(locks)
+print(took)
+""")
+    rc, out, err = h.run(os.path.join(ROOT, "usr/bin/python3.9"), app, SPPROF_WALL="1", PYTHONHOME=os.path.join(ROOT, "usr"))
+    assert (rc, err) == (0, ""), (rc, out, err)
+    p = Profile(h.profile)
+    agree(p, "MainThread", ast.literal_eval(out), {"sleeps": 0.2e9})
+    assert sum(waits_in(s, "busy", "(waiting for the GIL)") for s in lives(p).values()), lives(p)
+    os.remove(h.profile)
 
 
 @case

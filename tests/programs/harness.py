@@ -41,7 +41,8 @@ class Run:
         env = clean_env()
         env.update(PATH=self.bin + ":" + env["PATH"], HOME=self.directory, **extra)
         if self.preload if preload is None else preload:
-            env.update(LD_PRELOAD=self.library, SPPROF_OUT=self.out, SPPROF_INTERVAL="1ms", SPPROF_VERBOSE="0")
+            env.update(LD_PRELOAD=self.library, SPPROF_OUT=self.out, SPPROF_INTERVAL="1ms", SPPROF_VERBOSE="0",
+                       **({"SPPROF_WALL": "1"} if os.environ.get("SPPROF_TEST_WALL") else {}))
         return env
 
     def write(self, text, name="app.py"):

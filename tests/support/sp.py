@@ -175,6 +175,7 @@ class Bench:
         env = clean_env()
         if preload:
             env["LD_PRELOAD"] = self.library if preload is True else f"{self.library}:{preload}"
+            env.update({"SPPROF_WALL": "1"} if os.environ.get("SPPROF_TEST_WALL") else {})
         env.update({k: str(v) for k, v in extra.items() if v is not None})
         return env
 
