@@ -5,11 +5,11 @@
  * with the same density, one a step, also right after a thread's birth (engine.h), so that then every function gets its
  * share, however short the threads are. What its thread used since the sample before, or since it began, may be less; then
  * the sample is owed the rest. It gets that from what the thread uses next. Where the thread ends too soon for that, it gets
- * it from threads with the same target that used something and ended before a sample of their own: so the CPU of these is
- * shown where such a thread spends it, the oldest sample first; and where no sample is owed anything, at one of the recent.
- * What is owed and what is given are equal on average. It is booked in the log of the thread that used it, whose total is
- * exact. A thread that has several samples of its own is left out: its rest is small beside them, and no function is shown
- * in it that it may never have run. */
+ * it from what other threads with the same target use at their ends and no sample of their own stands for: so the CPU of
+ * threads without a sample is shown where one like them was seen. The oldest sample comes first; where none is owed anything,
+ * one of the recent gets it. What is owed and what is given are equal on average. It is booked in the log of the thread that
+ * used it, whose total is exact. A thread that has several samples of its own is left out: its rest is small beside them, and
+ * no function is shown in it that it may never have run. */
 #ifndef SP_SAMPLER_WEIGHT_H
 #define SP_SAMPLER_WEIGHT_H
 
