@@ -4,6 +4,7 @@
 #ifndef SP_COMPAT_CPU_H
 #define SP_COMPAT_CPU_H
 
+#include <errno.h>
 #include <signal.h>
 #include <ucontext.h>
 
@@ -53,6 +54,28 @@ SP_INLINE struct sp_cpu_call sp_cpu_context_call(const void *uc)
 {
     const greg_t *r = ((const ucontext_t *)uc)->uc_mcontext.gregs;
     return (struct sp_cpu_call){(uintptr_t)r[REG_RIP] - 2, -1, {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[REG_R10], r[REG_R8]}};
+}
+
+/* The address of a system call that is about to begin anew, because the first handler that interrupted it has SA_RESTART; else 0.
+ * The instruction leaves in rcx where it returns to (syscall in the processor's manual): before a first time that is seldom there. */
+SP_INLINE uintptr_t sp_cpu_context_restarts(const void *uc)
+{
+    const greg_t *r = ((const ucontext_t *)uc)->uc_mcontext.gregs;
+    return r[REG_RCX] == r[REG_RIP] + 2 ? (uintptr_t)r[REG_RIP] : 0;
+}
+
+/* The number of the system call that sp_cpu_context_restarts() found. */
+SP_INLINE long sp_cpu_context_restarted(const void *uc)
+{
+    return (long)((const ucontext_t *)uc)->uc_mcontext.gregs[REG_RAX];
+}
+
+/* Has that call end with EINTR and not begin. */
+SP_INLINE void sp_cpu_context_interrupt(void *uc)
+{
+    greg_t *r = ((ucontext_t *)uc)->uc_mcontext.gregs;
+    r[REG_RAX] = -EINTR;
+    r[REG_RIP] += 2;
 }
 
 /* Reads the instruction. */
@@ -183,6 +206,22 @@ SP_INLINE struct sp_cpu_call sp_cpu_context_call(const void *uc)
     const mcontext_t *m = &((const ucontext_t *)uc)->uc_mcontext;
     const unsigned long long *x = m->regs;
     return (struct sp_cpu_call){(uintptr_t)m->pc - 4, (long)x[8], {-1, (long)x[1], (long)x[2], (long)x[3], (long)x[4]}};
+}
+
+SP_INLINE uintptr_t sp_cpu_context_restarts(const void *uc)
+{
+    (void)uc; /* no register tells it from a first time */
+    return 0;
+}
+
+SP_INLINE long sp_cpu_context_restarted(const void *uc)
+{
+    return (void)uc, -1;
+}
+
+SP_INLINE void sp_cpu_context_interrupt(void *uc)
+{
+    (void)uc;
 }
 
 SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)

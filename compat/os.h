@@ -80,6 +80,9 @@ SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
 SP_SIGSAFE int sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread; 0 or negative errno */
 SP_SIGSAFE void sp_os_requeue_to_process(int sig, siginfo_t *info);
 int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* [hook] of this process; si_code below 0. Negative errno */
+/* [hook] By a handler's context, of a system call that begins anew: whether a handler without SA_RESTART would have ended it with
+ * EINTR (signal(7)). Others begin anew whatever the handler (ERESTARTNOINTR in the kernel). */
+bool sp_os_may_interrupt(const void *context);
 /* [hook] The signals that the main thread has blocked; all if it is dead or /proc/self/status does not tell. 30 us. */
 uint64_t sp_os_main_thread_blocks(void);
 

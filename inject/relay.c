@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compat/cpu.h"
 #include "compat/os.h"
 #include "inject/self.h"
 
@@ -15,6 +16,7 @@ typedef void relayed_fn(int, siginfo_t *, void *);
 /* The program's handlers. Called with three arguments whatever they take: so does the kernel. */
 static relayed_fn *handlers[SP_OS_SIGNALS];
 static bool takes_info[SP_OS_SIGNALS];
+static bool restarts[SP_OS_SIGNALS]; /* SA_RESTART */
 
 /* What the signal said before it was handed over; one a signal, the next is handled where it arrives. */
 static siginfo_t handed[SP_OS_SIGNALS];
@@ -103,14 +105,24 @@ bool sp_relay_is_here(int sig, siginfo_t *info)
     return sp_relay_arrived(sig, info) || sp_os_gettid() == sp_os_getpid() || !hand_over(sig, info);
 }
 
+/* A tick came before the signal, or while it was on its way, and its handler makes the system call begin anew: the thread would
+ * sleep on, where the call ends without us. */
+static void interrupt_call(int sig, void *context)
+{
+    if (!restarts[sig] && sp_self_takes_restart(context) && sp_os_may_interrupt(context))
+        sp_cpu_context_interrupt(context);
+}
+
 static void relay(int sig, siginfo_t *info, void *context)
 {
     relayed_fn *handler = sp_load_acquire(&handlers[sig]);
     int saved = errno;
     bool is_here = sp_relay_is_here(sig, info);
     errno = saved;
-    if (is_here)
-        handler(sig, info, context);
+    if (!is_here)
+        return;
+    interrupt_call(sig, context);
+    handler(sig, info, context);
 }
 
 const struct sigaction *sp_relay_install(int sig, const struct sigaction *act, struct sigaction *ours)
@@ -121,6 +133,7 @@ const struct sigaction *sp_relay_install(int sig, const struct sigaction *act, s
         return act;
     *ours = *act;
     takes_info[sig] = act->sa_flags & SA_SIGINFO;
+    restarts[sig] = act->sa_flags & SA_RESTART;
     sp_store_release(&is_on_its_way[sig], 0); /* what was is gone if the signal was ignored for a while */
     sp_store_release(&handlers[sig], act->sa_sigaction);
     ours->sa_flags |= SA_SIGINFO;

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "compat/cpu.h"
 #include "compat/os.h"
 #include "compat/py.h"
 #include "compat/real.h"
@@ -56,6 +57,12 @@ bool sp_self_main_is_inside(uint64_t *mask)
         return false;
     *mask = sp_load_relaxed(&l->interrupted_mask);
     return true;
+}
+
+bool sp_self_takes_restart(const void *context)
+{
+    uintptr_t at = sp_cpu_context_restarts(context);
+    return at && sp_session_self && sp_cas(&sp_session_self->restarts, &at, 0);
 }
 
 void sp_self_begin_main(uintptr_t stack_top)

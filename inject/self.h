@@ -18,6 +18,9 @@ void sp_self_begin_main(uintptr_t stack_top);
  * it has blocked else. */
 bool sp_self_main_is_inside(uint64_t *mask);
 
+/* [hook] In a handler: whether what it interrupted is a system call that begins anew because a tick came in between. Once a tick. */
+bool sp_self_takes_restart(const void *context);
+
 /* [hook] The thread of a new entry was not created after all. */
 void sp_self_give_up(struct sp_live *l);
 

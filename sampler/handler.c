@@ -79,8 +79,10 @@ SP_SIGSAFE static void sample(struct sp_region *r, struct sp_live *l, const void
 {
     uint32_t outside = 0;
     bool is_cramped = context && sp_handler_is_cramped(context);
-    if (context)
+    if (context) {
         sp_store_relaxed(&l->interrupted_mask, sp_cpu_context_mask(context));
+        sp_store_relaxed(&l->restarts, sp_cpu_context_restarts(context));
+    }
     if (SP_UNLIKELY(is_cramped) || !sp_cas(&l->in_handler, &outside, 1)) {
         sp_count_loss(r, SP_LOSS_NESTED);
         return;

@@ -110,12 +110,12 @@ r, w = os.pipe()
 parent, rounds = os.getpid(), 8
 child = os.fork()
 if child == 0:
-    late = 0
+    late, stat = 0, os.open("/proc/%d/stat" % parent, os.O_RDONLY)
     for i in range(rounds):
         asleep = 0  # in the read: what comes just before it is noted by CPython and handled after it, in a plain run too
         while asleep < 3:
-            with open("/proc/%d/stat" % parent) as f: state = f.read().rpartition(")")[2].split()[0]
-            asleep = asleep + 1 if state == "S" and shared[2] == i + 1 else 0
+            state = os.pread(stat, 400, 0).rpartition(b")")[2].split()[0]  # closing a file takes 3.13t's child a second
+            asleep = asleep + 1 if state == b"S" and shared[2] == i + 1 else 0
             time.sleep(0.003)
         os.kill(parent, int(sys.argv[2]))
         until = time.time() + 60
@@ -140,6 +140,55 @@ print(handled, os.waitpid(child, 0)[1] >> 8)
     for sig in (signal.SIGTERM, signal.SIGPROF):
         r = b.run(program, os.path.join(b.build, "tests/libspin.so"), int(sig), timeout=280, SPPROF_INTERVAL="1ms")
         assert r.out == "8 0\n", (sig, r.out)
+
+
+@case(where="few")
+def calls_end_where_a_tick_came_first(b):
+    """A tick and a signal that come together: the tick's handler runs first, and has the system call begin anew. It ends all the same
+    (by EINTR) if the signal's handler wants that."""
+    r = b.run("""
+import ctypes, os, re, signal, sys, threading, time
+lib = ctypes.CDLL(sys.argv[1])
+main, rounds, done, late, r, w = threading.get_native_id(), 20, 0, [], *os.pipe()
+timers = open("/proc/self/timers").read() if os.path.exists("/proc/self/timers") else ""
+value = [int(v, 16) for v, tid in re.findall(r"signal: %d/([0-9a-f]+)\\nnotify: signal/tid.(\\d+)" % signal.SIGPROF, timers) if int(tid) == main]
+if not value:
+    print("none")
+    os._exit(0)
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+class Ended(Exception): pass
+def handler(sig, frame): raise Ended
+signal.signal(signal.SIGTERM, handler)
+def sleeps(): return os.pread(call, 200, 0).split()[:2] == [b"0", b"%#x" % r]
+def send():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    for i in range(rounds):
+        while not sleeps(): time.sleep(0.001)
+        time.sleep(0.003)
+        assert lib.tick_and_signal(main, ctypes.c_ulong(value[0]), int(signal.SIGTERM)) == 0
+        looks = 0  # on a busy machine the thread may not have run yet: then it is not asleep
+        while done == i and looks < 200:
+            looks = looks + 1 if sleeps() else 0
+            time.sleep(0.001)
+        late.append(done == i)
+        os.write(w, b"xx" if done == i else b"x")
+        while done < i + 1: time.sleep(0.001)
+call = os.open("/proc/self/task/%d/syscall" % main, os.O_RDONLY)
+thread = threading.Thread(target=send)
+thread.start()
+os.setpriority(os.PRIO_PROCESS, main, 10)
+for i in range(rounds):
+    try:
+        while True: os.read(r, 1)
+    except Ended: done = i + 0.5
+    os.read(r, 1)
+    done = i + 1
+thread.join()
+print(len(late), sum(late))
+""", os.path.join(b.build, "tests/libspin.so"), SPPROF_INTERVAL="1ms")
+    if r.out == "none\n":
+        raise Skip("/proc/self/timers does not tell the value of a tick")
+    assert r.out == "20 0\n", r.out
 
 
 @case(where="few")

@@ -355,6 +355,16 @@ int count_handlers(struct counts *where)
     return seen.sa_sigaction == note_where && seen.sa_flags & SA_SIGINFO ? 0 : -2;
 }
 
+/* The signal of a tick with its value, and at once another for the process; the thread does not run in between if it is further back
+ * in line on the same processor. */
+int tick_and_signal(int tid, unsigned long value, int sig)
+{
+    siginfo_t info = {.si_signo = SIGPROF, .si_code = SI_TIMER};
+    info.si_value.sival_ptr = (void *)value;
+    long rc = syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGPROF, &info);
+    return rc != 0 ? (int)rc : kill(getpid(), sig);
+}
+
 int raise_in_this_thread(void)
 {
     return raise(SIGUSR1);
