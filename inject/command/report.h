@@ -40,8 +40,9 @@ struct sp_report_rows {
     bool wall;             /* of whole lives, and CPU beside them */
     bool no_idle;          /* ... but not those of idle threads: that used a CPU for less than a thousandth of them */
     struct {
-        double all, cpu, waits, idle; /* ns */
+        double all, cpu, waits, gil, idle; /* ns; gil: of the waits */
         double threads, idle_threads;
+        bool natives; /* threads without Python are among them */
     } lives;
     struct sp_report_row *row;
     size_t n;

@@ -272,6 +272,17 @@ static bool add_view(struct adding *a, const struct sp_loaded *l)
     return done;
 }
 
+static void add_gil(void *arg, uint32_t node, uint64_t ns)
+{
+    static const char name[] = "(waiting for the GIL)";
+    struct adding *a = arg;
+    const struct sp_region *r = a->v->region;
+    const struct sp_frame *f = sp_frame_at(r, sp_node_at(r, node)->frame);
+    const struct sp_string *s = f->kind == SP_FRAME_WAIT ? sp_string_at(r, f->what) : NULL;
+    if (s && s->bytes == sizeof name - 1 && memcmp(s->data, name, s->bytes) == 0)
+        a->rows->lives.gil += (double)ns;
+}
+
 static bool add_lives(struct adding *a, const struct sp_loaded *l, struct sp_view *v)
 {
     struct sp_view w;
@@ -282,6 +293,9 @@ static bool add_lives(struct adding *a, const struct sp_loaded *l, struct sp_vie
     a->rows->lives.cpu += (double)(w.wall_ns - w.off_ns);
     a->rows->lives.waits += (double)w.wait_ns;
     a->rows->lives.threads += w.n_wall_threads;
+    a->rows->lives.natives |= w.region->wall == SP_WALL_ALL;
+    for (uint32_t i = 0; i < sp_view_n_profiles(&w); i++)
+        sp_view_each_entry(&w, sp_view_profile_at(&w, i), add_gil, a);
     for (uint32_t i = 0; i < w.n_own; i++)
         if (is_idle(a, i)) {
             a->rows->lives.idle_threads++;
@@ -337,8 +351,10 @@ static void print_lives(const struct sp_report_rows *r)
     sp_report_time(r->lives.all, all, sizeof all);
     sp_report_time(other, rest, sizeof rest);
     double whole = r->lives.all > 0 ? r->lives.all : 1;
-    printf("Lives:     %s of %.0f thread%s that ran Python: %.1f %% on the CPU, %.1f %% in waits, %s without a stack\n", all,
-           r->lives.threads, r->lives.threads == 1 ? "" : "s", 100 * r->lives.cpu / whole, 100 * r->lives.waits / whole, rest);
+    printf("Lives:     %s of %.0f thread%s%s: %.1f %% on the CPU, %.1f %% in waits, of that %.1f for the GIL, %s without a "
+           "stack\n",
+           all, r->lives.threads, r->lives.threads == 1 ? "" : "s", r->lives.natives ? "" : " that ran Python",
+           100 * r->lives.cpu / whole, 100 * r->lives.waits / whole, 100 * r->lives.gil / whole, rest);
     sp_report_time(r->lives.idle, all, sizeof all);
     if (r->lives.idle_threads > 0)
         printf("Idle:      %s of %.0f thread%s that used a CPU for less than a thousandth of %s%s\n", all,

@@ -136,7 +136,7 @@ waited(call_wait4, child, ends_it); waited(call_waitid, child, ends_it)
 print(took)
 """, SPPROF_OUT="p.json", SPPROF_WALL=1)
     took = ast.literal_eval(r.out)
-    stacks = lives(r.profile())["MainThread"]
+    stacks = lives(Profile(os.path.join(r.directory, "p.json")))["MainThread"]
     shown = {"call_lockf": "fcntl", "call_os_lockf": "lockf", "call_sendall": "send", "call_sem": "sem_wait", "call_accept": "accept4",
              "call_poll": "ppoll" if b.version >= (3, 15) else "poll"}
     for f, ns in took.items():

@@ -4,6 +4,7 @@
 import ast
 import collections
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,23 @@ print([{k: took.pop(k) for k in ("wants", "holds")}, took])
         names = inner if b.version >= (3, 11) else tuple(n.split(".")[1] for n in inner)
         at = sum(n for s, n in stacks.items() if s[-1].startswith(f"{MARK}: sem_") and s[-2 - len(inner):-1] == (f, *names))
         assert at >= 0.9 * (worker[f] - unseen(stacks)) - SHORT, (f, worker, stacks)
+
+
+@case
+def the_gil_in_the_report(b):
+    """What share of all lives went by waiting for it."""
+    command = os.path.join(b.build, "spprof")
+    if not os.path.exists(command):
+        raise Skip("no command")
+    r = b.run(HEAD + """
+ts = [threading.Thread(target=busy, args=(.15,)) for i in range(3)]
+[t.start() for t in ts]; [t.join() for t in ts]
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    all_lives = lives(Profile(os.path.join(r.directory, "p.json"))).values()
+    share = sum(n for s in all_lives for k, n in s.items() if k[-1] == f"{MARK} for the GIL)") / sum(n for s in all_lives for n in s.values())
+    out = subprocess.run([command, "report", "--wall", "p.json"], cwd=r.directory, capture_output=True, text=True, check=True).stdout
+    told = float(re.search(r"of that ([0-9.]+) for the GIL", out)[1]) / 100
+    assert abs(told - share) < 0.001 and (share > 0 or b.free_threaded), (share, out)
 
 
 @case
