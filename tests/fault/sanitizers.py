@@ -15,7 +15,7 @@ from sp import Profile, clean_env  # noqa: E402
 
 source, build, *pythons = sys.argv[1:]
 subprocess.run(["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_C_COMPILER=gcc", "-DSPPROF_COMMAND=OFF",
-                "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"],
+                "-DCMAKE_BUILD_TYPE=Sanitized", "-DCMAKE_C_FLAGS=-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"],
                check=True, stdout=subprocess.DEVNULL)
 units = ["unit_config", "unit_names", "unit_lines", "unit_elf", "unit_walk", "unit_store", "unit_gate", "unit_swap", "unit_salvage", "unit_writer"]
 subprocess.run(["cmake", "--build", build, "--target", "spprof_library", *units], check=True, stdout=subprocess.DEVNULL)
@@ -25,7 +25,7 @@ for unit in units:
 
 threads = build + "-threads"
 subprocess.run(["cmake", "-S", source, "-B", threads, "-G", "Ninja", "-DCMAKE_C_COMPILER=gcc", "-DSPPROF_COMMAND=OFF",
-                "-DCMAKE_C_FLAGS=-fsanitize=thread -fno-omit-frame-pointer"], check=True, stdout=subprocess.DEVNULL)
+                "-DCMAKE_BUILD_TYPE=Sanitized", "-DCMAKE_C_FLAGS=-O1 -g1 -fsanitize=thread -fno-omit-frame-pointer"], check=True, stdout=subprocess.DEVNULL)
 subprocess.run(["cmake", "--build", threads, "--target", "unit_store", "unit_gate", "unit_swap"], check=True, stdout=subprocess.DEVNULL)
 for unit in ("unit_store", "unit_gate", "unit_swap"):
     subprocess.run([os.path.join(threads, "tests/unit", unit)], check=True, env=dict(clean_env(), TSAN_OPTIONS="halt_on_error=1", SPPROF_TEST_SWAPS="100"))
@@ -46,6 +46,9 @@ async def co(n):
     for i in range(n): await asyncio.sleep(0)
 async def gather(): await asyncio.gather(*[co(100) for _ in range(30)])
 asyncio.run(gather())
+zero = os.open("/dev/zero", os.O_RDONLY)
+end = time.thread_time() + .2
+while time.thread_time() < end: os.read(zero, 1 << 16) # ticks in frames of ours
 for i in range(2):
     if os.fork() == 0: busy(.05); os._exit(0)
     os.wait()

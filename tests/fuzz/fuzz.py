@@ -21,9 +21,9 @@ if probe.returncode != 0:
 # The walker reads what the kernel says can be read, AddressSanitizer's own shadow included: it goes without.
 sanitizers = "undefined" if target == "walk" else "address,undefined"
 build += "-plain" if target == "walk" else ""
-subprocess.run(["cmake", "-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_C_COMPILER={clang}", "-DSPPROF_FUZZ=ON",
+subprocess.run(["cmake", "-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_C_COMPILER={clang}", "-DSPPROF_FUZZ=ON", "-DCMAKE_BUILD_TYPE=Fuzzed",
                 f"-DCMAKE_C_FLAGS=-fsanitize=fuzzer-no-link,{sanitizers} -fno-sanitize=alignment -fno-sanitize-recover=undefined "
-                "-fno-omit-frame-pointer -O1"], check=True, stdout=subprocess.DEVNULL)
+                "-fno-omit-frame-pointer -O1 -g1"], check=True, stdout=subprocess.DEVNULL)
 subprocess.run(["cmake", "--build", build, "--target", f"fuzz_{target}"], check=True, stdout=subprocess.DEVNULL)
 corpus = os.path.join(build, f"corpus-{target}")
 os.makedirs(corpus, exist_ok=True)
