@@ -195,7 +195,7 @@ def names_of_files(b):
     again = run(b, "begin_load()\nbusy(0.3)\nend_load()", cwd=None, SPPROF_OUT=os.path.join(r.directory, "q-%n.json"), every="1h")
     assert sorted(os.listdir(r.directory)) == files and not again.files(), os.listdir(r.directory)
     r = run(b, "while len(os.listdir('.')) < 3: busy(0.01)", SPPROF_OUT="q-%t.json", every="1100ms")
-    assert all(re.fullmatch(r"q-\d{8}T\d{6}Z\.json", n) for n in os.listdir(r.directory)), os.listdir(r.directory)
+    assert all(re.fullmatch(r"q-\d{8}T\d{6}Z(-\d+)?\.json", n) for n in os.listdir(r.directory)), os.listdir(r.directory)
     r = run(b, """
 pid = os.fork()
 mine = lambda n: number(n) if pid else '.%d' % os.getpid() in n
