@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compat/buf.h"
+#include "writers/writer.h"
 
 enum kind {
     kind_duration,
@@ -18,7 +19,8 @@ enum kind {
     kind_imports,
     kind_native,
     kind_wall,
-    kind_signal
+    kind_signal,
+    kind_format
 };
 
 struct option {
@@ -142,6 +144,17 @@ static bool parse_signal(const char *s, uint64_t *v)
     return parse(kind_count, s, v) && *v >= 34; /* the two below are libc's own */
 }
 
+static bool parse_format(const char *s, uint64_t *v)
+{
+    const struct sp_writer_ops *f;
+    if (ends_as(s, "auto"))
+        return *v = 0, true;
+    for (size_t i = 0; (f = sp_writer_at(i)); i++)
+        if (ends_as(s, f->key))
+            return *v = i + 1, true;
+    return false;
+}
+
 static bool parse(enum kind kind, const char *s, uint64_t *v)
 {
     static const char *const flags[] = {"0", "1"}, *const switches[] = {"off", "on"}, *const verbosity[] = {"0", "1", "auto"},
@@ -163,6 +176,7 @@ static bool parse(enum kind kind, const char *s, uint64_t *v)
     case kind_native: return parse_word(s, native, 3, v) || parse_word(s, flags, 2, v);
     case kind_wall: return parse_word(s, walls, 3, v) || parse_word(s, switches, 2, v);
     case kind_signal: return parse_signal(s, v);
+    case kind_format: return parse_format(s, v);
     case kind_text: break;
     }
     return false;

@@ -40,6 +40,20 @@ static void check_fields(const char *out)
                  "fields are %p %h %t %e %n %{VAR}, and %% is a percent sign");
 }
 
+static void check_format(const char *out)
+{
+    char known[128];
+    SP_BUF(b, known);
+    if (!sp_writer_is_unknown(out) || strchr(out + strlen(out) - sp_writer_suffix_bytes(out), '%'))
+        return;
+    for (size_t i = 0; sp_writer_at(i); i++)
+        for (const char *const *s = sp_writer_at(i)->suffixes; *s; s++) {
+            sp_buf_str(&b, b.len ? " " : "");
+            sp_buf_str(&b, *s);
+        }
+    sp_diag_join("SPPROF_OUT=", out, " has a suffix of no format; it is written as Speedscope's; suffixes are ", known, NULL);
+}
+
 static void check_place(const struct sp_output *o)
 {
     static char directory[SP_PATH_BYTES];
@@ -86,9 +100,10 @@ static void keep_environment(struct sp_output *o, const char *out, char *const *
     o->environment[n] = NULL;
 }
 
-void sp_output_init(struct sp_output *o, const char *out, char *const *environment)
+void sp_output_init(struct sp_output *o, const char *out, uint64_t format, char *const *environment)
 {
     keep_environment(o, out, environment);
+    sp_writer_force(format ? sp_writer_at(format - 1) : NULL);
     static char cwd[SP_PATH_BYTES];
     struct sp_os_stat st;
     const char *base = sp_os_cwd(cwd, sizeof cwd) != 0 ? "." : cwd[1] ? cwd : "";
@@ -112,6 +127,8 @@ void sp_output_init(struct sp_output *o, const char *out, char *const *environme
             o->out[0] = '\0';
         }
     }
+    if (o->out[0] && !format)
+        check_format(out);
     check_place(o);
 }
 

@@ -101,7 +101,7 @@ static int write_to(int fd, struct sp_profile *p, const char *name, uint64_t lim
         .cap = BUFFER_BYTES,
         .most = limit,
     };
-    int rc = sp_writer_for(name)->write(p, &out);
+    int rc = sp_writer_write(sp_writer_for(name), name, p, &out);
     r->scratch_bytes = scratch_bytes;
     return rc;
 }

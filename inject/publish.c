@@ -66,7 +66,7 @@ void sp_publish_init(const struct sp_config *c, const struct sp_identity *i, boo
     output.is_owner = is_first;
     output.run_started_ns = sp_run_started_ns();
     output.most_files = c->files;
-    sp_output_init(&output, c->out, environ);
+    sp_output_init(&output, c->out, c->format, environ);
     if (c->keep)
         kept = sp_os_pages(c->keep * sizeof *kept);
 }

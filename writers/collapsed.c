@@ -139,6 +139,7 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
 }
 
 const struct sp_writer_ops sp_writer_collapsed = {
+    .key = "collapsed",
     .name = "collapsed stacks",
     .suffixes = {".collapsed", ".folded", ".txt"},
     .head = HEAD,

@@ -42,11 +42,19 @@ static bool is_function(const struct sp_view *v, uint32_t i)
     return i != SP_VIEW_UNUSED && v->functions[i].name;
 }
 
+/* A file that was read tells functions only. */
+static bool has_lines(const struct sp_region *r, uint32_t frame)
+{
+    const struct sp_frame *f = sp_frame_at(r, frame);
+    return f->kind == SP_FRAME_PYTHON && sp_code_at(r, f->what)->lines;
+}
+
 static void number_lines(struct sp_line_costs *l)
 {
     const struct sp_region *r = l->v->region;
     for (uint32_t f = 1; f < l->v->n_frames; f++)
-        if (sp_frame_at(r, f)->kind == SP_FRAME_PYTHON && is_function(l->v, l->v->function_of_frame[f]))
+        if ((l->v->profile->told ? has_lines(r, f) : sp_frame_at(r, f)->kind == SP_FRAME_PYTHON) &&
+            is_function(l->v, l->v->function_of_frame[f]))
             l->line_of_frame[f] = line_index(l, l->v->function_of_frame[f], sp_store_frame_line(r, f));
 }
 

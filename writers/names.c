@@ -105,7 +105,7 @@ void sp_names_function(const struct sp_view *v, uint32_t i, struct sp_names_func
         part[0] = (struct sp_names_part){"<module> ", 9};
         part[1] = (struct sp_names_part){file->data + at, file->bytes - at};
     }
-    if (v->region->lines && f->line) {
+    if (v->names_lines && f->line) {
         sp_buf_char(&made, ':');
         sp_buf_u64(&made, f->line > 0 ? (uint64_t)f->line : 0);
         part[2] = (struct sp_names_part){made.data, made.len};
@@ -159,6 +159,8 @@ void sp_names_title(const struct sp_region *r, struct sp_buf *b)
         sp_buf_mem(b, r->argv + at, len);
         at += len + 1;
     }
+    if (!r->pid) /* several */
+        return;
     sp_buf_str(b, " (pid ");
     sp_buf_u64(b, r->pid);
     sp_buf_char(b, ')');

@@ -217,6 +217,7 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
 }
 
 const struct sp_writer_ops sp_writer_speedscope = {
+    .key = "speedscope",
     .name = "Speedscope",
     .suffixes = {".speedscope.json", ".json"},
     .head = HEAD,

@@ -46,3 +46,17 @@ void sp_text_field(struct sp_out *o, const char *text, size_t n, char separator)
             sp_text_escape(o, "\\x", (unsigned char)text[plain++]);
     }
 }
+
+size_t sp_text_field_bytes(const char *text, size_t n, char separator)
+{
+    size_t bytes = 0;
+    for (size_t plain; n; text += plain, n -= plain) {
+        plain = sp_text_plain(text, n, separator);
+        bytes += plain;
+        if (plain < n) {
+            bytes += sizeof "\\x00" - 1;
+            plain++;
+        }
+    }
+    return bytes;
+}

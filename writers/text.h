@@ -18,4 +18,7 @@ size_t sp_text_plain(const char *text, size_t n, char separator);
  * one. */
 void sp_text_field(struct sp_out *o, const char *text, size_t n, char separator);
 
+/* [hook] How many bytes sp_text_field() writes. */
+size_t sp_text_field_bytes(const char *text, size_t n, char separator);
+
 #endif

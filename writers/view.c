@@ -72,7 +72,8 @@ static struct sp_function function_of(const struct sp_view *v, uint32_t frame)
     return (struct sp_function){
         .name = c->name,
         .file = c->file,
-        .line = v->region->lines ? sp_store_frame_line(r, frame) : c->first_line,
+        .line = v->lines ? sp_store_frame_line(r, frame) : c->first_line,
+        .first_line = c->first_line,
     };
 }
 
@@ -86,7 +87,8 @@ static uint32_t function_index(struct sp_view *v, struct set *s, struct sp_funct
             return *slot = v->n_functions;
         }
         const struct sp_function *g = &v->functions[*slot - 1];
-        if (g->name == f.name && g->file == f.file && g->line == f.line && g->pseudo == f.pseudo && g->native == f.native)
+        if (g->name == f.name && g->file == f.file && g->line == f.line && g->first_line == f.first_line &&
+            g->pseudo == f.pseudo && g->native == f.native)
             return *slot;
     }
 }
@@ -214,11 +216,8 @@ static void sum_up(struct sp_view *v)
     v->prompt_ns = told->prompt_ns;
 }
 
-bool sp_view_init(struct sp_view *v, const struct sp_profile *p)
+static bool init(struct sp_view *v)
 {
-    memset(v, 0, sizeof *v);
-    v->profile = p;
-    v->region = p->region;
     v->stack = sp_view_alloc(v, (v->region->depth + 8ull) * 4);
     if (!v->stack || !find_functions(v) || !find_canonical_nodes(v) || !find_parts(v))
         return false;
@@ -229,6 +228,19 @@ bool sp_view_init(struct sp_view *v, const struct sp_profile *p)
     find_modules(v);
     sum_up(v);
     return true;
+}
+
+bool sp_view_init(struct sp_view *v, const struct sp_profile *p)
+{
+    bool lines = p->region->lines;
+    *v = (struct sp_view){.profile = p, .region = p->region, .lines = lines, .names_lines = lines};
+    return init(v);
+}
+
+bool sp_view_init_lines(struct sp_view *v, const struct sp_profile *p)
+{
+    *v = (struct sp_view){.profile = p, .region = p->region, .lines = true};
+    return init(v);
 }
 
 static void *copy(struct sp_view *v, const void *from, uint64_t bytes)

@@ -14,11 +14,12 @@
 
 struct sp_function {
     uint32_t name, file; /* refs; for pseudo-functions and native ones name is 0 */
-    int32_t line;        /* first line of the function, or with `lines` the line */
-    uint32_t pseudo;     /* number of the pseudo-frame, or of elided frames */
-    uint32_t native;     /* frame id of a native one, whose `file` is the library's text (region.h); 0: it is none */
-    uint32_t module;     /* ... and that library's index in `modules` */
-    const char *symbol;  /* of a native one, NUL-terminated; NULL: not known (symbols.h) */
+    int32_t line;        /* first line of the function, or if functions are lines the line */
+    int32_t first_line;
+    uint32_t pseudo;    /* number of the pseudo-frame, or of elided frames */
+    uint32_t native;    /* frame id of a native one, whose `file` is the library's text (region.h); 0: it is none */
+    uint32_t module;    /* ... and that library's index in `modules` */
+    const char *symbol; /* of a native one, NUL-terminated; NULL: not known (symbols.h) */
 };
 
 /* Where a native function begins, in bytes from where its library is mapped; 0: a file did not tell. */
@@ -61,6 +62,8 @@ struct sp_view {
     uint64_t used_bytes; /* of the scratch area */
     bool full;           /* the scratch area was too small for something */
     bool wall;           /* weights are of the threads' lives, not of their CPU */
+    bool lines;          /* functions are lines */
+    bool names_lines;    /* ... and called by them */
 
     struct sp_function *functions; /* by index; elided ones come last */
     uint32_t n_functions, n_elided_functions;
@@ -152,6 +155,9 @@ bool sp_view_find_threads(struct sp_view *v);
 
 /* [hook] Prepares a view; sp_view_bound() comes next. False: the scratch area is too small for any. */
 bool sp_view_init(struct sp_view *v, const struct sp_profile *p);
+
+/* [hook] The same with lines for functions, whatever SPPROF_LINES says, and without them in the names. */
+bool sp_view_init_lines(struct sp_view *v, const struct sp_profile *p);
 
 /* [hook] Another view of the same profile, before either is bounded: of whole lives. Each is bounded on its own, `of` first;
  * functions have other numbers. False: there is no room for it. */

@@ -30,20 +30,31 @@ struct sp_profile {
 
 /* A format, whole: what is not said here nobody else knows of it. */
 struct sp_writer_ops {
+    const char *key;                              /* as options call it */
     const char *name;                             /* as messages call it */
     const char *suffixes[SP_WRITER_SUFFIXES + 1]; /* with their dots; the first is that of names that we make; NULL ends */
-    const char *head;                             /* what every file of ours begins with, SP_WRITER_HEAD_BYTES at most */
-    /* [hook] Writes the whole file. 0, or the first error. */
+    bool gzip;                                    /* always in a gzip frame; else where ".gz" follows the suffix */
+    const char *head; /* what every file of ours begins with, SP_WRITER_HEAD_BYTES at most; NULL: the frame tells */
+    /* [hook] Writes the whole file, or what is in the frame. 0, or the first error. */
     int (*write)(const struct sp_profile *p, struct sp_out *out);
 };
 
-extern const struct sp_writer_ops sp_writer_speedscope, sp_writer_collapsed;
+extern const struct sp_writer_ops sp_writer_speedscope, sp_writer_pprof, sp_writer_chrome, sp_writer_collapsed;
 
 /* [hook] The profile of a region as far as the region itself tells: up to its last sample, not complete. */
 struct sp_profile sp_writer_profile(const struct sp_region *r);
 
+/* [start] From now on it is the format of every name; NULL: as before. */
+void sp_writer_force(const struct sp_writer_ops *format);
+
 /* [hook] The format for a file name: that with the longest suffix that fits; the default's for unknown ones. */
 const struct sp_writer_ops *sp_writer_for(const char *file_name);
+
+/* [hook] Whether a name has a suffix, and that of no format. */
+bool sp_writer_is_unknown(const char *file_name);
+
+/* [hook] Writes a profile as the file of that name is to be, in a gzip frame if it says so. 0, or the first error. */
+int sp_writer_write(const struct sp_writer_ops *format, const char *file_name, const struct sp_profile *p, struct sp_out *out);
 
 /* [hook] The formats, from 0 on; the first is the default. NULL: there are no more. */
 const struct sp_writer_ops *sp_writer_at(size_t i);

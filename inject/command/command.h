@@ -31,6 +31,8 @@ struct sp_cli_subcommand {
 extern const struct sp_cli_subcommand sp_cli_subcommands[]; /* main.c */
 extern const struct sp_cli_option sp_cli_library_options[]; /* manual.c */
 
+#define SP_CLI_FORMATS "speedscope, pprof, chrome, collapsed" /* keys of writers/writer.c */
+
 /* [any] The row of that name; NULL: there is none. */
 const struct sp_cli_subcommand *sp_cli_find(const char *name);
 
@@ -82,6 +84,9 @@ int sp_cli_run(int argc, char **argv);
 int sp_cli_recover(int argc, char **argv);
 int sp_cli_snapshot(int argc, char **argv);
 int sp_cli_symbolize(int argc, char **argv);
+int sp_cli_convert(int argc, char **argv);
+int sp_cli_merge(int argc, char **argv);
+int sp_cli_diff(int argc, char **argv);
 
 /* ---- what they share */
 /* [any] Prints what the subcommand takes, from main.c's table. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "inject/command/command.h"
+#include "inject/command/gunzip.h"
 #include "inject/command/salvage.h"
 
 #define LARGEST_FILE (1ull << 30)
@@ -105,10 +106,10 @@ static int load_process(struct sp_loaded *l, const char *name, pid_t pid)
 }
 
 /* ---- text */
-/* With white space, or an editor's byte order mark. */
+/* With white space, or an editor's byte order mark, or in a gzip frame. */
 static bool begins_as_json(char c)
 {
-    return c && strchr("{ \t\r\n\xef", c);
+    return c && strchr("{ \t\r\n\xef\x1f", c);
 }
 
 /* A FIFO that nobody writes to is waited for, and that is said. */
@@ -145,8 +146,13 @@ static int load_text(struct sp_loaded *l, int fd)
 {
     size_t n;
     char *text = read_text(fd, &n);
-    int rc = n > LARGEST_FILE ? sp_cli_fail(l->name, "is larger than 1 GB; no profile of spprof is")
-                              : sp_load_speedscope(l, text, n);
+    bool is_framed = n && *text == '\x1f';
+    const char *error = sp_gunzip(text, &n);
+    if (!error && is_framed && *text != '{')
+        error = "is a profile, but not in Speedscope's format, which alone can be read";
+    int rc = error              ? sp_cli_fail(l->name, error)
+             : n > LARGEST_FILE ? sp_cli_fail(l->name, "is larger than 1 GB; no profile of spprof is")
+                                : sp_load_speedscope(l, text, n);
     free(text);
     return rc;
 }

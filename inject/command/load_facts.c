@@ -130,6 +130,6 @@ int sp_load_refuse(const struct sp_loaded *l, const char *text, size_t n)
     bool other = sp_writer_is_ours(text, n < SP_WRITER_HEAD_BYTES ? n : SP_WRITER_HEAD_BYTES);
     return sp_cli_fail(l->name, n == 0   ? "is empty"
                                 : starts ? "is cut off or damaged: the JSON text does not end"
-                                : other  ? "is a profile, but not in Speedscope's format; report reads only that"
+                                : other  ? "is a profile, but not in Speedscope's format, which alone can be read"
                                          : "is not a profile: no JSON text");
 }

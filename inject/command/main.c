@@ -41,13 +41,14 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
     {
         .name = "report",
         .run = sp_cli_report,
-        .arguments = "[OPTION...] FILE | PID...",
+        .arguments = "[OPTION...] FILE | PID | DIRECTORY...",
         .least = 1,
         .most = INT_MAX,
         .does = "prints the hottest functions of a profile, or of several together",
         .text =
             "Reads Speedscope files, spool files as they are (what they hold up to now), and a running process, by its spool\n"
-            "file or its memory, if there is no file of that name. It says what a source has not: a file of stacks shows\n"
+            "file or its memory, if there is no file of that name; of a directory all that can be read. It says what a source "
+            "has not: a file of stacks shows\n"
             "its own bounds, a spool file has none.\n"
             "Processes beyond SPPROF_FILES have a line in a file NAME.skipped in place of a profile: the sum of these is\n"
             "shown if such a file is given, or is beside a profile that is.",
@@ -61,6 +62,51 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
              {"--no-idle", NULL, "--wall without idle threads: that used a CPU for less than a thousandth of their life", NULL},
              {"--thread RE", NULL, "only threads whose name matches this extended regular expression", NULL}},
         .status = "0; 1 if a file could not be read",
+    },
+    {
+        .name = "convert",
+        .run = sp_cli_convert,
+        .arguments = "[OPTION...] -o OUT FILE | PID",
+        .least = 1,
+        .most = 1,
+        .does = "writes a profile in another format",
+        .text = "Reads what report reads. OUT's suffix chooses the format: .json, .pb.gz, .pprof, .trace.json, .collapsed, "
+                ".folded,\n"
+                ".txt, each with .gz behind it. What the new file lacks because the source does is said.",
+        .options = {{"-o OUT", NULL, "the new profile's name; - is standard output", NULL},
+                    {"--format F", SP_CLI_FORMATS, "one of " SP_CLI_FORMATS ", whatever OUT's suffix", NULL}},
+        .status = "0; 1 if a profile could not be read or written",
+    },
+    {
+        .name = "merge",
+        .run = sp_cli_merge,
+        .arguments = "[OPTION...] -o OUT FILE | PID | DIRECTORY...",
+        .least = 1,
+        .most = INT_MAX,
+        .does = "makes one profile of those of several processes",
+        .text =
+            "Of a directory, or of a pattern in quotes, all profiles that can be read. The root of each stack is its process,\n"
+            "\"app.py [4711]\"; in pprof's format its pid is a label as well.",
+        .options = {{"-o OUT", NULL, "the new profile's name, as convert has it", NULL},
+                    {"--format F", SP_CLI_FORMATS, "as convert has it", NULL},
+                    {"--sum", NULL, "no process is told apart, threads of one name are one", NULL}},
+        .status = "0; 1 if a profile could not be read or written",
+    },
+    {
+        .name = "diff",
+        .run = sp_cli_diff,
+        .arguments = "[OPTION...] A B",
+        .least = 2,
+        .most = 2,
+        .does = "tells which functions' shares of the CPU differ between two profiles, and what is chance",
+        .text =
+            "A and B are what report reads, or directories: then sums. A difference within three standard deviations of what\n"
+            "so many samples can tell is marked ~.",
+        .options = {{"-n ROWS", NULL, "rows to print (20; 0: all)", NULL},
+                    {"--per F", NULL, "100 % is what the function F used in all, not all CPU", NULL},
+                    {"--fail-above X", NULL, "status 1 if a function's own share rose by more than X points (5%),",
+                     "and by more than chance"}},
+        .status = "0; 1 if --fail-above found a function; 2 also if a profile could not be read",
     },
     {
         .name = "check",

@@ -35,8 +35,11 @@ static const struct section {
              {"a directory, or nothing",
               "spprof-<pid>.speedscope.json there, or in the working directory. Nothing is replaced."},
              {"the suffix",
-              "chooses the format: .collapsed, .folded and .txt make collapsed stacks, \"thread;function;function "
-              "nanoseconds\" a line; all else is Speedscope's."},
+              "chooses the format, unless SPPROF_FORMAT does: .pb.gz and .pprof make pprof's; .trace.json and .trace Chrome's "
+              "trace "
+              "events; .collapsed, .folded and .txt collapsed "
+              "stacks, \"thread;function;function nanoseconds\" a line; all else is Speedscope's. \".gz\" behind it makes it a "
+              "gzip file, of blocks that are stored."},
              {"refused",
               "devices, FIFOs, and links that somebody else planted in a directory for all: the default name is used."},
              {"where it cannot be written", "the file goes to $TMPDIR or /tmp, and a line says so."},

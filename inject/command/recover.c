@@ -20,7 +20,7 @@ struct request {
 
 /* ---- writing */
 struct writing {
-    const struct sp_writer_ops *format;
+    const char *name;
     struct sp_region *region;
 };
 
@@ -28,12 +28,12 @@ static int write_region(struct sp_out *o, void *arg)
 {
     const struct writing *w = arg;
     struct sp_profile p = sp_writer_profile(w->region);
-    return w->format->write(&p, o);
+    return sp_writer_write(sp_writer_for(w->name), w->name, &p, o);
 }
 
 static int write_out(struct sp_region *r, const char *name)
 {
-    struct writing w = {sp_writer_for(name), r};
+    struct writing w = {name, r};
     return sp_cli_write_file(name, 0, write_region, &w);
 }
 

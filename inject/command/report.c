@@ -4,10 +4,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "inject/command/command.h"
+#include "inject/command/expand.h"
 #include "inject/command/report.h"
 
 struct request {
@@ -65,16 +64,6 @@ static int parse(struct request *q, int argc, char **argv)
     return -1;
 }
 
-/* Whether an argument names a file that one before it named. */
-static bool is_repeated(char **paths, int i)
-{
-    struct stat a, b;
-    for (int k = 0; k < i; k++)
-        if (stat(paths[k], &a) == 0 && stat(paths[i], &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
-            return true;
-    return false;
-}
-
 static int add(struct sp_report_rows *rows, struct sp_report_head *head, const char *path)
 {
     struct sp_loaded l;
@@ -100,13 +89,11 @@ int sp_cli_report(int argc, char **argv)
     struct sp_report_rows rows = {.by = q.by, .thread = q.has_thread ? &q.thread : NULL, .wall = q.wall, .no_idle = q.no_idle};
     static struct sp_report_head head;
     memset(&head, 0, sizeof head);
-    rc = 0;
-    for (int i = optind; i < argc; i++) {
-        if (is_repeated(argv + optind, i - optind))
-            sp_cli_fail(argv[i], "is named twice; it counts once");
-        else
-            rc |= add(&rows, &head, argv[i]);
-    }
+    struct sp_cli_names names;
+    rc = sp_cli_expand(&names, argv + optind, argc - optind);
+    for (size_t i = 0; i < names.n; i++)
+        rc |= add(&rows, &head, names.name[i]);
+    sp_cli_names_free(&names);
     if (head.n_files == 0) {
         sp_report_print_skipped(&head.skipped);
         return rc;

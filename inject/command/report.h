@@ -21,7 +21,8 @@ enum sp_report_by { /* in the order of SP_REPORT_BYS */
                     SP_REPORT_FILE,
                     SP_REPORT_LIBRARY,
                     SP_REPORT_THREAD,
-                    SP_REPORT_PROCESS
+                    SP_REPORT_PROCESS,
+                    SP_REPORT_SAME_FUNCTION /* not among them: by what stays from one version of a program to the next */
 };
 
 enum sp_report_sort { SP_REPORT_SELF, SP_REPORT_TOTAL, SP_REPORT_NAME }; /* in the order of SP_REPORT_SORTS */

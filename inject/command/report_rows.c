@@ -95,6 +95,9 @@ void sp_report_describe(enum sp_report_by by, const struct sp_view *v, uint32_t 
     line = line ? line : f->line;
     if (by == SP_REPORT_FILE)
         snprintf(out, cap, "%.*s", (int)(s->bytes - from), s->data + from);
+    else if (by == SP_REPORT_SAME_FUNCTION && !f->native)
+        snprintf(out + n, cap - n, " (%.*s)", (int)(s->bytes - sp_names_short_path(s->data, s->bytes)),
+                 s->data + sp_names_short_path(s->data, s->bytes));
     else if (line > 0) /* a native one's name tells its library */
         snprintf(out + n, cap - n, " (%.*s:%d)", (int)s->bytes, s->data, line);
 }

@@ -45,6 +45,7 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
 }
 
 const struct sp_writer_ops sp_writer_made = {
+    .key = "made",
     .name = "made",
     .suffixes = {".made"},
     .head = "made of ",

@@ -168,6 +168,8 @@ check("Hint" not in with_block("long.json", prompt=1.0), "no hint where nothing 
 check("fell on threads" in with_block("short.json", of_short, prompt=1.0, threads=short), "a hint for short threads")
 check("seen late" in with_block("late.json", prompt=0.5, samples=40), "a hint for late samples")
 
+empty = os.path.join(tmp, "empty")
+os.mkdir(empty)
 bad = {
     "is empty": write("empty.json", ""),
     "no JSON text": write("text.json", "hello"),
@@ -177,7 +179,7 @@ bad = {
     "names a frame": write("frame.json", re.sub(r'"samples":\[\[\d+', '"samples":[[99999', whole)),
     "do not match": write("short.json", re.sub(r'"weights":\[\d+,', '"weights":[', whole, count=1)),
     "No such file": os.path.join(tmp, "nothing.json"),
-    "is a directory": tmp,
+    "has no profile that can be read": empty,
     "is not a profile": "/dev/zero",
 }
 for message, path in bad.items():
@@ -248,7 +250,7 @@ for args, said in ((["report", "--sort", "x", p.path], "report --sort x: cannot 
                    (["report", "--wall=1", p.path], "report --wall=1: takes no value; leave that out"),
                    (["report", p.path, "--nope"], "report --nope: there is no such option" + see.format("report")),
                    (["report", "-x", p.path], "report -x: there is no such option" + see.format("report")),
-                   (["report"], "report: an argument is missing" + use.format("report [OPTION...] FILE | PID...")),
+                   (["report"], "report: an argument is missing" + use.format("report [OPTION...] FILE | PID | DIRECTORY...")),
                    (["report", "--by", "line", "--thread", "x", p.path], "report --thread: --by line tells of CPU and of all threads together only; leave one out"),
                    (["report", "--by", "line", "--wall", p.path], "report --wall: --by line tells of CPU and of all threads together only; leave one out"),
                    (["run", "--l", "x"], "run --l: may be several options; write it in full" + see.format("run")),

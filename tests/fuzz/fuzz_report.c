@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Fuzz target: `spprof report` reads any file. Input: the file. */
+ * Fuzz target: `spprof report` and `merge` read any file. Input: the file. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -29,5 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool cpu = size / 10 % 2;
     argv[3] = cpu ? path : argv[3];
     sp_cli_report(5 - cpu + size % 2, argv);
+    char *merge[] = {(char *)"merge", (char *)"-o", (char *)"-", (char *)"--format", (char *)"pprof", path, path,
+                     (char *)"--sum", NULL};
+    merge[4] = size / 40 % 2 ? (char *)"speedscope" : merge[4];
+    if (size % 4 == 0)
+        sp_cli_merge(size / 20 % 2 ? 8 : 7, merge);
     return 0;
 }

@@ -19,7 +19,7 @@ ENGINE = ["set_interval", "rounded_to", "owns", "thread_start", "first_tick", "t
 ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", *ENGINE,
          "standin", "foreign", "relay",
          "sp_lifecycle_finish", "write_here", "begin_here", "due", "act", "write_closing", "do_beside", "enter_beside", "fault", "sp_lifecycle_finish_before_exit", "count_entry",
-         "named", "takes_vdso", "keep", "measure_soon", "join", "call_booked", "sink_fd", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
+         "named", "takes_vdso", "keep", "measure_soon", "join", "call_booked", "sink_fd", "sp_gzip_sink", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
          "_exit", "_Fork", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
 # libc functions that touch nothing but their arguments, or are bare system calls
@@ -35,6 +35,7 @@ INDIRECT = {
                      "sp_session_region", "pause_ticks", "sp_handler_freeze"], "engine"),
     "change_mask": "libc's own sigprocmask, a system call", "change_believed": "the same",
     "sp_hook_pending_change_mask": "the same, and the engine", "write_to": "a format's write() is a root",
+    "sp_writer_write": "a format's write() is a root", **dict.fromkeys(["sp_gzip_sink", "sp_gzip_finish", "put_block", "put_head"], "sink"),
     "sp_os_each_entry": "count_entry_of, count_name and weigh are roots",
     "write_somewhere": "writer", "sp_output_publish": "writer", "publish_as": "writer", "write_beside": "writer", "sp_output_write": "writer", "write_temporary": "writer",
     "sp_out_mem": "sink: sink_fd is a root", "sp_out_finish": "sink", "flush": "sink", "sp_out_str": "sink", "sp_out_u64": "sink",

@@ -38,7 +38,9 @@ THROUGH_POINTERS = {
     **dict.fromkeys(["sp_recording_begin", "begin_recording", "begin_here", "act", "sp_recording_close", "sp_recording_replace"], ENGINE),
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
-    "flush": ["sink_fd"], "sp_out_mem": ["sink_fd"], "sp_out_finish": ["sink_fd"], **dict.fromkeys(["write_to", "write_temporary"], WRITE), "name_by_table": ["named"], "put_cpu": ["writer_cpu_ns"],
+    **dict.fromkeys(["flush", "sp_out_mem", "sp_out_finish"], ["sink_fd", "sp_gzip_sink"]),
+    **dict.fromkeys(["sp_gzip_sink", "sp_gzip_finish", "put_block", "put_head"], ["sink_fd"]),
+    **dict.fromkeys(["write_to", "write_temporary", "sp_writer_write"], WRITE), "name_by_table": ["named"], "put_cpu": ["writer_cpu_ns"],
     "put_identity": ["writer_cpu_ns"], "thread_name": ["sp_identity_thread_name_of"], "sp_names_profile": ["sp_identity_thread_name_of"],
     **dict.fromkeys(["adopt", "sp_adopt_scan", "start_child", "child_ticks"], ENGINE),
     **dict.fromkeys(["set_default", "install_sigprof", "install_standin", "sp_hook_signal_is_ours", "die_on_return"], ["sigaction@plt"]),

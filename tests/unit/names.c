@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Output names, command lines, suffixes. */
+ * Output names, command lines, suffixes, short paths. */
 #include <string.h>
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include "inject/identity.h"
 #include "inject/output_name.h"
 #include "tests/support/unit.h"
-#include "writers/writer.h"
+#include "writers/names.h"
 
 static char path[SP_PATH_BYTES];
 static char *environment[] = {"POD=web/1", "EMPTY=", NULL};
@@ -197,6 +197,25 @@ static void unknown_fields(void)
     CHECK_STR(sp_name_unknown_field("%%%P"), "%P");
 }
 
+static const char *short_path(const char *of)
+{
+    return of + sp_names_short_path(of, strlen(of));
+}
+
+static void short_paths(void)
+{
+    CHECK_STR(short_path("/usr/lib/python3/dist-packages/a/b.py"), "a/b.py");
+    CHECK_STR(short_path("/v/lib/python3.13t/site-packages/torch/_dynamo/__init__.py"), "torch/_dynamo/__init__.py");
+    CHECK_STR(short_path("/usr/lib/python3.12/json/decoder.py"), "json/decoder.py");
+    CHECK_STR(short_path("/usr/lib64/python3.9/os.py"), "os.py");
+    CHECK_STR(short_path("/data/me/shop/app/main.py"), "shop/app/main.py");
+    CHECK_STR(short_path("/app/main.py"), "/app/main.py");
+    CHECK_STR(short_path("main.py"), "main.py");
+    CHECK_STR(short_path("<string>"), "<string>");
+    CHECK_STR(short_path("a/site-packages/"), "a/site-packages/");
+    CHECK_STR(short_path(""), "");
+}
+
 const struct unit_case unit_cases[] = {
     {"kinds", kinds},
     {"fields", fields},
@@ -210,5 +229,6 @@ const struct unit_case unit_cases[] = {
     {"names_tell_processes_apart", names_tell_processes_apart},
     {"launchers", launchers},
     {"unknown_fields", unknown_fields},
+    {"short_paths", short_paths},
     {NULL, NULL},
 };

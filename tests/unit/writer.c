@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "tests/support/region.h"
+#include "tests/support/sums.h"
 #include "tests/support/unit.h"
 #include "writers/json.h"
-#include "writers/names.h"
 #include "writers/view_bound.h"
 
 static char *text;
@@ -61,7 +61,7 @@ static int write_as(const struct sp_writer_ops *format, const struct sp_region *
     }
     p.process_cpu_ns += 1234;
     counting = true;
-    int rc = format->write(&p, &out);
+    int rc = sp_writer_write(format, format->suffixes[0], &p, &out);
     counting = false;
     CHECK_EQ(n_allocations, 0);
     if (rc == 0) {
@@ -127,6 +127,19 @@ static void golden_collapsed(void)
     is_golden("collapsed.txt");
 }
 
+/* `go tool pprof -raw`, or the decoder of tests/support/pprof.py, shows what is in it. */
+static void golden_pprof(void)
+{
+    CHECK_EQ(write_as(&sp_writer_pprof, small(), "golden", UINT64_MAX), 0);
+    is_golden("profile.pb.gz");
+}
+
+static void golden_chrome(void)
+{
+    CHECK_EQ(write_as(&sp_writer_chrome, small(), "golden", UINT64_MAX), 0);
+    is_golden("chrome.json");
+}
+
 static void golden_lines(void)
 {
     struct sp_region *r = small();
@@ -134,25 +147,6 @@ static void golden_lines(void)
     CHECK_EQ(write_it(r, "golden-lines", UINT64_MAX), 0);
     CHECK(memmem(text, text_bytes, "\"name\":\"A.f:12\"", 15) &&
           memmem(text, text_bytes, "\"name\":\"<module> data/srv/app.py:1\"", 35));
-}
-
-static const char *short_path(const char *path)
-{
-    return path + sp_names_short_path(path, strlen(path));
-}
-
-static void short_paths(void)
-{
-    CHECK_STR(short_path("/usr/lib/python3/dist-packages/a/b.py"), "a/b.py");
-    CHECK_STR(short_path("/v/lib/python3.13t/site-packages/torch/_dynamo/__init__.py"), "torch/_dynamo/__init__.py");
-    CHECK_STR(short_path("/usr/lib/python3.12/json/decoder.py"), "json/decoder.py");
-    CHECK_STR(short_path("/usr/lib64/python3.9/os.py"), "os.py");
-    CHECK_STR(short_path("/data/me/shop/app/main.py"), "shop/app/main.py");
-    CHECK_STR(short_path("/app/main.py"), "/app/main.py");
-    CHECK_STR(short_path("main.py"), "main.py");
-    CHECK_STR(short_path("<string>"), "<string>");
-    CHECK_STR(short_path("a/site-packages/"), "a/site-packages/");
-    CHECK_STR(short_path(""), "");
 }
 
 /* Frames of the import system that call each other are one; others between them part them. */
@@ -335,22 +329,6 @@ static void many_threads(void)
     CHECK_EQ(write_it(r, "many-threads", UINT64_MAX), 0);
 }
 
-/* The last number of every line, added up; names may hold anything. */
-static uint64_t collapsed_sum(void)
-{
-    uint64_t sum = 0;
-    for (size_t at = 0; at < text_bytes;) {
-        const char *end = memchr(text + at, '\n', text_bytes - at), *digits = end;
-        CHECK(end);
-        while (digits > text + at && digits[-1] >= '0' && digits[-1] <= '9')
-            digits--;
-        CHECK(at == 0 || (digits < end && digits[-1] == ' '));
-        sum += at ? strtoull(digits, NULL, 10) : 0;
-        at = (size_t)(end - text) + 1;
-    }
-    return sum;
-}
-
 static void collapsed_holds_the_same(void)
 {
     struct sp_region *r = region_new(16 << 20, 4096);
@@ -362,23 +340,20 @@ static void collapsed_holds_the_same(void)
         region_sample(r, t, node, 1, 7);
     }
     CHECK_EQ(write_as(&sp_writer_collapsed, r, "threads", UINT64_MAX), 0);
-    CHECK_EQ(collapsed_sum(), 300 * 1000008ull + 299 * 300 / 2 + 1234);
+    CHECK_EQ(collapsed_sum(text, text_bytes), 300 * 1000008ull + 299 * 300 / 2 + 1234);
     CHECK(memmem(text, text_bytes, "\npool\\x3b1;f\\x3bg\\x0a 12 10002", 29));
     CHECK(memmem(text, text_bytes, "\n(100 other threads);f", 22));
     CHECK(memmem(text, text_bytes, "\n(thread start/end) 1234\n", 25));
 }
 
-static uint64_t speedscope_sum(void)
-{
-    const char *key = "\"endValue\":", *at = memmem(text, text_bytes, key, strlen(key));
-    return at ? strtoull(at + strlen(key), NULL, 10) : 0;
-}
-
 /* What a row of writers[] promises, asked of each: of a new one the sum of its weights wants a reader here. */
 static const struct reader {
     const struct sp_writer_ops *format;
-    uint64_t (*sum)(void);
-} readers[] = {{&sp_writer_speedscope, speedscope_sum}, {&sp_writer_collapsed, collapsed_sum}};
+    uint64_t (*sum)(const char *text, size_t n);
+} readers[] = {{&sp_writer_speedscope, speedscope_sum},
+               {&sp_writer_collapsed, collapsed_sum},
+               {&sp_writer_chrome, chrome_sum},
+               {&sp_writer_pprof, pprof_sum}};
 
 static void every_format_holds_all_cpu_of(const struct sp_region *r)
 {
@@ -392,9 +367,10 @@ static void every_format_holds_all_cpu_of(const struct sp_region *r)
             reader = readers[k].format == f ? &readers[k] : reader;
         if (!reader)
             fprintf(stderr, "%s: no reader of its sum in readers[]\n", f->name);
-        CHECK(reader && f->suffixes[0] && f->suffixes[0][0] == '.' && strlen(f->head) <= SP_WRITER_HEAD_BYTES);
+        CHECK(reader && f->key && f->suffixes[0] && f->suffixes[0][0] == '.' &&
+              (f->gzip || strlen(f->head) <= SP_WRITER_HEAD_BYTES));
         CHECK_EQ(write_as(f, r, "every", UINT64_MAX), 0);
-        CHECK_EQ(reader->sum(), used);
+        CHECK_EQ(reader->sum(text, text_bytes), used);
         size_t whole = text_bytes;
         CHECK_EQ(write_as(f, r, "every", UINT64_MAX), 0);
         CHECK_EQ(text_bytes, whole);
@@ -438,14 +414,18 @@ static void collapsed_is_bounded(void)
     }
     CHECK_EQ(write_as(&sp_writer_collapsed, r, "bounded", 200000), 0);
     CHECK(text_bytes < 200000);
-    CHECK_EQ(collapsed_sum(), sum + 1234);
+    CHECK_EQ(collapsed_sum(text, text_bytes), sum + 1234);
 }
 
 static void formats_by_name(void)
 {
     CHECK(sp_writer_for("a.json") == &sp_writer_speedscope && sp_writer_for("a") == sp_writer_default());
     CHECK(sp_writer_for("x/a.folded") == &sp_writer_collapsed && sp_writer_for("a.collapsed") == &sp_writer_collapsed);
-    CHECK(sp_writer_for("a.txt/b") == sp_writer_default());
+    CHECK(sp_writer_for("a.txt/b") == sp_writer_default() && sp_writer_for("a.pb.gz") == &sp_writer_pprof);
+    CHECK(sp_writer_for("a.folded.gz") == &sp_writer_collapsed && sp_writer_suffix_bytes("a.b.speedscope.json.gz") == 19);
+    CHECK(sp_writer_is_unknown("a.gz") && sp_writer_is_unknown("x.json/a.xyz") && !sp_writer_is_unknown("a.pb.gz"));
+    CHECK(!sp_writer_is_unknown("a") && !sp_writer_is_unknown(".a") && !sp_writer_is_unknown("a.") &&
+          !sp_writer_is_unknown("x.y/a"));
     CHECK_EQ(sp_writer_suffix_bytes("a.b.speedscope.json"), 16);
     CHECK_EQ(sp_writer_suffix_bytes("a.b.collapsed"), 10);
     CHECK(!sp_writer_is_ours("{\"$schema\":\"https://www.speedscope.app", 37) && !sp_writer_is_ours("# spprof", 8));
@@ -472,8 +452,9 @@ static void overflow_is_shown(void)
 const struct unit_case unit_cases[] = {
     {"golden", golden},
     {"golden_collapsed", golden_collapsed},
+    {"golden_pprof", golden_pprof},
+    {"golden_chrome", golden_chrome},
     {"golden_lines", golden_lines},
-    {"short_paths", short_paths},
     {"imports_are_one_frame", imports_are_one_frame},
     {"formats_by_name", formats_by_name},
     {"collapsed_holds_the_same", collapsed_holds_the_same},

@@ -14,6 +14,7 @@ import tempfile
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "..", "support"))
+from pprof import Pprof  # noqa: E402
 from sp import BUSY, Bench, Profile  # noqa: E402
 
 try:
@@ -33,7 +34,10 @@ subprocess.run([writer], check=True, env=dict(os.environ, SPPROF_TEST_WRITE=tmp,
 written = [os.path.join(tmp, f) for f in sorted(os.listdir(tmp)) if f.split(".")[0] not in ("first", "second", "x")]
 files = [f for f in written if f.endswith(".json")]
 collapsed = [f for f in written if f.endswith(".collapsed")]
-assert collapsed
+pprofs = [f for f in written if f.endswith(".pb.gz")]
+traces = [f for f in written if f.endswith(".trace.json")]
+files = [f for f in files if f not in traces]
+assert collapsed and pprofs and traces
 for number, python in enumerate(pythons):
     b = Bench(python, library, tmp)
     p = b.run(BUSY + "import threading\ndef hot(): busy(.15)\ndef warm(): hot(); busy(0.05)\n"
@@ -121,6 +125,30 @@ for path, seen in imported(collapsed):
     elif not any(row[1].startswith(f"{ns:,} (") and row[2] == hottest for row in seen["top"]):
         problems.append(f"{name}: {hottest} has {ns:,} ({share}), shown {seen['top'][:1]}")
     print(f"ok   {name} ({os.path.getsize(path)} bytes): {hottest[-20:]} {share}")
+for path in pprofs:
+    name, q, sums = os.path.basename(path), Pprof(path), collections.Counter()
+    for s in q.samples:
+        sums[s.stack[-1].name] += s.values["cpu"]
+    r = subprocess.run(["node", os.path.join(here, "import.mjs"), path], capture_output=True, text=True)
+    seen = json.loads(r.stdout.splitlines()[-1]) if r.stdout else {"ok": False, "message": r.stderr}
+    hottest, ns = sums.most_common(1)[0]
+    share = as_shown(ns)
+    if not seen["ok"]:
+        problems.append(f"{name}: not imported: {seen['message']}")
+    elif share and not any(row[1].startswith(f"{share} ({100 * ns / q.total():.0f}") and row[2] == hottest for row in seen["top"]):
+        problems.append(f"{name}: {hottest} has {share} of {q.total()}, shown {seen['top'][:1]}")
+    print(f"ok   {name} ({os.path.getsize(path)} bytes): {hottest[-20:]} {share}")
+for path in traces:
+    name, ends = os.path.basename(path), {}
+    for e in json.load(open(path, encoding="utf-8")):
+        ends[e["tid"]] = e.get("ts", ends.get(e["tid"], 0))
+    r = subprocess.run(["node", os.path.join(here, "import.mjs"), path], capture_output=True, text=True)
+    seen = json.loads(r.stdout.splitlines()[-1]) if r.stdout else {"ok": False, "message": r.stderr}
+    shown = sorted(row[2] for row in seen.get("profiles", []))
+    want = sorted(as_shown(1000 * us) for us in ends.values() if us)
+    if not seen["ok"] or (len(want) > 1 and shown != want):
+        problems.append(f"{name}: shown {shown}, threads have {want}: {seen}")
+    print(f"ok   {name} ({os.path.getsize(path)} bytes): {len(want)} threads")
 # a mangled name that stands alone is shown as its source has it
 text = json.load(open(os.path.join(golden, "speedscope.json")))
 for frame in text["shared"]["frames"]:
@@ -133,5 +161,5 @@ for path, seen in imported([path]):
         problems.append(f"a mangled name is shown as it is: {seen}")
 for p in problems:
     print("FAIL", p)
-print(f"{len(files) + len(collapsed)} files, {len(problems)} problems")
+print(f"{len(files) + len(collapsed) + len(pprofs) + len(traces)} files, {len(problems)} problems")
 sys.exit(1 if problems else 0)

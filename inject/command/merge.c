@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * spprof convert, spprof merge: profiles in another format, or several as one. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "inject/command/combine.h"
+#include "inject/command/command.h"
+#include "inject/command/expand.h"
+#include "inject/command/write_file.h"
+
+struct writing {
+    const struct sp_profile *profile;
+    const struct sp_writer_ops *format;
+    const char *name;
+};
+
+static int write_all(struct sp_out *o, void *arg)
+{
+    const struct writing *w = arg;
+    return sp_writer_write(w->format, w->name, w->profile, o);
+}
+
+static const struct sp_writer_ops *format_for(const char *name)
+{
+    if (sp_writer_is_unknown(name))
+        sp_cli_fail(name, "has a suffix of no format; it is written as Speedscope's");
+    return sp_writer_for(name);
+}
+
+/* What is not in the new file because the source lacks it. */
+static void say_what_is_lacking(const struct sp_loaded *l, const struct sp_writer_ops *format)
+{
+    if (l->is_text && format == &sp_writer_pprof)
+        sp_cli_fail(l->name, "does not tell the lines of a stack; each function stands at its first line");
+    if (l->is_text && format == &sp_writer_speedscope && l->n_lines)
+        sp_cli_fail(l->name, "tells what each line cost, not in which stack; the new file does not tell it");
+    if (l->is_text && (l->window_ms > 0 || l->region->time_order_until_ns) && format == &sp_writer_speedscope)
+        sp_cli_fail(l->name, "was bounded: the order of time is that of its windows");
+    if (l->lost_ns)
+        sp_cli_fail(l->name, "names functions that are not there; they are shown as (overflow)");
+}
+
+struct request {
+    const char *out;                    /* NULL: not given */
+    const struct sp_writer_ops *format; /* NULL until it is known */
+    bool sum;
+};
+
+static const char *take(void *arg, const struct sp_cli_given *g)
+{
+    struct request *q = arg;
+    if (strcmp(g->name, "-o") == 0)
+        q->out = g->value;
+    for (size_t i = 0; strcmp(g->name, "--format") == 0 && sp_writer_at(i); i++)
+        if (strcmp(sp_writer_at(i)->key, g->value) == 0)
+            q->format = sp_writer_at(i);
+    q->sum |= strcmp(g->name, "--sum") == 0;
+    return NULL;
+}
+
+/* -1: all is well; else the exit status. */
+static int parse(int argc, char **argv, struct request *q)
+{
+    int rc = sp_cli_parse(argc, argv, take, q);
+    if (rc >= 0)
+        return rc;
+    if (!q->out)
+        return sp_cli_refuse(argv[0], "-o", NULL, "is wanted: the new profile's name, or - for standard output");
+    q->format = q->format ? q->format : format_for(q->out);
+    return -1;
+}
+
+static int write_out(const struct sp_loaded *l, const struct request *q)
+{
+    struct writing w = {&l->profile, q->format, q->out};
+    return sp_cli_write_file(q->out, 0, write_all, &w);
+}
+
+int sp_cli_convert(int argc, char **argv)
+{
+    struct request q = {0};
+    struct sp_loaded l;
+    int rc = parse(argc, argv, &q);
+    if (rc >= 0)
+        return rc;
+    rc = sp_load(&l, argv[optind]);
+    if (rc == 0) {
+        say_what_is_lacking(&l, q.format);
+        rc = write_out(&l, &q);
+    }
+    sp_unload(&l);
+    return rc;
+}
+
+static int add(struct sp_combined *c, const char *name, const struct sp_writer_ops *format)
+{
+    struct sp_loaded l;
+    int rc = sp_load(&l, name);
+    if (rc == 0) {
+        c->all.is_text |= l.is_text;
+        if (c->n == 0)
+            say_what_is_lacking(&l, format); /* once is enough */
+        rc = sp_combine_add(c, &l);
+    }
+    sp_unload(&l);
+    return rc;
+}
+
+static int merge(const struct sp_cli_names *names, const struct request *q)
+{
+    struct sp_combined c;
+    int rc = sp_combine_open(&c, q->sum);
+    for (size_t i = 0; i < names->n && c.all.region; i++)
+        rc |= add(&c, names->name[i], q->format);
+    if (c.n) {
+        sp_combine_finish(&c);
+        rc |= write_out(&c.all, q);
+    }
+    sp_combine_close(&c);
+    return rc;
+}
+
+int sp_cli_merge(int argc, char **argv)
+{
+    struct request q = {0};
+    struct sp_cli_names names;
+    int rc = parse(argc, argv, &q);
+    if (rc >= 0)
+        return rc;
+    rc = sp_cli_expand(&names, argv + optind, argc - optind);
+    rc |= names.n ? merge(&names, &q) : 0;
+    sp_cli_names_free(&names);
+    return rc;
+}
