@@ -147,6 +147,10 @@ static void print_commands(const struct sp_report_head *h)
             sp_cli_print(stdout, c->text);
             putchar(' ');
         }
+        if (c->n == 1 && c->pids[0] == 0) { /* merged: the command tells how many */
+            putchar('\n');
+            continue;
+        }
         printf(c->n > 1 ? "(%d processes: pid" : "(pid", c->n);
         for (int k = 0; k < c->n && k < SP_REPORT_PIDS; k++)
             printf("%s %.0f", k ? "," : "", c->pids[k]);

@@ -20,6 +20,13 @@ static bool refuse(const char *name, const char *why)
     return false;
 }
 
+/* Whether SPPROF_FORMAT forces a format that cannot be read. */
+static bool is_forced_otherwise(void)
+{
+    const char *forced = getenv("SPPROF_FORMAT");
+    return forced && *forced && strcasecmp(forced, "auto") != 0 && strcasecmp(forced, sp_writer_default()->key) != 0;
+}
+
 static bool make_temporary(struct sp_run_place *p)
 {
     const char *tmp = getenv("TMPDIR");
@@ -29,7 +36,8 @@ static bool make_temporary(struct sp_run_place *p)
     p->is_temporary = true;
     p->prefix = "";
     p->suffix = sp_writer_default()->suffixes[0];
-    return setenv("SPPROF_OUT", p->directory, 1) == 0 || refuse(p->directory, strerror(errno));
+    bool done = setenv("SPPROF_OUT", p->directory, 1) == 0 && setenv("SPPROF_FORMAT", sp_writer_default()->key, 1) == 0;
+    return done || refuse(p->directory, strerror(errno));
 }
 
 bool sp_run_place(struct sp_run_place *p, const char *out)
@@ -39,6 +47,8 @@ bool sp_run_place(struct sp_run_place *p, const char *out)
     clock_gettime(CLOCK_REALTIME_COARSE, &p->since); /* as the times of files */
     if (!out || !*out)
         return make_temporary(p);
+    if (is_forced_otherwise())
+        return refuse("--format", "--report reads Speedscope's alone; leave it out, or SPPROF_FORMAT");
     if (strchr(out, '%'))
         return refuse(out, "--report finds no files whose names are a pattern; give a name without %, or none");
     if (stat(out, &st) == 0 && S_ISDIR(st.st_mode)) {

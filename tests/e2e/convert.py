@@ -126,6 +126,7 @@ def refused(b):
     assert "-o: is wanted" in spprof(b, "convert", good, status=2).stderr
     assert "usage" in spprof(b, "convert", good, good, "-o", out, status=2).stderr
     assert "gunzip" in spprof(b, "convert", packed, "-o", out, status=1).stderr
+    assert "gunzip" in spprof(b, "symbolize", packed, status=1).stderr
     spprof(b, "convert", good, "-o", out)
     assert "Speedscope" in spprof(b, "convert", out, "-o", out, status=1).stderr
     assert "suffix of no format" in spprof(b, "convert", good, "-o", os.path.join(directory, "x.svg")).stderr
@@ -193,7 +194,8 @@ def processes_together(b):
     assert q.total() == m.total() and {p.block["pid"] for p in parts} == set(by_pid) - {None}, by_pid
     together = spprof(b, "report", directory)
     assert together.stdout == spprof(b, "report", *(p.path for p in parts)).stdout and "Profiles:  4" in together.stdout
-    assert "4 processes" in spprof(b, "report", merged).stdout
+    head = spprof(b, "report", merged).stdout
+    assert "(4 processes)" in head and "pid 0" not in head, head
 
 
 @case

@@ -60,6 +60,7 @@ def wrong_use(b):
                                (["--report", "/nonexistent"], 127, "/nonexistent: No such file"),
                                (["--library", "/nonexistent", b.python, ran], 126, "/nonexistent: No such file"),
                                (["--report", "-o", "p.collapsed", b.python, ran], 126, "p.collapsed: is the name of a format that --report does not read"),
+                               (["--report", "-o", "p.json", "--format", "pprof", b.python, ran], 126, "--format: --report reads Speedscope's alone"),
                                (["--report", "-o", "%p.json", b.python, ran], 126, "%p.json: --report finds no files")):
         code, out, err, files = ends(command(b, *args))
         assert (code, out, files) == (status, "", []) and what in err.splitlines()[0], (args, code, out, err, files)
@@ -86,6 +87,11 @@ def reports(b):
     child = command(b, "--report", "-o", "p.json", b.python, b.write(WORK + "os.kill(os.getpid(), signal.SIGTERM)"), env=env, cwd=tmp)
     code, out, err, files = ends(child)
     assert (code, out, files) == (-signal.SIGTERM, "", ["p.7.json", "p.json"]) and " work (" in err and "p.7" not in err, (code, out, err, files)
+    fork = "import os\nif os.fork() == 0: work(); os._exit(0)\nos.wait()\n"
+    code, out, err, files = ends(command(b, "--report", "-o", "p.json.gz", b.python, b.write(WORK + fork), env=env))
+    assert code == 0 and len(files) == 2 and "Profiles:  2" in err and " work (" in err, (code, err, files)
+    code, out, err, files = ends(command(b, "--report", "--format", "pprof", b.python, b.write(WORK), env=env))
+    assert (code, out, files) == (0, "", []) and " work (" in err, (code, out, err, files)
     code, out, err, files = ends(command(b, "--report", "/bin/sh", "-c", "exit 4", env=env))
     assert (code, out, files) == (4, "", []) and "there is no profile" in err, (code, out, err)
 
