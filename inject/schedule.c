@@ -12,6 +12,7 @@
 #include "sampler/handler.h"
 
 #define NEVER UINT64_MAX
+#define PAUSE_FOR_WRITES 20
 #define BURY_NS 10000000 /* between two looks whether the process has ended */
 
 static const struct sp_config *config;
@@ -77,10 +78,21 @@ static void write_closing(void *arg)
     sp_recording_release(&closing);
 }
 
+/* Where that takes longer than the time between two files the program would do nothing else. */
+static void write_in_place(void)
+{
+    uint64_t from = sp_os_mono_exact_ns();
+    sp_turn_call(write_closing, NULL);
+    uint64_t took = sp_os_mono_exact_ns() - from;
+    rotate_ns = sp_max_u64(rotate_ns, sp_os_mono_ns() + PAUSE_FOR_WRITES * took);
+    set_due();
+}
+
 static void due(void)
 {
     /* What a tick interrupted inside the gate goes on with the region that it has. */
-    if (sp_gate_is_inside() || !sp_session_is_running())
+    struct sp_region *r = sp_region_now();
+    if (sp_gate_is_inside() || !sp_session_is_running() || (r && !sp_store_ready(r)))
         return;
     if (!sp_turn_try() && (sp_turn_is_beside() || !sp_turn_try())) /* who has it may have been killed */
         return;
@@ -91,7 +103,7 @@ static void due(void)
         return;
     }
     if (closing.region)
-        sp_turn_call(write_closing, NULL);
+        write_in_place();
     sp_turn_end(false);
 }
 

@@ -7,7 +7,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, Skip, case, main, need_frames  # noqa: E402,F401
+from sp import BUSY, CASES, TICK_NS, Skip, case, main, need_frames  # noqa: E402,F401
 
 ROTATIONS = int(os.environ.get("SPPROF_TEST_ROTATIONS", "60"))
 
@@ -142,7 +142,7 @@ except ChildProcessError: pass
 
 @case
 def written_in_place(b):
-    """Where no process can be made the thread that had the tick writes."""
+    """Where no process can be made the thread that had the tick writes, and then the program has its turn."""
     if os.uname().machine != "x86_64":
         raise Skip("the filter is for x86-64")
     r = run(b, """
@@ -154,13 +154,19 @@ class Program(ctypes.Structure): _fields_ = [('n', ctypes.c_ushort), ('code', ct
 libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0
 assert libc.prctl(22, 2, ctypes.byref(Program(len(clone), ctypes.addressof(code))), 0, 0) == 0
+while children(): busy(0.001)
+print(newest())
+until = newest() + 6
 begin_load()
-while newest() < 4:
+while newest() < until:
     busy(0.01)
     assert not children()
 end_load()
-""")
-    assert len(in_order(r)) >= 5
+""", every="1ms", SPPROF_NATIVE="full") # whose names take their time
+    profiles = in_order(r)[int(r.out):]
+    assert len(profiles) >= 6
+    for p, after in zip(profiles, profiles[1:-1]):
+        assert after.block["wall_ns"] >= 20 * p.block["cpu"]["writer"], (p.block, after.block)
 
 
 @case

@@ -47,7 +47,7 @@ INDIRECT = {
     "join": "emit functions of the formats and view_bound.c are roots", "sp_view_bound": "entry_bytes is a root",
     "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit",
     "sp_view_each_entry": "emit", "sp_view_each_stack": "emit",
-    **dict.fromkeys(["sp_turn_call", "sp_lifecycle_finish", "sp_lifecycle_begin", "due", "do_beside", "enter_beside", "sp_os_beside", "sp_turn_hand_over"], "write_here, begin_here, act and write_closing are roots"),
+    **dict.fromkeys(["sp_turn_call", "sp_lifecycle_finish", "sp_lifecycle_begin", "due", "write_in_place", "do_beside", "enter_beside", "sp_os_beside", "sp_turn_hand_over"], "write_here, begin_here, act and write_closing are roots"),
     **dict.fromkeys(["sp_recording_begin", "sp_recording_end", "sp_recording_await", "start_all", "begin_recording", "begin_here", "act", "sp_recording_close", "sp_recording_replace"], "engine"),
     "sp_lifecycle_fork_bare": "libc's own _Fork, which calls no handlers", "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
     "sp_elf_loader_finds": "glibc's _dl_find_object, which takes no lock",

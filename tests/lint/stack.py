@@ -34,7 +34,7 @@ THROUGH_POINTERS = {
     "sp_os_each_entry": ["count_entry_of", "count_name", "weigh"], "sp_os_each_mapping": ["is_named", "reaches"], "sp_os_each_mapping_by": ["note_mapping"],
     "sp_elf_loader_finds": ["dlsym@plt"], "die": ["sp_lifecycle_finish"],
     # on a stack of their own: write_here, act, begin_here, write_closing
-    **dict.fromkeys(["sp_turn_call", "sp_turn_hand_over", "sp_os_beside", "sp_lifecycle_finish", "sp_lifecycle_begin", "due"], []),
+    **dict.fromkeys(["sp_turn_call", "sp_turn_hand_over", "sp_os_beside", "sp_lifecycle_finish", "sp_lifecycle_begin", "due", "write_in_place"], []),
     **dict.fromkeys(["sp_recording_begin", "begin_recording", "begin_here", "act", "sp_recording_close", "sp_recording_replace"], ENGINE),
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
