@@ -59,6 +59,8 @@ static void act(void *arg)
         begin_ns = NEVER;
         if (!sp_region_now() && sp_recording_begin(sp_os_process_cpu_ns(), false))
             sp_schedule_begun();
+    } else if (!sp_publish_is_worth()) {
+        /* the interpreter starts slowly: a file would say nothing yet, and is not written */
     } else if (end_ns <= now) {
         end_ns = rotate_ns = NEVER;
         if (sp_region_now())

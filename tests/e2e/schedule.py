@@ -111,6 +111,15 @@ print(seen)
 
 
 @case
+def ends_before_the_interpreter_starts(b):
+    """A time that is over by then lasts until there is something to write."""
+    slow = os.path.join(b.build, "tests/libslow_start.so")
+    r = b.run(PHASES + "until(lambda: written() or time.process_time() > 20)\n", preload=False, LD_PRELOAD=f"{slow}:{b.library}", SPPROF_DURATION="100ms",
+              SPPROF_OUT="p.json")
+    assert r.profile().block["complete"], r.profile().block
+
+
+@case
 def begins_when_asked(b):
     """Begun and ended as often as one likes; each recording is a file."""
     need_frames(b)
