@@ -133,6 +133,12 @@ SP_INLINE void sp_cpu_raise(int sig)
         *(volatile uint8_t *)0xdead000000000000ul = 0; /* not canonical */
 }
 
+/* For what stands in for syscall(): its last argument lies in the caller's stack, where a caller with fewer has something of its own.
+ * So it is no parameter, for the compiler may write to those, and what is called by a jump finds it there. */
+#define SP_CPU_SYSCALL_PARAMETER
+#define SP_CPU_SYSCALL_PASSED
+#define SP_CPU_SYSCALL_LAST (((const long *)__builtin_frame_address(0))[2])
+
 /* f(arg) on the stack that ends at `top`, 16-byte aligned. */
 SP_INLINE void sp_cpu_call_on(void *top, void (*f)(void *), void *arg)
 {
@@ -255,6 +261,11 @@ SP_INLINE void sp_cpu_raise(int sig)
     else if (sig == SIGSEGV)
         *(volatile uint8_t *)8 = 0;
 }
+
+/* All arguments are in registers. */
+#define SP_CPU_SYSCALL_PARAMETER , long last
+#define SP_CPU_SYSCALL_PASSED , last
+#define SP_CPU_SYSCALL_LAST last
 
 /* As above, by the procedure call standard of this processor: x19 keeps the stack pointer. */
 SP_INLINE void sp_cpu_call_on(void *top, void (*f)(void *), void *arg)

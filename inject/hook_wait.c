@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "compat/cpu.h"
 #include "compat/os.h"
 #include "compat/py.h"
 #include "inject/hooks.h"
@@ -240,33 +241,27 @@ static int wait_by_clock(void *cond, void *mutex, int clock, const struct timesp
 }
 
 /* ---- libc's own door to system calls, through which Rust's and others' locks wait */
-typedef long syscall_fn(long number, long a, long b, long c, long d, long e, long f);
+typedef long syscall_fn(long number, long a, long b, long c, long d, long e SP_CPU_SYSCALL_PARAMETER);
+typedef long whole_syscall_fn(long number, long a, long b, long c, long d, long e, long f);
 SP_REAL_SLOT(syscall);
 SP_EXPORT syscall_fn hook_syscall __asm__("syscall");
 
-static __attribute__((noinline)) long early_syscall(long number, const long arguments[6])
-{
-    return result(sp_os_call(number, arguments));
-}
-
-SP_INLINE long original_syscall(long number, long a, long b, long c, long d, long e, long f)
-{
-    syscall_fn *original = (syscall_fn *)sp_load_relaxed(&real_syscall.original);
-    return SP_LIKELY(original) ? original(number, a, b, c, d, e, f) : early_syscall(number, (const long[6]){a, b, c, d, e, f});
-}
-
 static __attribute__((noinline)) long waited_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-    bool waits = sp_os_call_waits(number, b);
-    uint64_t since_ns = waits ? sp_hook_wait_begin(SP_HOOK_WAIT_futex, NULL) : 0;
-    long rc = original_syscall(number, a, b, c, d, e, f);
+    whole_syscall_fn *original = (whole_syscall_fn *)sp_load_relaxed(&real_syscall.original);
+    if (!original)
+        return result(sp_os_call(number, (const long[6]){a, b, c, d, e, f}));
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_futex, NULL);
+    long rc = original(number, a, b, c, d, e, f);
     sp_hook_wait_end(SP_HOOK_WAIT_futex, NULL, since_ns);
     return rc;
 }
 
-long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+/* What does not wait by a jump: no frame of ours is there that the call could return through twice. */
+long hook_syscall(long number, long a, long b, long c, long d, long e SP_CPU_SYSCALL_PARAMETER)
 {
-    if (SP_LIKELY(!sp_offclock_is_on))
-        return original_syscall(number, a, b, c, d, e, f);
-    return waited_syscall(number, a, b, c, d, e, f);
+    syscall_fn *original = (syscall_fn *)sp_load_relaxed(&real_syscall.original);
+    if (SP_LIKELY(original && (!sp_offclock_is_on || !sp_os_call_waits(number, b))))
+        return original(number, a, b, c, d, e SP_CPU_SYSCALL_PASSED);
+    return waited_syscall(number, a, b, c, d, e, SP_CPU_SYSCALL_LAST);
 }

@@ -40,6 +40,15 @@ def small_alternate_stacks(b):
 
 
 @case
+def system_calls(b):
+    """By syscall(): what lies above the return address is the caller's where it gives fewer arguments than there may be, and
+    clone() may return on another stack."""
+    for wall in "01":
+        r, answers = call(b, ["lib.system_calls()"] * 20, SPPROF_WALL=wall)
+        assert (r.code, answers, r.err) == (0, [0] * 20, ""), (wall, r.code, answers, r.err)
+
+
+@case
 def handler_on_alternate_stack(b):
     """A handler of the program's runs there, and burns: ticks come while it does, and at the same instant. Where the kernel has
     no room for that handler's frame it kills the program, without us too: not here."""

@@ -2,7 +2,9 @@
  * Stacks as programs have them: alternate ones, fibres'. Every stack lies between painted margins; each function burns CPU
  * and answers whether all is as it was: 0, or the number of the first thing that is not. Loaded by tests through ctypes. */
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -33,6 +36,7 @@ int answers(char *out);
 int fibre(int bytes, int ms, int how);
 int fibre_prepare(int bytes);
 int frame_bytes(void);
+int system_calls(void);
 
 int frame_bytes(void)
 {
@@ -304,3 +308,52 @@ int fibre(int bytes, int ms, int how)
     drop(&a);
     return answer;
 }
+
+#ifdef __x86_64__
+/* syscall() with three arguments and 0 on a stack that cannot be written above the place of the return address: there is what is the
+ * caller's own. */
+static long call_at(char *edge, long nr, long a, long b, long c)
+{
+    long r;
+    __asm__ volatile("xor %%r8d, %%r8d\n\tmov %%rsp, %%rbx\n\tmov %[edge], %%rsp\n\tcall *%[f]\n\tmov %%rbx, %%rsp"
+                     : "=a"(r), "+D"(nr), "+S"(a), "+d"(b), "+c"(c)
+                     : [edge] "r"(edge), [f] "r"(syscall)
+                     : "rbx", "r8", "r9", "r10", "r11", "memory", "cc");
+    return r;
+}
+
+__asm__(".text\nleave_with_7: mov $60, %eax\n\tmov $7, %edi\n\tsyscall\n\thlt");
+extern char leave_with_7[];
+
+int system_calls(void)
+{
+    enum { PAGE = 4096, PAGES = 16 };
+    char *stack = mmap(NULL, PAGE * PAGES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *edge = stack + PAGE * (PAGES - 1);
+    if (stack == MAP_FAILED || mprotect(edge, PAGE, PROT_READ) != 0)
+        return 1;
+    static int word = 1;
+    if (call_at(edge, SYS_getpid, 0, 0, 0) != getpid())
+        return 2;
+    if (call_at(edge, SYS_futex, (long)&word, FUTEX_WAKE, 1) != 0)
+        return 3;
+    if (call_at(edge, SYS_futex, (long)&word, FUTEX_WAIT, 2) != -1 || errno != EAGAIN)
+        return 4;
+    static const struct timespec ms = {0, 1000000};
+    if (syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, 1, &ms, NULL, 0) != -1 || errno != EINVAL) /* the last says: no bit */
+        return 5;
+    char **top = (char **)(edge - 256);
+    *top = leave_with_7;
+    int status = 0;
+    long child = syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, top, NULL, NULL, 0);
+    if (child < 0 || waitpid((pid_t)child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 7)
+        return 6;
+    munmap(stack, PAGE * PAGES);
+    return 0;
+}
+#else
+int system_calls(void)
+{
+    return 0; /* all arguments of syscall() are in registers */
+}
+#endif
