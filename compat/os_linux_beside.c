@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A process that shares this one's memory: clone(CLONE_VM) without CLONE_FILES, CLONE_FS and CLONE_SIGHAND, with no signal at
+ * A process that shares this one's memory: clone(CLONE_VM) without CLONE_FS and CLONE_SIGHAND, with no signal at
  * its end, which wait() and waitpid(-1) do not see (they want __WCLONE or __WALL). */
 #include <errno.h>
 #include <sched.h>
@@ -13,12 +13,14 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436 /* Linux 5.9; on every processor */
 #endif
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE 2
+#endif
 #define STACK_BYTES 65536
 #define TLS_BYTES 4096 /* before and behind what is known to be there: all that we have is 512 bytes */
 #define FAULTS                                                                                                  \
     (SP_OS_MASK(SIGSEGV) | SP_OS_MASK(SIGBUS) | SP_OS_MASK(SIGFPE) | SP_OS_MASK(SIGILL) | SP_OS_MASK(SIGTRAP) | \
      SP_OS_MASK(SIGSYS) | SP_OS_MASK(SIGABRT))
-#define MOST_FILES 65536
 
 __thread int sp_os_linux_home;
 
@@ -55,24 +57,23 @@ static void end_at_faults(void)
     sp_os_mask_unblock(FAULTS);
 }
 
-/* Who reads from the other end of a pipe of the program's waits until nobody has it open. */
-static void close_files(void)
+/* It has the program's table of descriptors until it makes one of its own without the program's files: not for a moment does it hold
+ * what the program closes (a lock, the end of a pipe, a file that is to be executed). */
+static void leave_files(void)
 {
-    if (sp_syscall6(SYS_close_range, 3, ~0u, 0, 0, 0, 0) == 0)
-        return;
-    struct {
-        uint64_t cur, max;
-    } limit = {MOST_FILES, 0};
-    sp_syscall6(SYS_prlimit64, 0, 7 /* RLIMIT_NOFILE */, 0, (long)&limit, 0, 0);
-    for (uint64_t fd = 3; fd < sp_min_u64(limit.cur, MOST_FILES); fd++)
-        sp_syscall6(SYS_close, (long)fd, 0, 0, 0, 0, 0);
+    sp_syscall6(SYS_close_range, 3, ~0u, CLOSE_RANGE_UNSHARE, 0, 0, 0);
+}
+
+static bool can_leave_files(void)
+{
+    return sp_syscall6(SYS_close_range, ~0u, ~0u, 0, 0, 0, 0) == 0;
 }
 
 static void enter_beside(void *arg)
 {
     (void)arg;
     end_at_faults();
-    close_files();
+    leave_files();
     sp_os_linux_home = start.home;
     start.run(start.arg);
     leave(0);
@@ -83,7 +84,7 @@ int sp_os_beside(void (*run)(void *arg), void *arg, int *pid)
     uintptr_t here = sp_cpu_thread_pointer(), ours = (uintptr_t)&sp_os_linux_home;
     uintptr_t low = ((here < ours ? here : ours) - TLS_BYTES) & ~63ull,
               span = (here < ours ? ours - here : here - ours) + 3 * TLS_BYTES;
-    if (sp_cpu_is_valgrind()) /* which ends a program at these flags */
+    if (sp_cpu_is_valgrind() || !can_leave_files()) /* the former ends a program at these flags */
         return -ENOSYS;
     if (!block && !(block = sp_os_pages(STACK_BYTES + span)))
         return -ENOMEM;
@@ -93,7 +94,7 @@ int sp_os_beside(void (*run)(void *arg), void *arg, int *pid)
     start.run = run;
     start.arg = arg;
     start.home = sp_os_getpid();
-    long rc = sp_cpu_clone(CLONE_VM | CLONE_SETTLS | CLONE_PARENT_SETTID, block + STACK_BYTES, pid,
+    long rc = sp_cpu_clone(CLONE_VM | CLONE_FILES | CLONE_SETTLS | CLONE_PARENT_SETTID, block + STACK_BYTES, pid,
                            (uintptr_t)tls + (here - low), enter_beside);
     return rc < 0 ? (int)rc : 0;
 }

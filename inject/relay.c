@@ -16,7 +16,8 @@ typedef void relayed_fn(int, siginfo_t *, void *);
 /* The program's handlers. Called with three arguments whatever they take: so does the kernel. */
 static relayed_fn *handlers[SP_OS_SIGNALS];
 static bool takes_info[SP_OS_SIGNALS];
-static bool restarts[SP_OS_SIGNALS]; /* SA_RESTART */
+static bool restarts[SP_OS_SIGNALS];   /* SA_RESTART */
+static bool hands_over[SP_OS_SIGNALS]; /* not with SA_RESETHAND: the disposition is gone when the signal is handed over */
 
 /* What the signal said before it was handed over; one a signal, the next is handled where it arrives. */
 static siginfo_t handed[SP_OS_SIGNALS];
@@ -39,7 +40,7 @@ static bool main_thread_wants(int sig)
     return false;
 }
 
-bool sp_relay_can(int sig)
+static bool can_hand_over(int sig)
 {
     switch (sig) {
     case SIGKILL:
@@ -117,7 +118,7 @@ static void relay(int sig, siginfo_t *info, void *context)
 {
     relayed_fn *handler = sp_load_acquire(&handlers[sig]);
     int saved = errno;
-    bool is_here = sp_relay_is_here(sig, info);
+    bool is_here = !hands_over[sig] || sp_relay_is_here(sig, info);
     errno = saved;
     if (!is_here)
         return;
@@ -125,15 +126,21 @@ static void relay(int sig, siginfo_t *info, void *context)
     handler(sig, info, context);
 }
 
+bool sp_relay_can(int sig)
+{
+    return can_hand_over(sig) || sig == SIGCHLD;
+}
+
 const struct sigaction *sp_relay_install(int sig, const struct sigaction *act, struct sigaction *ours)
 {
-    /* SA_RESETHAND: the disposition is gone when the signal is handed over. The relay itself: from who asked the kernel. */
+    /* The relay itself: from who asked the kernel. */
     if (!sp_relay_can(sig) || act->sa_sigaction == relay || act->sa_handler == SIG_DFL || act->sa_handler == SIG_IGN ||
-        act->sa_handler == SIG_ERR || (unsigned)act->sa_flags & SA_RESETHAND)
+        act->sa_handler == SIG_ERR)
         return act;
     *ours = *act;
     takes_info[sig] = act->sa_flags & SA_SIGINFO;
     restarts[sig] = act->sa_flags & SA_RESTART;
+    hands_over[sig] = can_hand_over(sig) && !((unsigned)act->sa_flags & SA_RESETHAND);
     sp_store_release(&is_on_its_way[sig], 0); /* what was is gone if the signal was ignored for a while */
     sp_store_release(&handlers[sig], act->sa_sigaction);
     ours->sa_flags |= SA_SIGINFO;

@@ -6,7 +6,9 @@
  * runs. But a thread that enters or leaves a handler at this moment, such as that of a tick, may take the signal, or have
  * it given to a third (retarget_shared_pending): the handler then notes it in the wrong thread, and the main thread
  * sleeps on. So a handler of the program's runs behind one of ours, which in another thread hands the signal to the main
- * thread. Not signals that were sent to a thread or may have been, nor those that the kernel offers to another first. */
+ * thread. Not signals that were sent to a thread or may have been, nor those that the kernel offers to another first.
+ *
+ * It also ends the system call that a tick's handler, which came first, has begin anew. */
 #ifndef SP_INJECT_RELAY_H
 #define SP_INJECT_RELAY_H
 

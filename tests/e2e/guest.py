@@ -3,6 +3,7 @@
 """The program must not notice: system calls, alternate stacks, handlers and limits (what programs print: views.py)."""
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -136,7 +137,6 @@ for i in range(rounds):
 for t in threads: t.join()
 print(handled, os.waitpid(child, 0)[1] >> 8)
 """
-    import signal
     for sig in (signal.SIGTERM, signal.SIGPROF):
         r = b.run(program, os.path.join(b.build, "tests/libspin.so"), int(sig), timeout=280, SPPROF_INTERVAL="1ms")
         assert r.out == "8 0\n", (sig, r.out)
@@ -146,7 +146,7 @@ print(handled, os.waitpid(child, 0)[1] >> 8)
 def calls_end_where_a_tick_came_first(b):
     """A tick and a signal that come together: the tick's handler runs first, and has the system call begin anew. It ends all the same
     (by EINTR) if the signal's handler wants that."""
-    r = b.run("""
+    program = """
 import ctypes, os, re, signal, sys, threading, time
 lib = ctypes.CDLL(sys.argv[1])
 main, rounds, done, late, r, w = threading.get_native_id(), 20, 0, [], *os.pipe()
@@ -158,14 +158,15 @@ if not value:
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 class Ended(Exception): pass
 def handler(sig, frame): raise Ended
-signal.signal(signal.SIGTERM, handler)
+sig = int(sys.argv[2])
+signal.signal(sig, handler)
 def sleeps(): return os.pread(call, 200, 0).split()[:2] == [b"0", b"%#x" % r]
 def send():
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    signal.pthread_sigmask(signal.SIG_BLOCK, [sig])
     for i in range(rounds):
         while not sleeps(): time.sleep(0.001)
         time.sleep(0.003)
-        assert lib.tick_and_signal(main, ctypes.c_ulong(value[0]), int(signal.SIGTERM)) == 0
+        assert lib.tick_and_signal(main, ctypes.c_ulong(value[0]), sig) == 0
         looks = 0  # on a busy machine the thread may not have run yet: then it is not asleep
         while done == i and looks < 200:
             looks = looks + 1 if sleeps() else 0
@@ -185,10 +186,12 @@ for i in range(rounds):
     done = i + 1
 thread.join()
 print(len(late), sum(late))
-""", os.path.join(b.build, "tests/libspin.so"), SPPROF_INTERVAL="1ms")
-    if r.out == "none\n":
-        raise Skip("/proc/self/timers does not tell the value of a tick")
-    assert r.out == "20 0\n", r.out
+"""
+    for sig in (signal.SIGTERM, signal.SIGCHLD):
+        r = b.run(program, os.path.join(b.build, "tests/libspin.so"), int(sig), SPPROF_INTERVAL="1ms")
+        if r.out == "none\n":
+            raise Skip("/proc/self/timers does not tell the value of a tick")
+        assert r.out == "20 0\n", (sig, r.out)
 
 
 @case(where="few")

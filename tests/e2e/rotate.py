@@ -141,6 +141,30 @@ except ChildProcessError: pass
 
 
 @case
+def files_are_closed(b):
+    """What the program closes is closed: a lock is free, a file that was written can be executed, a pipe has its end."""
+    run(b, """
+import fcntl
+until, rounds = newest() + 40, 0
+while newest() < until:
+    lock = os.open('lock', os.O_RDWR | os.O_CREAT); fcntl.flock(lock, fcntl.LOCK_EX)
+    made = os.open('made', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o755); os.write(made, b'#!/bin/true\\n')
+    r, w = os.pipe()
+    busy(0.002)
+    os.close(w); os.close(made); os.close(lock)
+    again = os.open('lock', os.O_RDWR)
+    fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.set_blocking(r, False)
+    assert os.read(r, 1) == b''
+    with open('made', 'r+b') as f: pass # ETXTBSY while it runs
+    pid = os.posix_spawn('made', ['made'], {})
+    assert os.waitpid(pid, 0) == (pid, 0)
+    os.close(r); os.close(again)
+    rounds += 1
+""", every="3ms", SPPROF_CHILDREN=0, SPPROF_KEEP=3)
+
+
+@case
 def written_in_place(b):
     """Where no process can be made the thread that had the tick writes, and then the program has its turn."""
     if os.uname().machine != "x86_64":
@@ -148,7 +172,7 @@ def written_in_place(b):
     r = run(b, """
 import struct
 op = lambda code, k, t=0, f=0: struct.pack('HBBI', code, t, f, k)
-clone = [op(0x20, 0), op(0x15, 56, 0, 3), op(0x20, 16), op(0x15, 0x180100, 0, 1), op(6, 0x50000 | 11), op(6, 0x7fff0000)]
+clone = [op(0x20, 0), op(0x15, 56, 0, 3), op(0x20, 16), op(0x15, 0x180500, 0, 1), op(6, 0x50000 | 11), op(6, 0x7fff0000)]
 code = ctypes.create_string_buffer(b''.join(clone))
 class Program(ctypes.Structure): _fields_ = [('n', ctypes.c_ushort), ('code', ctypes.c_void_p)]
 libc = ctypes.CDLL(None)
