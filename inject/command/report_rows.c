@@ -354,8 +354,9 @@ static void print_lives(const struct sp_report_rows *r)
     sp_report_time(r->lives.all, all, sizeof all);
     sp_report_time(other, rest, sizeof rest);
     double whole = r->lives.all > 0 ? r->lives.all : 1;
-    printf("Lives:     %s of %.0f thread%s%s: %.1f %% on the CPU, %.1f %% in waits, of that %.1f for the GIL, %s without a "
-           "stack\n",
+    printf("Lives:     %s, the sum of %.0f thread%s%s: %.1f %% on the CPU, %.1f %% in waits (%.1f %% for the GIL), the rest, "
+           "%s, without "
+           "a stack\n",
            all, r->lives.threads, r->lives.threads == 1 ? "" : "s", r->lives.natives ? "" : " that ran Python",
            100 * r->lives.cpu / whole, 100 * r->lives.waits / whole, 100 * r->lives.gil / whole, rest);
     sp_report_time(r->lives.idle, all, sizeof all);

@@ -149,7 +149,7 @@ int sp_cli_run(int argc, char **argv)
         if (!q.report)
             return become(argv + optind);
         if (!sp_run_place(&q.place, getenv("SPPROF_OUT")))
-            return 126;
+            return 2;
         char **command = argv + optind;
         int status = wait_for(command);
         if (status < 0)

@@ -146,7 +146,9 @@ const char *sp_source_of_process(struct sp_source *s, pid_t pid)
     snprintf(maps, sizeof maps, "/proc/%d/maps", (int)pid);
     FILE *f = fopen(maps, "r");
     if (!f)
-        return errno == ENOENT ? "there is no such process" : strerror(errno);
+        return errno == ENOENT   ? "there is no such process"
+               : errno == EACCES ? "it is another user's; that user and root may look into it"
+                                 : strerror(errno);
     uint32_t number = own_pid(pid);
     bool found = false, refused = false, has_spool = false;
     struct mapping m;

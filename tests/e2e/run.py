@@ -59,9 +59,9 @@ def wrong_use(b):
                                (["/nonexistent"], 127, "/nonexistent: No such file"), ([ran], 126, "Permission denied"),
                                (["--report", "/nonexistent"], 127, "/nonexistent: No such file"),
                                (["--library", "/nonexistent", b.python, ran], 126, "/nonexistent: No such file"),
-                               (["--report", "-o", "p.collapsed", b.python, ran], 126, "p.collapsed: is the name of a format that --report does not read"),
-                               (["--report", "-o", "p.json", "--format", "pprof", b.python, ran], 126, "--format: --report reads Speedscope's alone"),
-                               (["--report", "-o", "%p.json", b.python, ran], 126, "%p.json: --report finds no files")):
+                               (["--report", "-o", "p.collapsed", b.python, ran], 2, "p.collapsed: is the name of a format that --report does not read"),
+                               (["--report", "-o", "p.json", "--format", "pprof", b.python, ran], 2, "--format: --report reads Speedscope's alone"),
+                               (["--report", "-o", "%p.json", b.python, ran], 2, "%p.json: --report finds no files")):
         code, out, err, files = ends(command(b, *args))
         assert (code, out, files) == (status, "", []) and what in err.splitlines()[0], (args, code, out, err, files)
         assert len(err.splitlines()) == 1, err

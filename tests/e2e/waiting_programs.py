@@ -145,7 +145,7 @@ ts = [threading.Thread(target=busy, args=(.15,)) for i in range(3)]
     all_lives = lives(Profile(os.path.join(r.directory, "p.json"))).values()
     share = sum(n for s in all_lives for k, n in s.items() if k[-1] == f"{MARK} for the GIL)") / sum(n for s in all_lives for n in s.values())
     out = subprocess.run([command, "report", "--wall", "p.json"], cwd=r.directory, capture_output=True, text=True, check=True).stdout
-    told = float(re.search(r"of that ([0-9.]+) for the GIL", out)[1]) / 100
+    told = float(re.search(r"\(([0-9.]+) % for the GIL", out)[1]) / 100
     assert abs(told - share) < 0.001 and (share > 0 or b.free_threaded), (share, out)
 
 
