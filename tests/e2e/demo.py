@@ -11,7 +11,8 @@ import tempfile
 source = sys.argv[1]
 with tempfile.TemporaryDirectory() as d:
     copy = os.path.join(d, "spprof")
-    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build*", ".git", "node_modules"))
+    built = shutil.ignore_patterns("build*", ".git")
+    shutil.copytree(source, copy, ignore=lambda folder, names: built(folder, names) if folder == source else ["node_modules"])
     r = subprocess.run(["./scripts/demo"], cwd=copy, capture_output=True, text=True, timeout=250, env=dict(os.environ, TMPDIR=d))
     print(r.stdout, r.stderr)
     assert r.returncode == 0

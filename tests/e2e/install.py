@@ -30,7 +30,7 @@ with tempfile.TemporaryDirectory() as d:
         words = [w for part in typed.split(" ") for w in part.replace("=", " = ").split(" ")]
         script = f'. {completion}; {more}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _spprof; echo "${{COMPREPLY[@]}}"'
         return subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True).stdout.split()
-    names = ["check", "help", "lib", "recover", "report", "run", "snapshot", "symbolize", "version"]
+    names = ["check", "convert", "diff", "help", "lib", "merge", "recover", "report", "run", "snapshot", "symbolize", "version"]
     bys = ["file", "function", "library", "line", "process", "thread"]
     for typed, wanted in (("spprof re", ["recover", "report"]), ("spprof report --so", ["--sort"]), ("spprof run --interv", ["--interval"]),
                           ("spprof --", ["--help", "--lib", "--version"]), ("spprof help ", names), ("spprof help --completion ", ["bash", "fish", "zsh"]),
