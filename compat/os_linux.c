@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -261,36 +260,6 @@ bool sp_os_ends_mask_call(const void *context)
         return false;
     const uint64_t *before = (const uint64_t *)(uintptr_t)c.args[2]; /* what the call said of the mask, if it was asked */
     return !before || !sp_os_readable((uintptr_t)before) || *before & SP_OS_MASK(SIGPROF);
-}
-
-bool sp_os_may_interrupt(const void *context)
-{
-    switch (sp_cpu_context_restarted(context)) {
-    case SYS_read:
-    case SYS_readv:
-    case SYS_recvfrom:
-    case SYS_recvmsg:
-    case SYS_write:
-    case SYS_writev:
-    case SYS_sendto:
-    case SYS_sendmsg:
-    case SYS_accept:
-    case SYS_accept4:
-    case SYS_connect:
-    case SYS_wait4:
-    case SYS_waitid:
-    case SYS_flock:
-    case SYS_fcntl:
-    case SYS_openat:
-    case SYS_ioctl:
-    case SYS_mq_timedsend:
-    case SYS_mq_timedreceive: return true;
-    case SYS_futex: {
-        long op = sp_cpu_context_call(context).args[1] & FUTEX_CMD_MASK;
-        return op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET;
-    }
-    default: return false;
-    }
 }
 
 uint64_t sp_os_pending(void)

@@ -71,3 +71,42 @@ bool sp_os_call_waits(long number, long second)
     long what = second & FUTEX_CMD_MASK;
     return number == SYS_futex && (what == FUTEX_WAIT || what == FUTEX_WAIT_BITSET || what == FUTEX_LOCK_PI);
 }
+
+bool sp_os_may_interrupt(const void *context)
+{
+    switch (sp_cpu_context_restarted(context)) {
+    case SYS_read:
+    case SYS_readv:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_recvmmsg:
+    case SYS_sendmmsg:
+    case SYS_sendfile:
+    case SYS_splice:
+    case SYS_tee:
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_connect:
+    case SYS_wait4:
+    case SYS_waitid:
+    case SYS_flock:
+    case SYS_fcntl:
+    case SYS_openat:
+#ifdef SYS_open
+    case SYS_open:
+#endif
+    case SYS_getrandom:
+    case SYS_ioctl:
+    case SYS_mq_timedsend:
+    case SYS_mq_timedreceive: return true;
+    case SYS_futex: {
+        long op = sp_cpu_context_call(context).args[1] & FUTEX_CMD_MASK;
+        return op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET;
+    }
+    default: return false;
+    }
+}
