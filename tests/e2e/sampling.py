@@ -74,6 +74,7 @@ def threads(b):
     need_frames(b)
     program = BUSY + """
 import sys, threading, _thread, concurrent.futures as cf
+busy(0.02) # as in many_threads
 part = 0.05 * int(sys.argv[1])
 class Named(threading.Thread):
     def run(self): busy(part)
@@ -124,6 +125,7 @@ print('end')
 def many_threads(b):
     p = b.run(BUSY + """
 import threading
+busy(0.02) # 3.15.2's JIT crashes if threads find the same code hot at once (gh-157740)
 go = threading.Event()
 def f():
     go.wait(); busy(0.006)
