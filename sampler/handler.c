@@ -81,7 +81,9 @@ SP_SIGSAFE static void sample(struct sp_region *r, struct sp_live *l, const void
     bool is_cramped = context && sp_handler_is_cramped(context);
     if (context) {
         sp_store_relaxed(&l->interrupted_mask, sp_cpu_context_mask(context));
-        sp_store_relaxed(&l->restarts, sp_cpu_context_restarts(context));
+        uintptr_t restarts = sp_cpu_context_restarts(context);
+        if (restarts) /* else it stays: the program's handler may be what is interrupted now, and asks next */
+            sp_store_relaxed(&l->restarts, restarts);
     }
     if (SP_UNLIKELY(is_cramped) || !sp_cas(&l->in_handler, &outside, 1)) {
         sp_count_loss(r, SP_LOSS_NESTED);

@@ -34,7 +34,7 @@ struct sp_live {
     uint32_t state;            /* enum sp_live_state */
     uint32_t in_handler;       /* somebody changes its times: a tick, its beginning or end, a look at it from outside */
     uint64_t interrupted_mask; /* what was blocked where a handler interrupted it; of the last one */
-    uintptr_t restarts;        /* the system call that its last tick made begin anew; 0: none */
+    uintptr_t restarts;        /* the last system call that a tick of its had begin anew; 0: none */
     int tid;
     uint32_t serial;          /* order of birth in the process, from 1: the main thread, or the one that forked */
     uint32_t is_unhooked;     /* found by a look at the thread list: it does not tell when it ends */

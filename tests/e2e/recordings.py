@@ -82,7 +82,7 @@ whole = figure('before') + figure('used')
 assert first <= whole <= last, (first, whole, last)
 assert figure('threads') > 0.8 * figure('used'), (figure('threads'), figure('used'))
 after = left_behind()
-assert after[0] <= before[0] and after[1] <= 1 and after[2] < before[2] + 40, (before, after)
+assert after[0] <= before[0] and after[1] <= 3 and after[2] < before[2] + 40, (before, after)
 """, SPPROF_MEMORY="1M", SPPROF_DEPTH=64, SPPROF_INTERVAL="1ms")
 
 
@@ -111,7 +111,7 @@ end_load()
 check_sums()
 assert figure('samples') > 5 # a session is shorter than a tick of some kernels
 after = left_behind()
-assert after[0] <= before[0] and after[1] <= 1 and after[2] < before[2] + 40, (before, after)
+assert after[0] <= before[0] and after[1] <= 3 and after[2] < before[2] + 40, (before, after)
 """, SPPROF_MEMORY="1M", SPPROF_DEPTH=64, SPPROF_INTERVAL="1ms")
 
 
