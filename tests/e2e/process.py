@@ -322,10 +322,12 @@ def made(d, sub):
 @case(where="few")
 def file_two_runs_at_once(b):
     d = b.fresh()
-    source = b.write(WORK)
+    source = b.write(WORK + "import sys\nprint(1, flush=True)\nsys.stdin.read()\n")
     for round in range(3):
-        ps = [subprocess.Popen([b.python, source], cwd=d, env=b.env(SPPROF_OUT="p.json"), stderr=subprocess.PIPE)
-              for i in range(3)]
+        ps = [subprocess.Popen([b.python, source], cwd=d, env=b.env(SPPROF_OUT="p.json"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE) for i in range(3)]
+        for p in ps:  # all have begun before one ends
+            p.stdout.readline()
         for p in ps:
             p.communicate()
         files = sorted(f for f in os.listdir(d))
