@@ -166,22 +166,6 @@ static uint64_t entry_bytes(void *arg, uint32_t node)
     return sp_min_u64(depth, SP_VIEW_DEPTH_MAX + 1) * (digits + 1) + 16;
 }
 
-static bool init_views(struct sp_view *v, struct sp_view *w, struct sp_view_limits *limits)
-{
-    sp_symbols_of_view(v);
-    bool has_wall = v->wall_ns && sp_view_init_wall(w, v);
-    limits->arg = v;
-    if (!sp_view_bound(v, limits))
-        return false;
-    w->used_bytes = v->used_bytes;
-    limits->arg = w;
-    if (has_wall && sp_view_bound(w, limits))
-        v->used_bytes = w->used_bytes;
-    else
-        w->wall_ns = 0;
-    return true;
-}
-
 static int write_file(const struct sp_profile *p, struct sp_out *o)
 {
     struct sp_view view, wall = {.wall_ns = 0}, *v = &view, *w = &wall;
@@ -191,7 +175,10 @@ static int write_file(const struct sp_profile *p, struct sp_out *o)
     if (p->most_bytes != UINT64_MAX)
         limits.most_bytes = sp_min_u64(BYTES_MAX, p->most_bytes > HEAD_BYTES ? p->most_bytes - HEAD_BYTES : p->most_bytes / 2);
     limits.most_bytes /= share;
-    if (!sp_view_init(v, p) || !init_views(v, w, &limits))
+    if (!sp_view_init(v, p))
+        return -ENOMEM;
+    sp_symbols_of_view(v);
+    if (!sp_view_bound_both(v, w, &limits))
         return -ENOMEM;
 
     char title[SP_NAMES_TITLE_BYTES];

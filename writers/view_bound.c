@@ -467,3 +467,18 @@ bool sp_view_bound(struct sp_view *v, const struct sp_view_limits *limits)
     move_self_of_taken_in(v);
     return drop_unused_functions(v) && find_elided(v);
 }
+
+bool sp_view_bound_both(struct sp_view *v, struct sp_view *w, struct sp_view_limits *limits)
+{
+    bool has_wall = v->wall_ns && sp_view_init_wall(w, v);
+    limits->arg = v;
+    if (!sp_view_bound(v, limits))
+        return false;
+    w->used_bytes = v->used_bytes;
+    limits->arg = w;
+    if (has_wall && sp_view_bound(w, limits))
+        v->used_bytes = w->used_bytes;
+    else
+        w->wall_ns = 0;
+    return true;
+}

@@ -24,4 +24,8 @@ struct sp_view_limits {
  * What cannot be made to fit stays as small as it can be made. False: the scratch area is too small. */
 bool sp_view_bound(struct sp_view *v, const struct sp_view_limits *limits);
 
+/* [hook] The same for `v`, and where whole lives were measured and fit for a view of those, `w`, as well; else w->wall_ns is 0. Each
+ * is held to the limits, whose arg is the view then. */
+bool sp_view_bound_both(struct sp_view *v, struct sp_view *w, struct sp_view_limits *limits);
+
 #endif
