@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """pprof files: what they say is what the other formats say, and Go's pprof reads them. And how a format is chosen."""
 import collections
+import fcntl
 import gzip
 import os
 import re
@@ -70,26 +71,26 @@ def native_and_waits(b):
     assert all(not (s.values["wall"] and s.values["cpu"]) for s in q.samples)
 
 
-def go_pprof():
-    """Newer releases of Go come without it and build it when it is asked for, which takes 40 s: in scripts/nightly only."""
+def go_pprof(b):
+    """Newer releases of Go come without it and build it when it is asked for: once for all that ask."""
     go = shutil.which("go", path=os.environ.get("PATH", "") + ":/usr/local/go/bin")
     if not go:
         raise Skip("no go, whose pprof would read it (Debian: golang-go)")
-    built = os.path.join(subprocess.run([go, "env", "GOTOOLDIR"], capture_output=True, text=True).stdout.strip(), "pprof")
-    if not os.path.exists(built) and not os.environ.get("SPPROF_TEST_GO"):
-        raise Skip("this go has its pprof yet to build: SPPROF_TEST_GO=1")
-    return [built] if os.path.exists(built) else [go, "tool", "pprof"]
+    return [go, "tool", "pprof"], dict(os.environ, PPROF_TMPDIR=b.directory, GOCACHE=os.path.join(b.build, "tests", "go-cache"), GOTOOLCHAIN="local")
 
 
 def ask_go(b, path, *args):
-    r = subprocess.run([*go_pprof(), *args, path], capture_output=True, text=True, env=dict(os.environ, PPROF_TMPDIR=b.directory))
+    command, env = go_pprof(b)
+    with open(os.path.join(b.build, "tests", "go-cache.lock"), "w") as one_builds:
+        fcntl.flock(one_builds, fcntl.LOCK_EX)
+        r = subprocess.run([*command, *args, path], capture_output=True, text=True, env=env)
     assert r.returncode == 0 and "rror" not in r.stderr and "arning" not in r.stderr, (r.stdout, r.stderr)
     return r.stdout
 
 
 @case
 def read_by_go(b):
-    go_pprof()
+    go_pprof(b)
     directory = b.fresh()
     b.run(WORK + "import threading\nt = threading.Thread(target=lambda: busy(0.2), name='helper')\nt.start(); t.join()\n", cwd=directory,
           SPPROF_OUT="p.pb.gz")

@@ -6,28 +6,19 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from load import LOAD  # noqa: E402
 from sp import CASES, WORK, case, main, spent  # noqa: E402,F401
 
 TIMES = int(os.environ.get("SPPROF_TEST_SWAPS", "1500"))
 
-LOAD = WORK + """
-import ctypes, itertools, threading, warnings
-warnings.simplefilter("ignore") # fork() warns where there are threads
+HEAD = WORK + LOAD + """
+import sys
 lib = ctypes.CDLL(sys.argv[1])
 churn = ctypes.CDLL(sys.argv[2])
 lib.recording_figure.restype = ctypes.c_ulong
 lib.recording_swap.restype = ctypes.c_long
 figure = lambda name: lib.recording_figure(name.encode())
-times, stop, forks = int(sys.argv[3]), threading.Event(), []
-def code_dies():
-    for i in itertools.count():
-        if stop.is_set(): return
-        ns = {}
-        exec('def f%d(n):\\n return f%d(n - 1) if n else sum(range(300))\\nf%d(%d)' % (i, i, i, i % 30), ns)
-def threads_end():
-    while not stop.is_set():
-        t = threading.Thread(target=busy, args=(0.003,))
-        t.start(); t.join()
+times, forks = int(sys.argv[3]), []
 def processes_fork():
     while not stop.wait(0.05):
         pid = os.fork()
@@ -35,16 +26,6 @@ def processes_fork():
             busy(0.002)
             os._exit(0)
         forks.append(os.waitpid(pid, 0)[1])
-def begin_load():
-    churn.churn_start(1)
-    global load
-    load = [threading.Thread(target=f) for f in (code_dies, threads_end, processes_fork)]
-    for t in load: t.start()
-def end_load():
-    stop.set()
-    for t in load: t.join()
-    churn.churn_end()
-    while len(os.listdir('/proc/self/task')) > 1: time.sleep(0.001) # a thread's end comes after what join() waits for
 def left_behind():
     with open('/proc/self/maps') as f: maps = len(f.readlines())
     with open('/proc/self/timers') as f: timers = f.read().count('\\nClockID:')
@@ -57,7 +38,7 @@ def check_sums():
 
 def run(b, program, **env):
     b.library = os.path.join(b.build, "tests", "librecordings.so")
-    r = b.run(LOAD + program + "print('done')\n", b.library, os.path.join(b.build, "tests", "libchurn.so"), TIMES, SPPROF_FILES=5, **env)
+    r = b.run(HEAD + program + "print('done')\n", b.library, os.path.join(b.build, "tests", "libchurn.so"), TIMES, SPPROF_FILES=5, **env)
     assert (r.out, r.err) == ("done\n", ""), (r.out, r.err)
     return r
 
@@ -68,7 +49,7 @@ def swapped(b):
     run(b, """
 lib.recording_swap(20, 1000)
 before = left_behind()
-begin_load()
+begin_load(processes_fork)
 done = lib.recording_swap(times, 300)
 end_load()
 assert done == times, done
@@ -92,7 +73,7 @@ def begun_and_ended(b):
     with what they used meanwhile."""
     run(b, """
 assert lib.recording_end() and not lib.recording_end()
-begin_load()
+begin_load(processes_fork)
 recorded = 0
 for i in range(times // 10):
     a = time.process_time_ns()

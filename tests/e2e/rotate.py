@@ -7,38 +7,18 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, TICK_NS, Skip, case, main, need_frames  # noqa: E402,F401
+from load import LOAD  # noqa: E402
+from sp import CASES, TICK_NS, Skip, case, main, need_frames  # noqa: E402,F401
 
 ROTATIONS = int(os.environ.get("SPPROF_TEST_ROTATIONS", "60"))
 
-LOAD = BUSY + """
-import ctypes, itertools, os, re, signal, sys, threading, warnings
-warnings.simplefilter("ignore") # fork() warns where there are threads
+HEAD = LOAD + """
+import re, signal, sys
 churn = ctypes.CDLL(sys.argv[1])
-stop = threading.Event()
-def code_dies():
-    for i in itertools.count():
-        if stop.is_set(): return
-        ns = {}
-        exec('def f%d(n):\\n return f%d(n - 1) if n else sum(range(300))\\nf%d(%d)' % (i, i, i, i % 30), ns)
-def threads_end():
-    while not stop.is_set():
-        t = threading.Thread(target=busy, args=(0.003,))
-        t.start(); t.join()
 def number(name):
     m = re.match(r'p(?:-(\\d+))?\\.json$', name)
     return int(m[1] or 1) if m else 0
 def newest(): return max(map(number, os.listdir('.')), default=0)
-def begin_load(*more):
-    churn.churn_start(1)
-    global load
-    load = [threading.Thread(target=f) for f in (code_dies, threads_end, *more)]
-    for t in load: t.start()
-def end_load():
-    stop.set()
-    for t in load: t.join()
-    churn.churn_end()
-    while len(os.listdir('/proc/self/task')) > 1: time.sleep(0.001) # a thread's end comes after what join() waits for
 def children(): # also those that wait() does not see
     try:
         with open('/proc/self/task/%d/children' % os.getpid()) as f: return f.read().split()
@@ -54,7 +34,7 @@ def rotate(n): # until so many more files are there
 
 
 def run(b, program, *args, every="30ms", **env):
-    r = b.run(LOAD + program, os.path.join(b.build, "tests", "libchurn.so"), *args, timeout=100 + ROTATIONS // 5,
+    r = b.run(HEAD + program, os.path.join(b.build, "tests", "libchurn.so"), *args, timeout=100 + ROTATIONS // 5,
               **{"SPPROF_OUT": "p.json", "SPPROF_ROTATE": every, "SPPROF_INTERVAL": "1ms", "SPPROF_MEMORY": "4M", "SPPROF_FILES": 0, **env})
     assert r.err == "", r.err
     return r

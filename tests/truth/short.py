@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import CASES, Skip, case, main, need_frames  # noqa: E402,F401
+from sp import CASES, case, main, need_frames  # noqa: E402,F401
 
 # On a busy machine threads get their processor at a tick and so begin in step with it: up to ten points were seen. That the
 # estimate itself has no bias is in unit.weight, on a clock laid by hand.
@@ -115,10 +115,9 @@ print(sum(os.times()[:4]) / (time.monotonic() - begun))
     for ms in (9, 15):
         for _ in range(4):  # who shares a processor has it between two ticks, and ends before the next
             r = b.run(source, ms, 1)
-            if float(r.out) > 0.75:
+            has_a_processor = float(r.out) > 0.75
+            if has_a_processor:
                 break
-        else:
-            raise Skip(f"the machine is busy: {r.out.strip()} of a processor is left")
         profiles = [p for p in r.profiles() if p.block["ppid"] != os.getpid()]
         seen = {"parse": 0, "render": 0, "(thread end)": 0}
         sampled = [p for p in profiles if p.block["samples"]]
@@ -130,8 +129,11 @@ print(sum(os.times()[:4]) / (time.monotonic() - begun))
             assert p in sampled or unseen == p.total(), (ms, cpu)
         n = len(profiles)
         true = min(1, ms / 10)
-        assert n >= int(1000 / ms) and len(sampled) >= n * true - 5 * math.sqrt(n * true * (1 - true) + 1) - n * IN_STEP, (
-            ms, n, len(sampled))
+        assert n >= int(1000 / ms), (ms, n)
+        if not has_a_processor:
+            print(f"{ms} ms: the machine is busy, {r.out.strip()} of a processor was left; not judged: how many were seen")
+            continue
+        assert len(sampled) >= n * true - 5 * math.sqrt(n * true * (1 - true) + 1) - n * IN_STEP, (ms, n, len(sampled))
         hold(("forks", ms), seen, len(sampled), 0)
 
 
