@@ -32,16 +32,31 @@ SP_SIGSAFE void sp_os_sleep_ns(uint64_t ns);
 SP_SIGSAFE void sp_os_thread_name(char name[16]); /* the calling thread's; "" if it has none */
 /* A thread of this process by its id; 0: the process. "" if there is no such thread, or no /proc. Opens a file. */
 SP_SIGSAFE void sp_os_thread_name_of(int tid, char name[16]);
+/* What its file of that name under /proc says, NUL-terminated, at most cap - 1 bytes: how many. */
+SP_SIGSAFE size_t sp_os_thread_file(int tid, const char *file, char *text, size_t cap);
 SP_SIGSAFE int sp_os_tgkill(int tid, int sig);
 SP_SIGSAFE int sp_os_kill(int pid, int sig);
 
 /* [hook] Runs run(arg) in a process that has the memory of this one and else nothing: no descriptors but the first three,
  * dispositions of its own, and wait() does not see it. Its thread-local storage, ours, is zero, libc's is none: nothing of libc's may
- * be called there but what touches its arguments alone. A fault ends it without a word. One at a time. *pid is its id before it runs. 0, or
+ * be called there but what touches its arguments alone. A fault ends it without a word. The functions here that tell of threads by
+ * their ids tell of this process's. One at a time. *pid is its id before it runs. 0, or
  * negative errno. */
 int sp_os_beside(void (*run)(void *arg), void *arg, int *pid);
+/* [hook] In such a process: f(arg), which it ends in if something in memory is not there. False: that came to pass. */
+bool sp_os_beside_try(void (*f)(void *arg), void *arg);
 /* [hook] Whether it has ended, and buries it; waits: until it has. Signals are blocked. */
 bool sp_os_beside_ended(int pid, bool waits);
+
+/* --- [hook] a socket that another process listens at, by its abstract name: a descriptor, or negative errno --- */
+int sp_os_connect(const char *name);
+bool sp_os_peer_uid(int fd, uint32_t *uid); /* of who listens, by the kernel */
+/* One message within wait_ns; *passed: the descriptor that came with it, -1: none. Its bytes, or negative errno. */
+long sp_os_receive(int fd, void *p, size_t n, int *passed, uint64_t wait_ns);
+int sp_os_send(int fd, const void *p, size_t n); /* without waiting */
+/* [hook] Waits, at most so long, while *word is that value, for whoever says that it has changed. */
+void sp_os_await_change(const uint32_t *word, uint32_t value, uint64_t ns);
+void sp_os_changed(const uint32_t *word);
 
 /* --- [handler] CPU-time timers: SIGPROF to one thread, carrying `value` --- */
 SP_SIGSAFE int sp_os_timer_create(int tid, uint64_t value, int *timer);
@@ -83,8 +98,8 @@ int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* [hook] of this 
 /* [hook] By a handler's context, of a system call that begins anew: whether a handler without SA_RESTART would have ended it with
  * EINTR (signal(7)). Others begin anew whatever the handler (ERESTARTNOINTR in the kernel). */
 bool sp_os_may_interrupt(const void *context);
-/* [hook] The signals that the main thread has blocked; all if it is dead or /proc/self/status does not tell. 30 us. */
-uint64_t sp_os_main_thread_blocks(void);
+/* [hook] The signals that the main thread has blocked. False: it is dead, or /proc/self/status does not tell. 30 us. */
+bool sp_os_main_thread_blocks(uint64_t *mask);
 
 /* --- [hook] what the kernel told the program at its start; 0: nothing --- */
 bool sp_os_is_privileged(void);        /* it has more rights than who started it */
@@ -136,6 +151,8 @@ long sp_os_plain(enum sp_os_plain call, const long arguments[6]);
 /* [hook] A system call by its number; whether it waits, as a lock does: by its second argument. */
 long sp_os_call(long number, const long arguments[6]);
 bool sp_os_call_waits(long number, long second);
+/* Of one in which threads wait its name; NULL: it is none of those that are known. */
+const char *sp_os_call_name(long number);
 
 /* --- [start] memory --- */
 /* [handler] Zeroed private pages, kept by fork children and in core dumps. NULL: refused. */
@@ -148,6 +165,9 @@ SP_SIGSAFE void sp_os_release(void *p, size_t bytes);
 void *sp_os_reserve(size_t bytes, bool *wipes);
 /* [hook] sp_os_reserve() in the place of what is mapped at p. False: refused. */
 bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes);
+/* [handler] Zero memory that can be written, in the place of what is mapped at p, which other threads may touch at any moment. False:
+ * refused. */
+SP_SIGSAFE bool sp_os_replace(void *p, size_t bytes);
 void sp_os_forbid(void *p, size_t bytes); /* [any] whoever touches it faults */
 /* [fork-child] Makes reserved memory zero again. */
 bool sp_os_forget(void *p, size_t bytes);
@@ -157,10 +177,12 @@ SP_SIGSAFE int sp_os_give_back(void *p, size_t bytes);
 /* Finite limits in bytes; UINT64_MAX: none. Of memory: the lower of RLIMIT_AS and RLIMIT_DATA. */
 SP_SIGSAFE uint64_t sp_os_limit_memory(void);
 SP_SIGSAFE uint64_t sp_os_limit_file_size(void);
+uint64_t sp_os_limit_processes(void); /* [hook] of the user, threads too */
 /* Before an exec: waits, some milliseconds at most, while one of ours stands in the place of a limit, which the new program
  * would inherit. */
 SP_SIGSAFE void sp_os_limit_settle(void);
 void sp_os_limit_forked(void); /* [fork-child] puts the limit back */
+void sp_os_files_forked(void); /* [fork-child] closes what another thread was reading for us */
 
 /* --- [handler] files --- */
 enum sp_os_kind { SP_OS_ABSENT, SP_OS_REGULAR, SP_OS_DIRECTORY, SP_OS_SYMLINK, SP_OS_OTHER };

@@ -14,6 +14,7 @@
 
 #include "compat/buf.h"
 #include "compat/os_linux_call.h"
+#include "compat/os_linux_peek.h"
 
 #define KERNEL_SIGSET_BYTES 8
 
@@ -172,12 +173,16 @@ SP_SIGSAFE static int parse_tid(const char *s)
 
 int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg)
 {
-    int fd = (int)SYS(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return fd;
+    char path[32];
+    SP_BUF(b, path);
+    sp_os_linux_put_self(&b);
+    sp_buf_str(&b, "/task");
+    struct sp_peek peek;
+    if (!sp_peek_open(&peek, path))
+        return -ENOENT;
     _Alignas(8) char chunk[512]; /* small: it lies on the interrupted thread's stack */
     long n;
-    while ((n = SYS(SYS_getdents64, fd, chunk, sizeof chunk, 0)) > 0) {
+    while ((n = SYS(SYS_getdents64, peek.fd, chunk, sizeof chunk, 0)) > 0) {
         for (long at = 0; at < n;) {
             const struct linux_dirent64 *e = (const struct linux_dirent64 *)(chunk + at);
             int tid = parse_tid(e->name);
@@ -186,7 +191,7 @@ int sp_os_each_thread(void (*found)(void *arg, int tid), void *arg)
             at += e->reclen;
         }
     }
-    sp_os_close(fd);
+    sp_peek_close(&peek);
     return (int)n;
 }
 
@@ -293,7 +298,7 @@ int sp_os_take_pending(uint64_t mask, siginfo_t *info)
 
 int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info)
 {
-    return (int)SYS(SYS_rt_tgsigqueueinfo, sp_os_getpid(), tid, sig, info);
+    return (int)SYS(SYS_rt_tgsigqueueinfo, sp_os_linux_home ? sp_os_linux_home : sp_os_getpid(), tid, sig, info);
 }
 
 SP_SIGSAFE static uint64_t parse_hex(const char *s)
@@ -311,14 +316,14 @@ struct signals {
 /* Whether the thread that /proc describes at `path` lives, and its signals. */
 SP_SIGSAFE static bool read_status(const char *path, struct signals *s)
 {
-    int fd = sp_os_open_read(path);
-    if (fd < 0)
+    struct sp_peek peek;
+    if (!sp_peek_open(&peek, path))
         return false;
     char chunk[256], line[32] = "";
     bool lives = false, has_mask = false;
     size_t used = 0;
     long n;
-    while ((n = sp_os_read(fd, chunk, sizeof chunk)) > 0)
+    while ((n = sp_peek_read(&peek, chunk, sizeof chunk)) > 0)
         for (long i = 0; i < n; i++) {
             if (chunk[i] != '\n') {
                 if (used < sizeof line - 1)
@@ -336,21 +341,28 @@ SP_SIGSAFE static bool read_status(const char *path, struct signals *s)
                 has_mask = true;
             }
         }
-    sp_os_close(fd);
+    sp_peek_close(&peek);
     return lives && has_mask;
 }
 
-uint64_t sp_os_main_thread_blocks(void)
+bool sp_os_main_thread_blocks(uint64_t *mask)
 {
+    char path[32];
+    SP_BUF(b, path);
+    sp_os_linux_put_self(&b);
+    sp_buf_str(&b, "/status");
     struct signals s = {0, 0}; /* the main thread's, whoever reads it */
-    return read_status("/proc/self/status", &s) ? s.blocked : ~0ull;
+    bool is_read = read_status(path, &s);
+    *mask = s.blocked;
+    return is_read;
 }
 
 SP_SIGSAFE static struct signals signals_of(int tid)
 {
     char path[48];
     SP_BUF(b, path);
-    sp_buf_str(&b, "/proc/self/task/");
+    sp_os_linux_put_self(&b);
+    sp_buf_str(&b, "/task/");
     sp_buf_u64(&b, (uint64_t)tid);
     sp_buf_str(&b, "/status");
     struct signals s = {0, 0};
@@ -439,6 +451,19 @@ bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes)
 int sp_os_make_writable(void *p, size_t bytes)
 {
     return (int)SYS(SYS_mprotect, p, bytes, PROT_READ | PROT_WRITE, 0);
+}
+
+bool sp_os_replace(void *p, size_t bytes)
+{
+    bool wipes;
+    void *made = sp_os_reserve(bytes, &wipes);
+    if (!made)
+        return false;
+    if (sp_os_make_writable(made, bytes) == 0 &&
+        SYS6(SYS_mremap, made, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, p, 0) == (long)p)
+        return true;
+    SYS(SYS_munmap, made, bytes, 0, 0);
+    return false;
 }
 
 int sp_os_give_back(void *p, size_t bytes)

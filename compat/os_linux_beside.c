@@ -37,9 +37,27 @@ SP_SIGSAFE static void leave(int status)
     sp_syscall6(SYS_exit_group, status, 0, 0, 0, 0, 0);
 }
 
+/* Threads: by the process beside. */
+static void *escape[5]; /* as the compiler wants it */
+static volatile bool may_escape;
+
 SP_SIGSAFE static void fault(int sig)
 {
+    if (may_escape) {
+        may_escape = false;
+        __builtin_longjmp(escape, 1);
+    }
     leave(sig);
+}
+
+__attribute__((noinline)) bool sp_os_beside_try(void (*f)(void *arg), void *arg)
+{
+    if (__builtin_setjmp(escape) != 0)
+        return false;
+    may_escape = true;
+    f(arg);
+    may_escape = false;
+    return true;
 }
 
 /* Before Linux 5.16 a core dump kills every process that shares the memory (zap_threads() in fs/coredump.c). */
@@ -50,7 +68,7 @@ static void end_at_faults(void)
         unsigned long flags;
         void (*restorer)(int);
         uint64_t mask;
-    } act = {fault, 0x04000000 /* SA_RESTORER */, fault, ~0ull};
+    } act = {fault, 0x04000000 /* SA_RESTORER */ | SA_NODEFER, fault, ~FAULTS};
     for (int sig = 1; sig < SP_OS_SIGNALS; sig++)
         if (FAULTS & SP_OS_MASK(sig))
             sp_syscall6(SYS_rt_sigaction, sig, (long)&act, 0, sizeof act.mask, 0, 0);
@@ -69,11 +87,26 @@ static bool can_leave_files(void)
     return sp_syscall6(SYS_close_range, ~0u, ~0u, 0, 0, 0, 0) == 0;
 }
 
+/* A first child in a new namespace would be its process 1, whose end is everybody's (man 7 pid_namespaces); and where /proc is
+ * another namespace's it would find somebody else's files under the program's number. */
+static bool has_own_pids(void)
+{
+    struct sp_os_stat own, of_children;
+    char number[16], self[16];
+    SP_BUF(b, number);
+    sp_buf_u64(&b, (uint64_t)sp_os_getpid());
+    return sp_os_read_link("/proc/self", self, sizeof self) == 0 && strcmp(self, number) == 0 &&
+           sp_os_stat("/proc/self/ns/pid", true, &own) == 0 &&
+           sp_os_stat("/proc/self/ns/pid_for_children", true, &of_children) == 0 && own.inode == of_children.inode;
+}
+
 static void enter_beside(void *arg)
 {
     (void)arg;
     end_at_faults();
     leave_files();
+    sp_syscall6(SYS_chdir, (long)"/", 0, 0, 0, 0, 0); /* the program may want to unmount where it was */
+    sp_syscall6(SYS_setpgid, 0, 0, 0, 0, 0, 0); /* what stops the program's group would be told to the program, by a SIGCHLD */
     sp_os_linux_home = start.home;
     start.run(start.arg);
     leave(0);
@@ -84,8 +117,8 @@ int sp_os_beside(void (*run)(void *arg), void *arg, int *pid)
     uintptr_t here = sp_cpu_thread_pointer(), ours = (uintptr_t)&sp_os_linux_home;
     uintptr_t low = ((here < ours ? here : ours) - TLS_BYTES) & ~63ull,
               span = (here < ours ? ours - here : here - ours) + 3 * TLS_BYTES;
-    if (sp_cpu_is_valgrind() || !can_leave_files()) /* the former ends a program at these flags */
-        return -ENOSYS;
+    if (sp_cpu_is_valgrind() || !can_leave_files() || !has_own_pids())
+        return -ENOSYS; /* the first ends a program at these flags */
     if (!block && !(block = sp_os_pages(STACK_BYTES + span)))
         return -ENOMEM;
     char *tls = block + STACK_BYTES;

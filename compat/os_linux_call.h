@@ -3,6 +3,7 @@
 #ifndef SP_COMPAT_OS_LINUX_CALL_H
 #define SP_COMPAT_OS_LINUX_CALL_H
 
+#include "compat/buf.h"
 #include "compat/cpu.h"
 #include "compat/os.h"
 
@@ -18,6 +19,15 @@ SP_SIGSAFE long sp_os_linux_call(long nr, long a, long b, long c, long d, long e
 
 /* In a process beside another (sp_os_beside): the other's id; else 0. */
 extern __thread int sp_os_linux_home;
+/* "/proc/self", or what is that of the process beside which this one is. */
+SP_INLINE void sp_os_linux_put_self(struct sp_buf *b)
+{
+    sp_buf_str(b, "/proc/");
+    if (sp_os_linux_home)
+        sp_buf_u64(b, (uint64_t)sp_os_linux_home);
+    else
+        sp_buf_str(b, "self");
+}
 
 /* [handler] openat(), also where the program's limit on descriptors is used up. */
 SP_SIGSAFE int sp_os_linux_open(const char *path, int flags, int mode);

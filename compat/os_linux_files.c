@@ -13,6 +13,7 @@
 
 #include "compat/buf.h"
 #include "compat/os_linux_call.h"
+#include "compat/os_linux_peek.h"
 
 /* The kernel's struct stat is glibc's and musl's on x86-64 and aarch64. */
 SP_SIGSAFE static int fill_stat(struct sp_os_stat *st, const struct stat *s, long rc)
@@ -281,16 +282,11 @@ bool sp_os_is_terminal(int fd)
     return sp_syscall6(SYS_ioctl, fd, 0x5401 /* TCGETS */, (long)termios, 0, 0, 0) == 0;
 }
 
-/* What a thread's file under /proc says, at most cap - 1 bytes, NUL-terminated: how much. tid 0: the process. */
-SP_SIGSAFE static size_t read_of_thread(int tid, const char *file, char *text, size_t cap)
+size_t sp_os_thread_file(int tid, const char *file, char *text, size_t cap)
 {
     char path[64];
     SP_BUF(b, path);
-    sp_buf_str(&b, "/proc/");
-    if (sp_os_linux_home)
-        sp_buf_u64(&b, (uint64_t)sp_os_linux_home);
-    else
-        sp_buf_str(&b, "self");
+    sp_os_linux_put_self(&b);
     sp_buf_char(&b, '/');
     if (tid) {
         sp_buf_str(&b, "task/");
@@ -298,17 +294,18 @@ SP_SIGSAFE static size_t read_of_thread(int tid, const char *file, char *text, s
         sp_buf_char(&b, '/');
     }
     sp_buf_str(&b, file);
-    int fd = sp_os_open_read(path);
-    long n = fd < 0 ? 0 : sp_os_read(fd, text, cap - 1);
-    if (fd >= 0)
-        sp_os_close(fd);
+    struct sp_peek peek;
+    bool is_open = sp_peek_open(&peek, path);
+    long n = is_open ? sp_peek_read(&peek, text, cap - 1) : 0;
+    if (is_open)
+        sp_peek_close(&peek);
     text[n > 0 ? n : 0] = '\0';
     return n > 0 ? (size_t)n : 0;
 }
 
 void sp_os_thread_name_of(int tid, char name[16])
 {
-    size_t n = read_of_thread(tid, "comm", name, 16);
+    size_t n = sp_os_thread_file(tid, "comm", name, 16);
     if (n && name[n - 1] == '\n')
         name[n - 1] = '\0';
 }
@@ -318,7 +315,7 @@ uint64_t sp_os_thread_queued_ns(int tid)
 {
     char text[64], *s = text;
     uint64_t ns = 0;
-    read_of_thread(tid, "schedstat", text, sizeof text);
+    sp_os_thread_file(tid, "schedstat", text, sizeof text);
     while (*s && *s != ' ')
         s++;
     for (s += *s == ' '; *s >= '0' && *s <= '9'; s++)

@@ -134,11 +134,27 @@ SP_SIGSAFE static int open_with_more(const char *path, int flags, int mode)
     return fd;
 }
 
+/* A program that closed its stderr may write to it yet; what it wrote to a new file before that was moved is taken back. */
+SP_SIGSAFE static int above_standard(int fd, int flags)
+{
+    if (fd < 0 || fd > 2)
+        return fd;
+    int above = (int)SYS(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3, 0);
+    if (above < 0)
+        return fd;
+    SYS(SYS_close, fd, 0, 0, 0);
+    if (flags & O_EXCL) {
+        SYS(SYS_ftruncate, above, 0, 0, 0);
+        SYS(SYS_lseek, above, 0, SEEK_SET, 0);
+    }
+    return above;
+}
+
 int sp_os_linux_open(const char *path, int flags, int mode)
 {
     int fd = (int)SYS(SYS_openat, AT_FDCWD, path, flags, mode);
     if (fd != -EMFILE)
-        return fd;
+        return above_standard(fd, flags);
     uint64_t mask = sp_os_mask_block(~0ull);
     if (hold()) {
         fd = open_with_more(path, flags, mode);
@@ -158,6 +174,11 @@ SP_SIGSAFE static uint64_t limit(int resource)
 uint64_t sp_os_limit_memory(void)
 {
     return sp_min_u64(limit(RLIMIT_AS), limit(RLIMIT_DATA));
+}
+
+uint64_t sp_os_limit_processes(void)
+{
+    return limit(RLIMIT_NPROC);
 }
 
 uint64_t sp_os_limit_file_size(void)

@@ -105,6 +105,8 @@ struct sp_py_layout {
     struct sp_py_debug_words debug;
 };
 
+#define SP_PY_COLLECTORS 4
+
 /* The CPython of this process. Written once, before sampling starts. */
 struct sp_py {
     const struct sp_py_ops *ops;       /* NULL: no CPython here */
@@ -119,10 +121,13 @@ struct sp_py {
     uintptr_t start, end;              /* of its library or program; left to the caller of sp_py_probe(), as `build` is */
     uintptr_t finalize, finalize_end;  /* ... and this: Py_FinalizeEx(); 0: not known */
     uintptr_t setsig, setsig_end;      /* ... and PyOS_setsig() */
-    uint32_t interp_builtins;          /* offset in PyInterpreterState */
+    struct {
+        uintptr_t start, end;
+    } collector[SP_PY_COLLECTORS]; /* the garbage collector's code, in parts; 0: not known; left to sp_py_gc_start() */
+    uint32_t interp_builtins;      /* offset in PyInterpreterState */
     uint32_t minor;
     char version[32]; /* "3.12.1" */
-    char build[24];   /* "shared", "static" */
+    char build[24];   /* "shared", "static", "shared no-GIL" */
     char why[128];    /* what made the layout unknown; "" if it is known */
 };
 
@@ -155,6 +160,9 @@ void sp_py_tss_learn_existing_key(void);
 /* [handler] This thread's PyThreadState in *tstate, 0 if it has none. SP_PY_OK, or why it cannot be used. SP_PY_FINALIZING:
  * the interpreter ends; in the thread that ends it *tstate is its state as long as that lives and frames have names. */
 SP_SIGSAFE enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate);
+/* [hook] The same of another thread, by its thread pointer, while that sleeps; what others do to it meanwhile may make a read
+ * fault: sp_os_beside_try(). SP_PY_BAD_TSTATE also where libc does not show it. */
+enum sp_py_reject sp_py_tstate_of(uintptr_t thread, uintptr_t *tstate);
 /* [any] Outside the handler, once a thread: lets the loader make the thread's copy of CPython's thread-local storage,
  * which for a dlopen()ed CPython of 3.15 allocates. */
 void sp_py_touch(void);
@@ -171,6 +179,20 @@ SP_SIGSAFE uint32_t sp_py_interpreter_id(uintptr_t tstate);
 SP_SIGSAFE uint32_t sp_py_task_name(uintptr_t tstate, char *out, uint32_t cap);
 /* [any] Whether the interpreter is initialised far enough to have thread states. */
 bool sp_py_running(void);
+
+/* ---- spans (py_span.c): a context variable whose value is a tuple that begins with an int */
+struct sp_py_span_known {
+    uintptr_t context;         /* the calling thread is in it, and it holds ... */
+    uintptr_t variable, value; /* ... this, */
+    int64_t hash;              /* whose hash is this; */
+    uintptr_t number;          /* the first item of that tuple, ... */
+    uint32_t number_is;        /* ... which is below 2^30 */
+};
+/* [any] With the GIL: learns where all this lies, from a context that holds nothing else (is_alone), and then from one that holds more
+ * than 16. True: it was found there; after the second the variable is the interpreter's. */
+bool sp_py_span_learn(const struct sp_py_span_known *known, bool is_alone);
+/* [handler] The int that the variable's value begins with in the thread's context; 0: there is none. */
+SP_SIGSAFE uint32_t sp_py_span_now(uintptr_t tstate);
 
 /* ---- the interpreter's end before it says so (py_end.c) */
 /* [handler] Whether this thread is in Py_FinalizeEx(), in the part before `_finalizing` is set: it waits for threads and calls
@@ -190,6 +212,42 @@ uint32_t sp_py_thread_name_place(uintptr_t thread, uintptr_t key, uintptr_t name
 SP_SIGSAFE uintptr_t sp_py_thread_name_at(uintptr_t tstate, uintptr_t frame, uint32_t place);
 /* [handler] Whether this thread, whose state it is, holds the GIL; where there is none, whether it is attached. */
 SP_SIGSAFE bool sp_py_holds_gil(uintptr_t tstate);
+/* [handler] Where the state of a thread state of a free-threaded build is: attached, detached, suspended. */
+SP_SIGSAFE uintptr_t sp_py_state_at(uintptr_t tstate);
+
+/* ---- the garbage collector (py_gc.c) */
+/* [start] Finds its code, which takes a pass over the interpreter's symbols: 1 ms. */
+void sp_py_gc_start(void);
+/* [handler] Whether an instruction is the collector's own. */
+SP_INLINE bool sp_py_gc_is_at(uintptr_t code)
+{
+    bool is_at = false;
+    for (uint32_t i = 0; i < SP_PY_COLLECTORS; i++)
+        is_at |= code - sp_py.collector[i].start < sp_py.collector[i].end - sp_py.collector[i].start;
+    return is_at;
+}
+
+/* ---- what it waits for (py_wait.c) */
+enum sp_py_wait {
+    SP_PY_WAIT_OTHER,
+    /* free-threaded builds */
+    SP_PY_WAIT_MUTEX,   /* for a PyMutex of an object or of the interpreter's own */
+    SP_PY_WAIT_STOPPED, /* for another thread that has stopped all */
+    SP_PY_WAIT_STOPS,   /* for all others to stop */
+};
+
+struct sp_py_wait_at {
+    uintptr_t at;            /* the semaphore that it waits on */
+    uintptr_t sp, stack_top; /* of the calling thread; stack_top 0: not known */
+    uint64_t since_ns;       /* on the monotonic clock */
+};
+/* [handler] What the calling thread, whose state it is, waits for, or did just now. */
+SP_SIGSAFE enum sp_py_wait sp_py_wait_of(uintptr_t tstate, const struct sp_py_wait_at *w);
+/* [handler] Whether a condition variable is that of the main interpreter's GIL: CPython has no other one that lies in its runtime, or
+ * in the main interpreter's state, which from 3.12 on lies there too (Python/ceval_gil.c); its locks are semaphores. */
+SP_SIGSAFE bool sp_py_wait_is_gil(uintptr_t at);
+/* [handler] Whether this thread, whose state it is, holds that one. False without a GIL. */
+SP_SIGSAFE bool sp_py_holds_main_gil(uintptr_t tstate);
 
 /* ---- code objects (py_text.c) */
 struct sp_py_code {

@@ -88,13 +88,18 @@ SP_SIGSAFE static uintptr_t attribute(uintptr_t object, uint32_t place)
     return values ? in_values(values, place) : in_dict(dict, place);
 }
 
+uintptr_t sp_py_state_at(uintptr_t tstate)
+{
+    return tstate + sp_py.layout->ts_interp + STATE_BEHIND_INTERP;
+}
+
 /* Before 3.12 one word says whose the GIL is. Later the interpreter's GIL remembers who had it last, and whether it
  * is taken; who takes it writes that before it runs anything. */
 bool sp_py_holds_gil(uintptr_t tstate)
 {
     const struct sp_py_layout *l = sp_py.layout;
     if (l->free_threaded)
-        return sp_peek_u32(tstate + l->ts_interp + STATE_BEHIND_INTERP) == ATTACHED;
+        return sp_peek_u32(sp_py_state_at(tstate)) == ATTACHED;
     if (l->rt_tstate_current)
         return sp_peek(sp_py.runtime + l->rt_tstate_current) == tstate;
     uintptr_t gil = sp_peek(sp_peek(tstate + l->ts_interp) + l->interp_gil);

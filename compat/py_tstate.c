@@ -16,6 +16,7 @@
 #define KEYS_IN_BLOCK 32
 #define MAX_KEYS 1024 /* PTHREAD_KEYS_MAX */
 #define SEARCH_BYTES 4096
+#define MOST_STATES 100000
 #define TSTATE_BYTES 352 /* all fields of the thread state that are read lie before */
 
 extern const char *gnu_get_libc_version(void); /* glibc has it, musl not */
@@ -48,9 +49,10 @@ SP_SIGSAFE static const struct tss_slot *slot_in(uintptr_t block, uint32_t key)
     return further ? (const struct tss_slot *)further + key % KEYS_IN_BLOCK : NULL;
 }
 
-SP_SIGSAFE static const struct tss_slot *slot_of(uint32_t key)
+/* Of the thread with this thread pointer; so below. */
+SP_SIGSAFE static const struct tss_slot *slot_of(uintptr_t thread, uint32_t key)
 {
-    return slot_in(sp_cpu_thread_pointer() + (uintptr_t)block_offset, key);
+    return slot_in(thread + (uintptr_t)block_offset, key);
 }
 
 /* Looks for the pairs in the descriptor, and nowhere else (what lies on the thread pointer's other side is the program's): behind
@@ -107,7 +109,8 @@ void sp_py_tss_key_created(uint32_t key)
     const void *value = SP_REAL(pthread_getspecific)(key);
     if (SP_REAL(pthread_setspecific)(key, &mark) != 0)
         return;
-    const struct tss_slot *slot = slot_of(key); /* the first value of a key from 32 on makes its block */
+    const struct tss_slot *slot =
+        slot_of(sp_cpu_thread_pointer(), key); /* the first value of a key from 32 on makes its block */
     sp_store_relaxed(&key_seq[key], slot && slot->value == (uintptr_t)&mark ? slot->seq : 0);
     SP_REAL(pthread_setspecific)(key, value);
 }
@@ -178,17 +181,17 @@ SP_SIGSAFE static bool is_lent(uintptr_t ts)
            sp_py_holds_gil(ts);
 }
 
-SP_SIGSAFE static bool is_own(uintptr_t ts)
+SP_SIGSAFE static bool is_own(uintptr_t thread, uintptr_t ts)
 {
     const struct sp_py_layout *l = sp_py.layout;
-    if (sp_peek(ts + l->ts_thread_id) != sp_py_ident())
+    if (sp_peek(ts + l->ts_thread_id) != thread + (uintptr_t)self_offset)
         return is_lent(ts);
     return is_interpreter(sp_peek(ts + l->ts_interp));
 }
 
 /* 3.9 to 3.11: under a sub-interpreter the key still holds the main interpreter's state; the state that
  * runs is the GIL holder's, if that is this thread. It may be somebody else's and dying: probed first. */
-SP_SIGSAFE static uintptr_t running_subinterpreter(uintptr_t ts)
+SP_SIGSAFE static uintptr_t running_subinterpreter(uintptr_t thread, uintptr_t ts)
 {
     const struct sp_py_layout *l = sp_py.layout;
     uintptr_t head = sp_peek(sp_py.runtime + l->rt_interp_head);
@@ -196,7 +199,7 @@ SP_SIGSAFE static uintptr_t running_subinterpreter(uintptr_t ts)
         return ts;
     uintptr_t holder = sp_peek(sp_py.runtime + l->rt_tstate_current);
     if (holder && holder != ts && sp_py_plausible(holder) && sp_os_readable(holder + l->ts_interp) &&
-        sp_os_readable(holder + l->ts_thread_id) && is_own(holder))
+        sp_os_readable(holder + l->ts_thread_id) && is_own(thread, holder))
         return holder;
     return ts;
 }
@@ -210,7 +213,7 @@ uint32_t sp_py_interpreter_id(uintptr_t tstate)
 }
 
 /* The thread's state by what libc or the loader keep for it; 0: none, or not one of this initialisation. */
-SP_SIGSAFE static uintptr_t kept_tstate(void)
+SP_SIGSAFE static uintptr_t kept_tstate(uintptr_t thread)
 {
     uint32_t key;
     if (!sp_py.layout->rt_tss_key) /* 3.15 on: a plain load from thread-local storage */
@@ -219,7 +222,7 @@ SP_SIGSAFE static uintptr_t kept_tstate(void)
         return 0;
     if (plain_getspecific)
         return (uintptr_t)plain_getspecific(key);
-    const struct tss_slot *slot = slot_of(key);
+    const struct tss_slot *slot = slot_of(thread, key);
     /* A freed state of an earlier initialisation, or another library's value under a re-used key, has another
      * sequence number. */
     if (!slot || slot->seq != sp_load_relaxed(&key_seq[key % MAX_KEYS]))
@@ -227,38 +230,68 @@ SP_SIGSAFE static uintptr_t kept_tstate(void)
     return slot->value;
 }
 
-SP_SIGSAFE static bool is_alive(uintptr_t ts)
+SP_SIGSAFE static bool is_alive(uintptr_t thread, uintptr_t ts)
 {
     uintptr_t last = ts + TSTATE_BYTES;
     return sp_py_plausible(ts) && sp_os_readable(ts) &&
-           (ts >> SP_PY_PAGE_SHIFT == last >> SP_PY_PAGE_SHIFT || sp_os_readable(last)) && is_own(ts);
+           (ts >> SP_PY_PAGE_SHIFT == last >> SP_PY_PAGE_SHIFT || sp_os_readable(last)) && is_own(thread, ts);
 }
 
 /* Py_FinalizeEx() deletes the key, or clears the thread-local pointer, before it frees the state of the thread that it
  * runs in (finalize_interp_delete, Python/pylifecycle.c); it frees those of others at any time. Frames that were there
  * when it was called keep their code, but from 3.12 on not its names: interned strings are freed when the
  * interpreter's built-in names have gone (finalize_interp_types behind interpreter_clear). */
-SP_SIGSAFE static enum sp_py_reject finalizing_tstate(uintptr_t ts, uintptr_t finalizes, uintptr_t *tstate)
+SP_SIGSAFE static enum sp_py_reject finalizing_tstate(uintptr_t thread, uintptr_t ts, uintptr_t finalizes, uintptr_t *tstate)
 {
     uintptr_t builtins;
-    if (ts == finalizes && is_alive(ts)) {
+    if (ts == finalizes && is_alive(thread, ts)) {
         builtins = sp_peek(ts + sp_py.layout->ts_interp) + sp_py.interp_builtins;
         *tstate = sp_os_readable(builtins) && sp_peek(builtins) != 0 ? ts : 0;
     }
     return SP_PY_FINALIZING;
 }
 
-enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate)
+SP_SIGSAFE static enum sp_py_reject check(uintptr_t thread, uintptr_t ts, uintptr_t *tstate)
 {
     const struct sp_py_layout *l = sp_py.layout;
-    *tstate = 0;
-    uintptr_t ts = kept_tstate(), finalizes = sp_peek(sp_py.runtime + l->rt_finalizing);
+    uintptr_t finalizes = sp_peek(sp_py.runtime + l->rt_finalizing);
     if (!ts) /* no Python thread; or its state is on the way to be freed, and the interpreter behind it */
         return finalizes && sp_peek(sp_py.runtime + l->rt_interp_head) ? SP_PY_FINALIZING : SP_PY_OK;
     if (finalizes)
-        return finalizing_tstate(ts, finalizes, tstate);
-    if (!is_alive(ts))
+        return finalizing_tstate(thread, ts, finalizes, tstate);
+    if (!is_alive(thread, ts))
         return SP_PY_BAD_TSTATE;
-    *tstate = l->rt_tstate_current ? running_subinterpreter(ts) : ts;
+    *tstate = l->rt_tstate_current ? running_subinterpreter(thread, ts) : ts;
     return SP_PY_OK;
+}
+
+enum sp_py_reject sp_py_own_tstate(uintptr_t *tstate)
+{
+    uintptr_t thread = sp_cpu_thread_pointer();
+    *tstate = 0;
+    return sp_py.layout ? check(thread, kept_tstate(thread), tstate) : SP_PY_BAD_TSTATE;
+}
+
+/* From 3.13 on the interpreter says where its list of thread states begins, and how that goes on. */
+static uintptr_t listed_tstate(uintptr_t thread)
+{
+    const struct sp_py_layout *l = sp_py.layout;
+    const uint64_t *words = (const uint64_t *)sp_py.runtime;
+    uintptr_t head = words[l->debug.interp_next + 1], next = words[l->debug.ts_interp - 1];
+    uintptr_t interp = sp_peek(sp_py.runtime + l->rt_interp_head);
+    for (int i = 0; i < 256 && sp_py_plausible(interp); i++, interp = sp_peek(interp + l->interp_next)) {
+        uintptr_t ts = sp_peek(interp + head);
+        for (int n = 0; n < MOST_STATES && sp_py_plausible(ts); n++, ts = sp_peek(ts + next))
+            if (sp_peek(ts + l->ts_thread_id) == thread + (uintptr_t)self_offset)
+                return ts;
+    }
+    return 0;
+}
+
+enum sp_py_reject sp_py_tstate_of(uintptr_t thread, uintptr_t *tstate)
+{
+    *tstate = 0;
+    if (plain_getspecific || !sp_py.layout)
+        return SP_PY_BAD_TSTATE;
+    return check(thread, sp_py.layout->rt_tss_key ? kept_tstate(thread) : listed_tstate(thread), tstate);
 }

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compat/cpu.h"
@@ -139,6 +140,29 @@ static bool is_before_2_34(void)
     return text[0] == '2' && text[1] == '.' && (text[2] < '3' || (text[2] == '3' && text[3] < '4')) && text[3];
 }
 
+static bool is_of_system(const char *path)
+{
+    static const char *const prefixes[] = {"libc.", "libc-", "ld-", "libpthread", "librt", "linux-vdso"};
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *preloaded = getenv("LD_PRELOAD");
+    for (size_t i = 0; i < SP_ARRAY_LEN(prefixes); i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return preloaded && *name && strstr(preloaded, name); /* it means to stand before libc, as we do */
+}
+
+static int mark_foreign(struct dl_phdr_info *info, size_t bytes, void *arg)
+{
+    struct sp_elf e;
+    (void)bytes, (void)arg;
+    if (!sp_elf_open(&e, info->dlpi_addr, info->dlpi_phdr, info->dlpi_phnum) || is_of_system(info->dlpi_name))
+        return 0;
+    for (struct sp_real *const *slot = __start_sp_reals; slot < __stop_sp_reals; slot++) {
+        uintptr_t original = (uintptr_t)(*slot)->original;
+        (*slot)->is_foreign |= original >= e.start && original < e.end;
+    }
+    return 0;
+}
+
 void sp_real_find_all(void)
 {
     if (all_found)
@@ -150,6 +174,7 @@ void sp_real_find_all(void)
     for (struct sp_real *const *slot = __start_sp_reals; slot < __stop_sp_reals; slot++)
         all &= sp_real_original(*slot) != NULL;
     behind_us = NULL;
+    dl_iterate_phdr(mark_foreign, NULL);
     is_split = !all && is_before_2_34();
     if (!all)
         forget_error();

@@ -13,6 +13,7 @@
 #define MOST_NOTES 65536        /* bytes */
 #define MOST_OFFERS (16u << 20) /* of a symbol to a function: symbols that overlap are many times as many */
 #define NAME_BYTES 1024
+#define MOST_PLACES 16u /* of one name among others */
 
 struct file {
     int fd;
@@ -307,4 +308,61 @@ uint32_t sp_symbols_name(struct sp_symbols *s, void (*named)(void *arg, uint32_t
         sp_os_close(f.fd);
     }
     return to.n;
+}
+
+/* ---- by name */
+/* In steps of whole scratch areas that overlap, so that no name is cut. */
+static uint32_t places_of(const struct file *f, const struct table *t, const char *name, uint32_t *places, uint32_t cap)
+{
+    size_t bytes = strlen(name);
+    uint32_t n = 0;
+    for (uint64_t at = 0; at < t->n_name_bytes && n < cap;) {
+        size_t part = sp_min_u64(t->n_name_bytes - at, f->n_scratch);
+        if (part <= bytes || !read_at(f, t->names + at, f->scratch, part))
+            break;
+        for (size_t i = 0; i + bytes < part && n < cap; i++)
+            if (f->scratch[i] == (uint8_t)name[0] && memcmp(f->scratch + i, name, bytes) == 0 &&
+                (f->scratch[i + bytes] == '\0' || f->scratch[i + bytes] == '.'))
+                places[n++] = (uint32_t)(at + i);
+        at += part - bytes;
+    }
+    return n;
+}
+
+static uint32_t find_in(struct file *f, const Elf64_Ehdr *h, const char *name, struct sp_symbol_found *found, uint32_t cap)
+{
+    struct table t;
+    uint32_t places[MOST_PLACES], n_found = 0;
+    uint32_t n_places = find_table(f, h, SHT_SYMTAB, &t) ? places_of(f, &t, name, places, MOST_PLACES) : 0;
+    uint64_t n = n_places ? sp_min_u64(t.bytes / sizeof(Elf64_Sym), MOST_SYMBOLS) : 0, most = f->n_scratch / sizeof(Elf64_Sym);
+    for (uint64_t i = 0, part; i < n; i += part) {
+        part = sp_min_u64(n - i, most);
+        if (!read_at(f, t.at + i * sizeof(Elf64_Sym), f->scratch, part * sizeof(Elf64_Sym)))
+            break;
+        for (uint64_t k = 0; k < part * n_places; k++) {
+            Elf64_Sym y;
+            memcpy(&y, f->scratch + k / n_places * sizeof y, sizeof y);
+            if (y.st_name == places[k % n_places] && ELF64_ST_TYPE(y.st_info) == STT_FUNC && y.st_value >= f->low &&
+                n_found < cap)
+                found[n_found++] = (struct sp_symbol_found){y.st_value - f->low, y.st_value - f->low + y.st_size};
+        }
+    }
+    return n_found;
+}
+
+uint32_t sp_symbols_find(const struct sp_symbols *s, const char *name, struct sp_symbol_found *found, uint32_t cap)
+{
+    struct file f;
+    Elf64_Ehdr h;
+    char path[4096];
+    uint32_t n = 0;
+    if (s->n_scratch < 4096)
+        return 0;
+    for (int i = 0; i < 2 && n == 0; i++) {
+        if ((i && !debug_path(s, path, sizeof path)) || !open_file(&f, i ? path : s->path, s, &h))
+            continue;
+        n = find_in(&f, &h, name, found, cap);
+        sp_os_close(f.fd);
+    }
+    return n;
 }

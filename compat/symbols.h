@@ -32,4 +32,12 @@ struct sp_symbols {
  * Changes `wanted`. 50 ms for 200,000 symbols at most. */
 uint32_t sp_symbols_name(struct sp_symbols *s, void (*named)(void *arg, uint32_t i, const char *name), void *arg);
 
+struct sp_symbol_found {
+    uint64_t start, end; /* in bytes from the module's beginning in memory */
+};
+
+/* [any] The other way: up to `cap` functions of the module's .symtab, else of its debug file's, that are called `name`, or that and
+ * behind it a dot (parts that a compiler made of it). Of s, path, build_id, debug_root and the scratch are used. */
+uint32_t sp_symbols_find(const struct sp_symbols *s, const char *name, struct sp_symbol_found *found, uint32_t cap);
+
 #endif

@@ -50,8 +50,10 @@ static const char *find_prefix(const struct sp_file_count *c)
     sp_buf_mem(&b, c->path, slash ? (size_t)(slash - c->path) + 1 : 0);
     if (!c->out[0])
         return "spprof-";
+    struct sp_name_values first = *c->values;
+    first.number = 1; /* each further one has its number at the end */
     cut_pattern(cut, c->out);
-    if (!sp_name_expand(prefix, cut, false, c->values) || strncmp(prefix, directory, b.len) != 0 || strchr(prefix + b.len, '/'))
+    if (!sp_name_expand(prefix, cut, false, &first) || strncmp(prefix, directory, b.len) != 0 || strchr(prefix + b.len, '/'))
         return "";
     return prefix + b.len;
 }
@@ -103,8 +105,10 @@ bool sp_file_limit_name(char *name, const struct sp_file_count *c)
 {
     struct sp_buf b = sp_buf_at(name, SP_PATH_BYTES);
     const char *slash = strrchr(c->path, '/');
+    struct sp_name_values first = *c->values;
+    first.number = 1;
     if (sp_name_kind_of(c->out) == SP_NAME_LITERAL) {
-        if (!sp_name_expand(name, c->out, false, c->values))
+        if (!sp_name_expand(name, c->out, false, &first))
             return false;
         b.len = strlen(name);
     } else { /* one for all names that the pattern may make */

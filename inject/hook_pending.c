@@ -11,9 +11,12 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "compat/cpu.h"
 #include "compat/os.h"
+#include "compat/ring.h"
+#include "inject/doorbell.h"
 #include "inject/hooks.h"
 #include "inject/relay.h"
 #include "inject/session.h"
@@ -36,6 +39,7 @@ SP_REAL_SLOT(raise);
 SP_REAL_SLOT(pthread_kill);
 SP_REAL_SLOT(tgkill);
 SP_REAL_SLOT(sigsuspend);
+SP_REAL_SLOT(pause);
 SP_REAL_SLOT(pselect);
 SP_REAL_SLOT(ppoll);
 SP_REAL_SLOT(__ppoll_chk);
@@ -91,14 +95,15 @@ SP_EXPORT int sigpending(sigset_t *set)
     return rc;
 }
 
-/* ---- waiting for SIGPROF: the thread must have it blocked for real, and nobody is unblocked any more */
+/* ---- waiting for SIGPROF: the thread must have it blocked for real, and nobody is unblocked any more. And for what rings. */
 static bool waits_for(const sigset_t *set)
 {
+    bool may_be_rung = is_running() && set && sigismember(set, SP_RING_SIGNAL) == 1;
     if (!has_sigprof(set))
-        return false;
+        return may_be_rung;
     sp_hook_mask_name_sigprof();
     if (!sp_session_region())
-        return false;
+        return may_be_rung;
     sp_hook_mask_believe();
     return true;
 }
@@ -121,19 +126,26 @@ static int wait_past_ticks(const sigset_t *set, siginfo_t *info, const struct ti
     siginfo_t own;
     struct timespec left;
     uint64_t deadline_ns = timeout ? deadline(timeout) : 0;
+    bool is_ignored = sp_hook_signal_rings() && !(sp_os_mask_block(0) & SP_OS_MASK(SP_RING_SIGNAL));
     info = info ? info : &own;
     for (;;) {
         uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_sigtimedwait, NULL);
         int sig = SP_REAL(sigtimedwait)(set, info, timeout);
         sp_hook_wait_end(SP_HOOK_WAIT_sigtimedwait, NULL, since_ns);
-        if (sig != SIGPROF || !is_tick(info)) {
+        bool is_ring = sig == SP_RING_SIGNAL && sp_doorbell_is_ring(info);
+        if (is_ring) {
+            sp_doorbell_answer(info, NULL);
+        } else if (sig == SP_RING_SIGNAL && is_ignored) {
+            /* the kernel would have dropped it, were it not for a handler of ours */
+        } else if (sig != SIGPROF || !is_tick(info)) {
             if (sig > 0)
                 sp_relay_arrived(sig, info);
             if (sig == SIGPROF)
                 sp_hook_pending_arrived();
             return sig;
+        } else {
+            sample(info);
         }
-        sample(info);
         timeout = timeout ? until(deadline_ns, &left) : NULL;
     }
 }
@@ -225,6 +237,7 @@ static bool was_lost(struct sp_live *l, int rc)
 
 SP_EXPORT int raise(int sig)
 {
+    SP_REAL_UNLESS_OURS(raise, sig != SIGPROF, sig);
     if (sig == SIGPROF)
         sends(sp_session_self);
     return SP_REAL(raise)(sig);
@@ -278,7 +291,7 @@ static void pause_ticks(struct sp_live *l)
 
 SP_EXPORT int signalfd(int fd, const sigset_t *set, int flags)
 {
-    if (waits_for(set)) {
+    if (has_sigprof(set) && waits_for(set) && sp_session_region()) {
         sp_hook_pending_is_watched = true;
         if (sp_session_self && sp_session_self->pause != SP_PAUSE_NOW && sp_os_mask_block(0) & SP_OS_MASK(SIGPROF))
             pause_ticks(sp_session_self);
@@ -330,13 +343,36 @@ static int waited(int rc)
     return rc;
 }
 
+/* What waits for a signal would be over with one that the program ignores, for a handler of ours that rings. */
+static const sigset_t *unrung(const sigset_t *mask, sigset_t *room)
+{
+    if (!mask || !sp_hook_signal_rings())
+        return mask;
+    *room = *mask;
+    sigaddset(room, SP_RING_SIGNAL);
+    return room;
+}
+
 SP_EXPORT int sigsuspend(const sigset_t *mask)
 {
+    sigset_t room;
     let_in(mask);
     uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_sigsuspend, NULL);
-    int rc = SP_REAL(sigsuspend)(mask);
+    int rc = SP_REAL(sigsuspend)(unrung(mask, &room));
     sp_hook_wait_end(SP_HOOK_WAIT_sigsuspend, NULL, since_ns);
     return waited(rc);
+}
+
+SP_EXPORT int pause(void)
+{
+    SP_REAL_UNLESS_OURS(pause, true, );
+    sigset_t mask, room;
+    uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_pause, NULL), now = sp_os_mask_block(0);
+    sigemptyset(&mask);
+    memcpy(&mask, &now, sizeof now);
+    int rc = sp_hook_signal_rings() ? SP_REAL(sigsuspend)(unrung(&mask, &room)) : SP_REAL(pause)();
+    sp_hook_wait_end(SP_HOOK_WAIT_pause, NULL, since_ns);
+    return rc;
 }
 
 /* The old name of the same, as libc makes it of sigsuspend: by a call that no hook sees. */

@@ -17,6 +17,7 @@
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
 #include "inject/output_name.h"
+#include "inject/schedule.h"
 
 SP_REAL_SLOT(execve);
 SP_REAL_SLOT(execv);
@@ -35,6 +36,7 @@ extern int execveat(int fd, const char *path, char *const argv[], char *const en
 
 static struct sp_handover before(bool will_happen)
 {
+    sp_schedule_hold(true);
     if (will_happen)
         sp_lifecycle_finish(SP_FINISH_EXEC);
     sp_os_limit_settle();
@@ -45,6 +47,7 @@ static struct sp_handover before(bool will_happen)
 static int after(struct sp_handover h, int rc)
 {
     int saved = errno;
+    sp_schedule_hold(false);
     sp_lifecycle_exec_failed();
     sp_hook_signal_take_back(h);
     errno = saved;
@@ -186,6 +189,7 @@ SP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_
  * which no thread would have a tick. */
 SP_EXPORT int system(const char *command)
 {
+    SP_REAL_UNLESS_OURS(system, true, command);
     bool was_unblocked = sp_hook_mask_hand_over();
     uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_system, NULL);
     int rc = SP_REAL(system)(command);
@@ -196,6 +200,7 @@ SP_EXPORT int system(const char *command)
 
 SP_EXPORT FILE *popen(const char *command, const char *mode)
 {
+    SP_REAL_UNLESS_OURS(popen, true, command, mode);
     bool was_unblocked = sp_hook_mask_hand_over();
     FILE *f = SP_REAL(popen)(command, mode);
     sp_hook_mask_take_back(was_unblocked);

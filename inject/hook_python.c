@@ -9,6 +9,7 @@
 #include "compat/py.h"
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
+#include "inject/module.h"
 #include "inject/python.h"
 #include "sampler/gate.h"
 
@@ -21,7 +22,8 @@ SP_EXPORT int pthread_condattr_setclock(pthread_condattr_t *attr, clockid_t cloc
     if (!SP_REAL(pthread_condattr_setclock))
         return 0; /* as libc's own pthread_condattr_init does, where there is no libpthread */
     int rc = SP_REAL(pthread_condattr_setclock)(attr, clock), saved = errno;
-    sp_lifecycle_python_starts(__builtin_return_address(0));
+    if (sp_lifecycle_python_starts(__builtin_return_address(0)))
+        sp_module_offer();
     errno = saved;
     return rc;
 }

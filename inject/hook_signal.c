@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Signals: the program sees the dispositions that it set, for SIGPROF and for every signal that has a stand-in of
  * ours. Masks are in hook_mask.c. All of it is async-signal-safe: CPython and faulthandler call these in handlers. */
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* they are what we stand before */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,6 +9,8 @@
 #include "compat/cpu.h"
 #include "compat/diag.h"
 #include "compat/os.h"
+#include "compat/ring.h"
+#include "inject/doorbell.h"
 #include "inject/hooks.h"
 #include "inject/session.h"
 #include "inject/relay.h"
@@ -17,25 +18,11 @@
 #include "sampler/handler.h"
 
 SP_REAL_SLOT(sigaction);
-SP_REAL_SLOT(signal);
-SP_REAL_SLOT(siginterrupt);
-
-typedef void handler_fn(int);
-
-extern handler_fn *bsd_signal(int sig, handler_fn *handler);
-extern handler_fn *ssignal(int sig, handler_fn *handler);
-extern handler_fn *sysv_signal(int sig, handler_fn *handler);
-extern handler_fn *__sysv_signal(int sig, handler_fn *handler);
-extern handler_fn *sigset(int sig, handler_fn *handler);
-extern int sigignore(int sig);
-SP_REAL_SLOT(sigset);
-SP_REAL_SLOT(sigignore);
 
 /* What the program set, for managed signals. Threads: written by the one that calls sigaction; two threads that set
  * the same signal at once race as they would in the kernel. */
 static struct sigaction wanted[SP_OS_SIGNALS];
-static bool stood_in[SP_OS_SIGNALS];   /* the real disposition is our stand-in */
-static bool interrupts[SP_OS_SIGNALS]; /* siginterrupt(sig, 1) */
+static bool stood_in[SP_OS_SIGNALS]; /* the real disposition is our stand-in */
 static bool started, may_spool;
 static int asked_by;                       /* the signal that asks for a profile; 0: none */
 static void (*finish)(enum sp_finish how); /* writes the profile */
@@ -239,6 +226,12 @@ static bool kills_by_default(int sig)
     }
 }
 
+/* Where we stand in for the default. */
+static bool has_standin(int sig)
+{
+    return kills_by_default(sig) || sig == SP_RING_SIGNAL;
+}
+
 /* Whatever the thread was doing, as at a death, but it goes on afterwards. */
 static void write_as_asked(void *context)
 {
@@ -254,10 +247,15 @@ static void standin(int sig, siginfo_t *info, void *context)
 {
     if (sig == SIGBUS && info->si_code == BUS_ADRERR && sp_spool_is_cut(info->si_addr))
         return;
-    if (sig == asked_by && sp_session_is_own_process())
+    sp_session_blocks(sp_cpu_context_mask(context));
+    if (sig == SP_RING_SIGNAL) {
+        if (sp_doorbell_is_ring(info))
+            sp_doorbell_answer(info, context);
+    } else if (sig == asked_by && sp_session_is_own_process())
         write_as_asked(context);
     else
         die(sig, info, context);
+    sp_session_unblocks();
 }
 
 static int install_standin(int sig)
@@ -299,7 +297,7 @@ void sp_hook_signal_start(void (*on_end)(enum sp_finish how), int asks, bool spo
     asked_by = asks;
     may_spool = spools;
     for (int sig = 1; sig < SP_OS_SIGNALS; sig++) {
-        if (!kills_by_default(sig) && sig != SIGPROF)
+        if (!has_standin(sig) && sig != SIGPROF)
             continue;
         struct sigaction now;
         if (real_sigaction_call(sig, NULL, &now) != 0)
@@ -319,8 +317,7 @@ void sp_hook_signal_start(void (*on_end)(enum sp_finish how), int asks, bool spo
 }
 
 /* ---- dispositions */
-/* In a vfork child (own dispositions, our parent's memory) and before the start the kernel's word is all. */
-static bool is_managed(int sig)
+bool sp_hook_signal_is_managed(int sig)
 {
     if (!started || (sig != SIGPROF && !kills_by_default(sig) && !sp_relay_can(sig)))
         return false;
@@ -339,11 +336,14 @@ static int set_sigprof(const struct sigaction *act)
 
 static int set_other(int sig, const struct sigaction *act)
 {
-    bool is_default = act->sa_handler == SIG_DFL && kills_by_default(sig);
+    bool is_default = act->sa_handler == SIG_DFL && has_standin(sig);
     bool was = stood_in[sig];
     struct sigaction before = wanted[sig], relayed;
     wanted[sig] = *act;
     stood_in[sig] = is_default;
+    /* Of what the kernel ignores by default nothing waits any longer (kernel/signal.c, do_sigaction). */
+    if (is_default && sig == SP_RING_SIGNAL)
+        set_default(sig);
     int rc = is_default ? install_standin(sig) : real_sigaction_call(sig, sp_relay_install(sig, act, &relayed), NULL);
     if (rc != 0) {
         wanted[sig] = before;
@@ -356,10 +356,22 @@ static int set_other(int sig, const struct sigaction *act)
     return rc;
 }
 
+void sp_hook_signal_was_ring(void)
+{
+    struct sigaction act = wanted[SP_RING_SIGNAL];
+    if ((unsigned)act.sa_flags & SA_RESETHAND)
+        set_other(SP_RING_SIGNAL, &act);
+}
+
+bool sp_hook_signal_rings(void)
+{
+    return stood_in[SP_RING_SIGNAL];
+}
+
 SP_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
     sp_hook_python_sets_signal(__builtin_return_address(0));
-    if (!is_managed(sig))
+    if (!sp_hook_signal_is_managed(sig))
         return real_sigaction_call(sig, act, old);
     struct sigaction before = wanted[sig];
     if (sig != SIGPROF && !stood_in[sig]) {
@@ -377,85 +389,6 @@ SP_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *
     if (old)
         *old = before;
     return 0;
-}
-
-static handler_fn *set_handler(int sig, handler_fn *handler, int flags)
-{
-    struct sigaction act = {.sa_handler = handler, .sa_flags = flags}, old;
-    sigemptyset(&act.sa_mask);
-    if (!(flags & SA_NODEFER))
-        sigaddset(&act.sa_mask, sig);
-    return sigaction(sig, &act, &old) == 0 ? old.sa_handler : SIG_ERR;
-}
-
-SP_EXPORT handler_fn *signal(int sig, handler_fn *handler)
-{
-    if (!is_managed(sig) || handler == SIG_ERR)
-        return SP_REAL(signal)(sig, handler);
-    return set_handler(sig, handler, interrupts[sig] ? 0 : SA_RESTART);
-}
-
-/* Other names of it and of each other, of which a libc may have none: musl, or glibc 2.26 for what it has for old programs only. */
-SP_EXPORT handler_fn *bsd_signal(int sig, handler_fn *handler)
-{
-    return signal(sig, handler);
-}
-
-SP_EXPORT handler_fn *ssignal(int sig, handler_fn *handler)
-{
-    return signal(sig, handler);
-}
-
-SP_EXPORT handler_fn *sysv_signal(int sig, handler_fn *handler)
-{
-    if (handler != SIG_ERR)
-        return set_handler(sig, handler, (int)SA_RESETHAND | SA_NODEFER);
-    errno = EINVAL;
-    return SIG_ERR;
-}
-
-SP_EXPORT handler_fn *__sysv_signal(int sig, handler_fn *handler)
-{
-    return sysv_signal(sig, handler);
-}
-
-SP_EXPORT int siginterrupt(int sig, int flag)
-{
-    if (!is_managed(sig))
-        return SP_REAL(siginterrupt)(sig, flag);
-    struct sigaction act;
-    if (sigaction(sig, NULL, &act) != 0)
-        return -1;
-    interrupts[sig] = flag != 0;
-    act.sa_flags = flag ? act.sa_flags & ~SA_RESTART : act.sa_flags | SA_RESTART;
-    return sigaction(sig, &act, NULL);
-}
-
-SP_EXPORT handler_fn *sigset(int sig, handler_fn *handler)
-{
-    if (!is_managed(sig) || handler == SIG_ERR)
-        return SP_REAL(sigset)(sig, handler);
-    sigset_t one, before;
-    struct sigaction old;
-    sigemptyset(&one);
-    sigaddset(&one, sig);
-    bool hold = handler == SIG_HOLD;
-    if (pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &one, &before) != 0)
-        return SIG_ERR;
-    struct sigaction act = {.sa_handler = handler};
-    sigemptyset(&act.sa_mask);
-    if (sigaction(sig, hold ? NULL : &act, &old) != 0)
-        return SIG_ERR;
-    return sigismember(&before, sig) ? SIG_HOLD : old.sa_handler;
-}
-
-SP_EXPORT int sigignore(int sig)
-{
-    if (!is_managed(sig))
-        return SP_REAL(sigignore)(sig);
-    struct sigaction act = {.sa_handler = SIG_IGN};
-    sigemptyset(&act.sa_mask);
-    return sigaction(sig, &act, NULL);
 }
 
 /* ---- exec */

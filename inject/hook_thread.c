@@ -9,6 +9,7 @@
 
 #include "inject/hooks.h"
 #include "inject/lifecycle.h"
+#include "inject/turn.h"
 #include "inject/self.h"
 #include "sampler/adopt.h"
 #include "sampler/gate.h"
@@ -79,6 +80,8 @@ SP_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void
     if (!l)
         return SP_REAL(pthread_create)(thread, attr, start, argument);
     int rc = SP_REAL(pthread_create)(thread, attr, run, l);
+    if (rc == EAGAIN && sp_turn_gives_way())
+        rc = SP_REAL(pthread_create)(thread, attr, run, l);
     if (rc != 0)
         sp_self_give_up(l);
     return rc;
@@ -92,6 +95,8 @@ SP_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
     if (!l)
         return SP_REAL(thrd_create)(thread, start, argument);
     int rc = SP_REAL(thrd_create)(thread, run_c11, l);
+    if (rc != thrd_success && sp_turn_gives_way())
+        rc = SP_REAL(thrd_create)(thread, run_c11, l);
     if (rc != thrd_success)
         sp_self_give_up(l);
     return rc;

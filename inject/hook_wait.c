@@ -64,13 +64,6 @@ static bool is_to_be_entered(struct sp_live *l, enum sp_hook_wait call, uint64_t
     return true;
 }
 
-/* CPython's only condition variable that lies in its runtime, or in the main interpreter's state, which from 3.12 on lies there
- * too, is the GIL's (Python/ceval_gil.c); its locks are semaphores. */
-static bool is_gil(const void *at)
-{
-    return (uintptr_t)at - sp_py.runtime < sp_py.runtime_bytes;
-}
-
 struct inside {
     struct sp_region *region;
     uint64_t mask;
@@ -107,8 +100,11 @@ static bool come_in(struct sp_live *l, struct inside *in)
 
 static struct sp_offcpu_wait wait_of(enum sp_hook_wait call, uint64_t since_ns, const void *at)
 {
+    bool is_gil = sp_py_wait_is_gil((uintptr_t)at);
     return (struct sp_offcpu_wait){
-        .mark = is_gil(at) ? "(waiting for the GIL)" : marks[call],
+        .mark = is_gil ? "(waiting for the GIL)" : marks[call],
+        .at = (uintptr_t)at,
+        .is_gil = is_gil,
         .sp = (uintptr_t)__builtin_frame_address(0),
         .since_ns = since_ns,
     };
@@ -150,6 +146,8 @@ uint64_t sp_hook_wait_begin(enum sp_hook_wait call, const void *at)
         struct sp_offcpu_wait w = wait_of(call, now, at);
         enter(l, &w);
     }
+    if (SP_UNLIKELY(sp_py_wait_is_gil((uintptr_t)at)))
+        sp_gil_wait_begins(&l->gil, l->profile, l->slot_number, now);
     return now;
 }
 
@@ -160,6 +158,8 @@ void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns)
         return;
     uint64_t now = sp_os_mono_fast_ns(), ns = now - sp_min_u64(now, since_ns), bit = bit_of(call);
     bool is_within = (uintptr_t)__builtin_frame_address(0) < l->wait_sp;
+    if (SP_UNLIKELY(l->gil.place) && !is_within)
+        sp_gil_wait_ends(&l->gil, now);
     l->wait_sp = is_within ? l->wait_sp : 0;
     l->short_calls = ns < SP_OFFCPU_LONG_NS ? l->short_calls | bit : l->short_calls & ~bit;
     if (SP_LIKELY(ns < SP_OFFCPU_SHORT_NS && l->open_since_ns != since_ns))
@@ -200,30 +200,34 @@ static int wait_by_clock(void *cond, void *mutex, int clock, const struct timesp
 #define FIND(name, otherwise) ((f = (name##_fn *)sp_real_find_missing(&real_##name)) ? FOUND : (otherwise))
 #define FOUND 1 /* of FIND: the original is called then, whatever this is */
 
-#define SP_WAIT(type, name, shown, at, parameters, arguments, absent)                               \
-    SP_REAL_SLOT(name);                                                                             \
-    typedef type name##_fn parameters;                                                              \
-    SP_EXPORT type hook_##name parameters __asm__(#name);                                           \
-    SP_INLINE type original_##name parameters                                                       \
-    {                                                                                               \
-        name##_fn *f = (name##_fn *)sp_load_relaxed(&real_##name.original);                         \
-        if (SP_UNLIKELY(!f)) {                                                                      \
-            type rc = (type)(absent);                                                               \
-            if (!f)                                                                                 \
-                return rc;                                                                          \
-        }                                                                                           \
-        return f arguments;                                                                         \
-    }                                                                                               \
-    static __attribute__((noinline)) type waited_##name parameters                                  \
-    {                                                                                               \
-        uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_##name, at);                            \
-        type rc = original_##name arguments;                                                        \
-        sp_hook_wait_end(SP_HOOK_WAIT_##name, at, since_ns);                                        \
-        return rc;                                                                                  \
-    }                                                                                               \
-    type hook_##name parameters                                                                     \
-    {                                                                                               \
-        return SP_LIKELY(!sp_offclock_is_on) ? original_##name arguments : waited_##name arguments; \
+/* Each way out of a hook but through waited_ is a jump with the caller's registers and stack as they were: where another library has
+ * a function of the name, what it takes may be something else. */
+#define SP_WAIT(type, name, shown, at, parameters, arguments, absent)                     \
+    SP_REAL_SLOT(name);                                                                   \
+    typedef type name##_fn parameters;                                                    \
+    SP_EXPORT type hook_##name parameters __asm__(#name);                                 \
+    static __attribute__((noinline)) type absent_##name parameters                        \
+    {                                                                                     \
+        name##_fn *f = NULL;                                                              \
+        type rc = (type)(absent);                                                         \
+        return f ? f arguments : rc;                                                      \
+    }                                                                                     \
+    SP_INLINE type original_##name parameters                                             \
+    {                                                                                     \
+        name##_fn *f = (name##_fn *)sp_load_relaxed(&real_##name.original);               \
+        return SP_LIKELY(f) ? f arguments : absent_##name arguments;                      \
+    }                                                                                     \
+    static __attribute__((noinline)) type waited_##name parameters                        \
+    {                                                                                     \
+        uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_##name, at);                  \
+        type rc = original_##name arguments;                                              \
+        sp_hook_wait_end(SP_HOOK_WAIT_##name, at, since_ns);                              \
+        return rc;                                                                        \
+    }                                                                                     \
+    type hook_##name parameters                                                           \
+    {                                                                                     \
+        bool is_seen = sp_offclock_is_on && !real_##name.is_foreign;                      \
+        return SP_LIKELY(!is_seen) ? original_##name arguments : waited_##name arguments; \
     }
 #define SP_WAIT_ELSEWHERE(name)
 #include "inject/waits.def"
@@ -261,7 +265,7 @@ static __attribute__((noinline)) long waited_syscall(long number, long a, long b
 long hook_syscall(long number, long a, long b, long c, long d, long e SP_CPU_SYSCALL_PARAMETER)
 {
     syscall_fn *original = (syscall_fn *)sp_load_relaxed(&real_syscall.original);
-    if (SP_LIKELY(original && (!sp_offclock_is_on || !sp_os_call_waits(number, b))))
+    if (SP_LIKELY(original && (!sp_offclock_is_on || real_syscall.is_foreign || !sp_os_call_waits(number, b))))
         return original(number, a, b, c, d, e SP_CPU_SYSCALL_PASSED);
     return waited_syscall(number, a, b, c, d, e, SP_CPU_SYSCALL_LAST);
 }

@@ -16,8 +16,15 @@ bool sp_hook_signal_can_start(void);
  * the profile. `asks`: one of them (0: none) that kills no more, but writes the profile so far. `spools`: the region may lie in
  * a file, whose pages may go. */
 void sp_hook_signal_start(void (*on_end)(enum sp_finish how), int asks, bool spools);
+/* [any] Whether we keep what the program sets for the signal. In a vfork child (own dispositions, our parent's memory) and before the
+ * start the kernel's word is all. */
+bool sp_hook_signal_is_managed(int sig);
 /* [hook] Whether ticks reach us: false once the program has set SIGPROF by a raw system call. */
 bool sp_hook_signal_is_ours(void);
+/* [hook] A handler of the program's was called for a ring (doorbell.h): that was not its one time, if it has SA_RESETHAND. */
+void sp_hook_signal_was_ring(void);
+/* [hook] Whether a handler of ours stands where the program ignores SP_RING_SIGNAL by default. */
+bool sp_hook_signal_rings(void);
 /* [any] Before and after an exec or spawn: the program's SIG_IGN and mask for SIGPROF are the real ones between. */
 struct sp_handover {
     bool ignored, blocked;

@@ -8,6 +8,7 @@
 #include "compat/os.h"
 #include "compat/py.h"
 #include "compat/real.h"
+#include "inject/run.h"
 #include "sampler/engine.h"
 
 /* Threads: written at the start. */
@@ -192,6 +193,7 @@ void sp_identity_read(struct sp_identity *i)
     else
         sp_identity_cut_command(i, program, strlen(program) + 1);
     sp_os_hostname(i->host, sizeof i->host);
+    i->run_ns = sp_run_started_ns();
     sp_os_thread_name(process_name);
 }
 
@@ -233,6 +235,7 @@ void sp_identity_copy(struct sp_region *r, const struct sp_identity *i)
 {
     memcpy(r->argv, i->argv, sizeof r->argv);
     memcpy(r->host, i->host, sizeof r->host);
+    r->run_ns = i->run_ns;
     memcpy(r->python, sp_py.version, sizeof r->python);
     memcpy(r->build, sp_py.build, sizeof r->build);
     size_t k = 0;

@@ -9,6 +9,7 @@ struct sp_identity {
     char argv[1024];  /* NUL-separated; up to the script or module: what follows may hold secrets */
     char script[128]; /* script or module without its extension; "stdin", "command" (-c); "": no name for it */
     char host[65];
+    uint64_t run_ns; /* when its run began */
 };
 
 /* [start] In the constructor: keeps argv[0] as it is before the program writes a title there. */

@@ -7,11 +7,12 @@
 #include "inject/session.h"
 #include "sampler/handler.h"
 
-/* [start] The constructor's work: looks for a CPython and starts sampling if there is one. */
-void sp_lifecycle_load(void);
+/* [start] The constructor's work: looks for a CPython and starts sampling if there is one. True: there is, and it has not begun. */
+bool sp_lifecycle_load(void);
 
-/* [any] A CPython appeared in the library that contains `address` (dlopen), or initialises again. */
-void sp_lifecycle_python_starts(const void *address);
+/* [any] A CPython appeared in the library that contains `address` (dlopen), or initialises again. True: it appeared, and the calling
+ * thread is initialising it. */
+bool sp_lifecycle_python_starts(const void *address);
 
 /* [any] A fork child is going to run Python: makes its profile now. */
 void sp_lifecycle_child_runs_python(void);
@@ -38,5 +39,19 @@ void sp_lifecycle_finish_before_exit(void);
 bool sp_lifecycle_begin(void);
 bool sp_lifecycle_end(sp_recording_closed *closed, void *arg);
 bool sp_lifecycle_swap(sp_recording_closed *closed, void *arg);
+
+/* [any] As sp_lifecycle_begin(), for somebody who is going to end it: the clock (schedule.h) does not. 0: as the options say. */
+struct sp_recording_wish {
+    uint64_t interval_ns, memory_bytes;
+};
+bool sp_lifecycle_begin_as(const struct sp_recording_wish *wish);
+
+/* [any] look(arg, r, cpu_ns) while the recording that goes on is frozen; cpu_ns: the process's. Not long, for threads that
+ * end wait. False: there is none, or the process ends. */
+typedef void sp_lifecycle_looks(void *arg, struct sp_region *r, uint64_t cpu_ns);
+bool sp_lifecycle_look(sp_lifecycle_looks *look, void *arg);
+
+/* [any] The options that hold. */
+const struct sp_config *sp_lifecycle_config(void);
 
 #endif

@@ -145,7 +145,9 @@ static const char *error_text(int rc)
     case EMFILE:
     case ENFILE: return "too many open files";
     case ENAMETOOLONG: return "the name is too long";
-    case EPERM: return "it is a directory, device, FIFO, socket, descriptor, or somebody else's link";
+    case EPERM:
+        return "it is a directory, device, FIFO, socket, descriptor, or somebody else's link; or a filter of system calls "
+               "forbids it";
     case EISDIR: return "it is a directory";
     case ENOMEM: return "the writer's memory is too small";
     case EEXIST: return "all numbered names are taken";
@@ -153,9 +155,31 @@ static const char *error_text(int rc)
     }
 }
 
+struct refused {
+    const char *path;
+    int rc;
+    bool is_news;
+};
+
+static int write_elsewhere(struct sp_output *o, struct sp_profile *p, struct sp_name_values *v, struct refused r)
+{
+    static char place[SP_PATH_BYTES], path[SP_PATH_BYTES];
+    int rc = r.rc;
+    for (int i = 0; rc < 0 && rc != -ENOMEM && fallback_directory(o, i, place); i++) {
+        struct sp_output_naming n = {.out = "", .directory = place, .fallback = true};
+        rc = sp_output_publish(o, p, n, v, path);
+        if (rc == 0 && r.is_news)
+            sp_diag_join(r.path, " could not be written (", error_text(r.rc), "); the profile is in ", o->written);
+    }
+    if (rc < 0 && r.is_news)
+        sp_diag_join("the profile could not be written to ", r.path, "; ", error_text(rc),
+                     o->spool && o->spool[0] ? "; it is in the spool file, for spprof recover" : "; it is lost");
+    return rc;
+}
+
 static int write_somewhere(struct sp_output *o, struct sp_profile *p)
 {
-    static char path[SP_PATH_BYTES], place[SP_PATH_BYTES];
+    static char path[SP_PATH_BYTES];
     struct sp_name_values v = {
         .pid = p->region->pid,
         .started_wall_ns = p->region->started_wall_ns,
@@ -171,31 +195,25 @@ static int write_somewhere(struct sp_output *o, struct sp_profile *p)
         .may_replace = o->out[0] != '\0',
     };
     int rc = sp_output_publish(o, p, n, &v, path);
+    bool is_news = rc != o->failed_with;
+    o->failed_with = rc;
     if (rc == -EPERM) {
-        sp_diag_join(path, " is not written to; ", error_text(rc), "; the default name is used", NULL);
+        if (is_news)
+            sp_diag_join(path, " is not written to; ", error_text(rc), "; the default name is used", NULL);
         n = (struct sp_output_naming){.out = "", .directory = o->directory};
         rc = sp_output_publish(o, p, n, &v, path);
     }
-    for (int i = 0; rc < 0 && rc != -ENOMEM && fallback_directory(o, i, place); i++) {
-        int first = rc;
-        n = (struct sp_output_naming){.out = "", .directory = place, .fallback = true};
-        rc = sp_output_publish(o, p, n, &v, o->written);
-        if (rc == 0)
-            sp_diag_join(path, " could not be written (", error_text(first), "); the profile is in ", o->written);
-    }
-    if (rc < 0)
-        sp_diag_join("the profile could not be written to ", path, "; ", error_text(rc),
-                     o->spool && o->spool[0] ? "; it is in the spool file, for spprof recover" : "; it is lost");
-    return rc;
+    return rc < 0 ? write_elsewhere(o, p, &v, (struct refused){path, rc, is_news}) : rc;
 }
 
 int sp_output_write(struct sp_output *o, struct sp_profile *p)
 {
     /* Beyond RLIMIT_FSIZE the kernel sends SIGXFSZ, which kills. */
-    uint64_t xfsz = SP_OS_MASK(SIGXFSZ), old = sp_os_mask_block(xfsz);
+    uint64_t xfsz = SP_OS_MASK(SIGXFSZ), old = sp_os_mask_block(xfsz), was_pending = sp_os_pending() & xfsz;
     int rc = write_somewhere(o, p);
+    o->is_written = rc == 0;
     siginfo_t info;
-    if (!(old & xfsz))
+    if (!was_pending)
         sp_os_take_pending(xfsz, &info);
     sp_os_mask_set(old);
     return rc;

@@ -197,6 +197,7 @@ static void remember(struct sp_output *o, const struct series *s)
 
 void sp_output_go_on(struct sp_output *o)
 {
+    o->skipped_ns = 0;
     if (!o->written_inode) /* it was not written */
         return;
     bool is_timed = sp_name_has_field(o->out, 't') && !sp_name_has_field(o->out, 'n');
@@ -211,14 +212,14 @@ static bool candidate(const struct sp_output_naming *n, const struct sp_name_val
 }
 
 /* A run has so many files and no more. A place is kept for the first process, whose profile comes last as a rule; of several that
- * are first, the steps of a script, each counts what was there when it began. */
+ * are first, the steps of a script, each counts what was there when it began, until it has a file of its own. */
 static bool is_one_too_many(const struct sp_output *o, struct sp_file_count *c)
 {
     if (!o->most_files || o->written_inode)
         return false;
     c->from_ns = o->run_started_ns;
-    c->until_ns = o->is_owner ? c->values->started_wall_ns : UINT64_MAX;
-    c->most = o->is_owner ? o->most_files : o->most_files - 1;
+    c->until_ns = o->is_owner && !o->number ? c->values->started_wall_ns : UINT64_MAX;
+    c->most = (o->is_owner ? o->most_files : o->most_files - 1) + o->replaces_oldest;
     return sp_file_limit_is_reached(c);
 }
 
@@ -234,11 +235,13 @@ static void leave_line(struct sp_output *o, const struct sp_profile *p, const st
     };
     if (!p->complete) /* it goes on */
         return;
+    bool is_news = o->failed_with != SP_OUTPUT_SKIPPED;
     int rc = sp_file_limit_name(name, c) ? sp_file_limit_add_line(name, &line) : -ENAMETOOLONG;
     if (rc == 0)
         o->skipped_ns = p->process_cpu_ns;
-    sp_diag_join("no profile; the run has as many files as SPPROF_FILES allows; ",
-                 rc ? "no line can be appended to " : "a line is in ", name, NULL, NULL);
+    if (is_news)
+        sp_diag_join("no profile; the run has as many files as SPPROF_FILES allows; ",
+                     rc ? "no line can be appended to " : "a line is in ", name, NULL, NULL);
 }
 
 /* Somebody's file of this run has the plain name. */
@@ -253,7 +256,7 @@ static bool is_of_this_run(const struct sp_output *o, const char *path)
 static void go_on(const struct sp_output *o, struct series *s)
 {
     bool is_plain = !s->n.with_pid && s->n.out[0] && s->v->number == 1 && sp_name_kind_of(s->n.out) == SP_NAME_LITERAL;
-    if (is_plain && is_of_this_run(o, s->path)) {
+    if (is_plain && (s->n.fallback || is_of_this_run(o, s->path))) {
         s->n.with_pid = true;
         return;
     }
@@ -280,11 +283,12 @@ static int publish_as(struct sp_output *o, struct sp_profile *p, struct series *
 {
     if (!candidate(&s->n, s->v, s->path))
         return -ENAMETOOLONG;
-    follow_links(s->path);
+    if (!s->n.fallback) /* where nobody asked for it everything stays as it is */
+        follow_links(s->path);
     enum verdict verdict = judge(o, s->path, s->n.may_replace);
-    if (verdict == REFUSE)
+    if (verdict == REFUSE && !s->n.fallback)
         return -EPERM;
-    if (verdict == NEXT_NUMBER) {
+    if (verdict == NEXT_NUMBER || verdict == REFUSE) {
         go_on(o, s);
         return -EEXIST;
     }
@@ -298,7 +302,7 @@ static int publish_as(struct sp_output *o, struct sp_profile *p, struct series *
     return rc;
 }
 
-int sp_output_publish(struct sp_output *o, struct sp_profile *p, struct sp_output_naming n, struct sp_name_values *v,
+static int publish_in(struct sp_output *o, struct sp_profile *p, struct sp_output_naming n, struct sp_name_values *v,
                       char *path)
 {
     static char tmp[SP_PATH_BYTES];
@@ -319,4 +323,29 @@ int sp_output_publish(struct sp_output *o, struct sp_profile *p, struct sp_outpu
     if (rc == 0)
         remember(o, &s);
     return rc;
+}
+
+/* In another directory the name is that which was asked for, unless it was refused for what it is: it tells the format. */
+static bool named_elsewhere(const struct sp_output *o, const struct sp_output_naming *n, char *out)
+{
+    const char *slash = strrchr(o->out, '/');
+    struct sp_buf b = sp_buf_at(out, SP_PATH_BYTES);
+    for (const char *at = n->directory; *at; at++)
+        sp_buf_str(&b, *at == '%' ? "%%" : (char[]){*at, '\0'});
+    sp_buf_str(&b, slash ? slash : "");
+    return n->fallback && slash && slash[1] && o->failed_with != -EPERM && !b.cut;
+}
+
+int sp_output_publish(struct sp_output *o, struct sp_profile *p, struct sp_output_naming n, struct sp_name_values *v,
+                      char *path)
+{
+    static char out[SP_PATH_BYTES];
+    struct sp_output_naming named = n;
+    named.out = out;
+    int rc = -ENOENT;
+    if (named_elsewhere(o, &n, out)) {
+        named.with_pid = !o->is_owner && !sp_name_is_unique(out);
+        rc = publish_in(o, p, named, v, path);
+    }
+    return rc < 0 && rc != -ENOMEM ? publish_in(o, p, n, v, path) : rc;
 }

@@ -20,9 +20,12 @@ struct sp_output {
     const char *spool; /* file that holds the profile if it cannot be written; "": none */
     /* what this process wrote last: it may be replaced by the next */
     char written[SP_PATH_BYTES];
+    bool is_written;      /* the last that was to be */
+    bool replaces_oldest; /* of those that are kept: the next makes them no more */
     uint64_t written_inode, written_device;
     uint32_t written_number;
     bool written_with_pid;
+    int failed_with;     /* as was said: of files that follow each other the next says nothing of the same */
     uint64_t skipped_ns; /* CPU in its lines, beyond most_files */
     /* of what it writes next, where closed recordings follow each other; 0: the first */
     uint32_t number;

@@ -2,11 +2,13 @@
  * Where the loader enters and leaves. */
 #include "compat/real.h"
 #include "inject/lifecycle.h"
+#include "inject/module.h"
 
 __attribute__((constructor)) static void load(void)
 {
     sp_real_find_all();
-    sp_lifecycle_load();
+    if (sp_lifecycle_load())
+        sp_module_offer();
 }
 
 __attribute__((destructor)) static void unload(void)

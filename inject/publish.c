@@ -2,12 +2,14 @@
  * See publish.h. */
 #include "inject/publish.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "compat/buf.h"
 #include "compat/diag.h"
 #include "compat/os.h"
 #include "compat/py.h"
+#include "inject/difference.h"
 #include "inject/environment.h"
 #include "inject/hooks.h"
 #include "inject/output.h"
@@ -71,9 +73,15 @@ void sp_publish_init(const struct sp_config *c, const struct sp_identity *i, boo
         kept = sp_os_pages(c->keep * sizeof *kept);
 }
 
+const char *sp_publish_written(void)
+{
+    return output.is_written ? output.written : "";
+}
+
 void sp_publish_forked(void)
 {
     output.is_owner = false;
+    output.written[0] = '\0';
     output.written_inode = 0;
     output.skipped_ns = 0;
     output.number = 0;
@@ -121,6 +129,37 @@ static struct sp_profile profile_of(struct sp_region *r, uint64_t used_ns, bool 
     return p;
 }
 
+/* Memory that somebody cuts off while it is read would be zeroes: a spool is written from a copy, if there is room for one. False: it
+ * is cut already. */
+static bool leave_file(struct sp_profile *p, struct sp_region **r, struct sp_region **image)
+{
+    *image = sp_spool_is_shared() ? sp_image_of(*r) : NULL;
+    if (!sp_store_ready(*r))
+        return false;
+    if (*image)
+        p->region = *r = *image;
+    return true;
+}
+
+static int write_frozen(struct sp_profile *p, struct sp_region *r)
+{
+    output.spool = sp_spool_path();
+    struct sp_region *image;
+    int rc = -EIO;
+    if (leave_file(p, &r, &image)) {
+        sp_store_scratch_begin(r);
+        output.replaces_oldest = kept && n_kept >= config->keep;
+        rc = sp_output_write(&output, p);
+        sp_store_scratch_end(r);
+    }
+    if (rc == 0 && p->complete)
+        keep_written();
+    if (rc == 0)
+        say_summary(r);
+    sp_image_release(image);
+    return rc;
+}
+
 static int publish(struct sp_profile *p, struct sp_region *r)
 {
     if (!sp_hook_signal_is_ours() && r->loss[SP_LOSS_REPLACED] == 0) {
@@ -128,15 +167,7 @@ static int publish(struct sp_profile *p, struct sp_region *r)
         sp_diag(
             "the program set its own SIGPROF handler by a raw system call; ticks went there; time since then is (not sampled)");
     }
-    output.spool = sp_spool_path();
-    sp_store_scratch_begin(r);
-    int rc = sp_output_write(&output, p);
-    sp_store_scratch_end(r);
-    if (rc == 0 && p->complete)
-        keep_written();
-    if (rc == 0)
-        say_summary(r);
-    return rc;
+    return write_frozen(p, r);
 }
 
 int sp_publish_live(struct sp_region *r, bool complete)

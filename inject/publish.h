@@ -20,6 +20,9 @@ int sp_publish_live(struct sp_region *r, bool complete);
  * another name. */
 void sp_publish_closed(struct sp_region *r, uint64_t used_ns);
 
+/* [any] The file that was written last; "": none was, or the last could not be. */
+const char *sp_publish_written(void);
+
 /* [fork-child] The parent's files are not this process's. */
 void sp_publish_forked(void);
 

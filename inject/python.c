@@ -33,7 +33,9 @@ static void *in_process(void *unused, const char *symbol)
 static void say_where(bool is_known)
 {
     bool is_static = is_known && sp_os_program_entry() - image.start < image.end - image.start;
+    bool is_free = sp_py.layout && sp_py.layout->free_threaded;
     memcpy(sp_py.build, is_static ? "static" : "shared", 7);
+    memcpy(sp_py.build + 6, is_free ? " no-GIL" : "", is_free ? 8 : 1);
     sp_py.start = is_known ? image.start : 0;
     sp_py.end = is_known ? image.end : UINTPTR_MAX;
     sp_py.setsig = is_known ? (uintptr_t)sp_elf_find(&image, "PyOS_setsig") : 0;

@@ -18,9 +18,9 @@
 static const struct sp_config *config;
 static const struct sp_identity *identity;
 /* Threads: written by who calls the functions of recording.h; is_awaited is read by all that begin. */
-static struct sp_region *reserved; /* for the next recording; NULL: none yet */
-static uint64_t reserved_bytes;
-static uint64_t region_bytes; /* of sp_region, whose header a fork wipes */
+static struct sp_region *reserved;            /* for the next recording; NULL: none yet */
+static uint64_t reserved_bytes, reserved_for; /* its size, and the one that was wished for: the limits may leave less */
+static uint64_t region_bytes;                 /* of sp_region, whose header a fork wipes */
 static bool wipes;
 static uint32_t n_recordings;
 static bool is_awaited;
@@ -37,6 +37,11 @@ static bool make_first_writable(struct sp_region *r, uint64_t bytes)
 static bool reserve(void)
 {
     uint64_t bytes = config->memory_bytes & ~4095ull, limit = sp_os_limit_memory();
+    if (reserved && reserved_for != bytes) {
+        sp_os_release(reserved, reserved_bytes);
+        reserved = NULL;
+    }
+    reserved_for = bytes;
     if (limit != UINT64_MAX && bytes > limit / 16)
         bytes = sp_max_u64(limit / 16, SP_REGION_MIN) & ~4095ull;
     for (; bytes >= SP_REGION_MIN && !reserved; bytes = bytes / 2 & ~4095ull) {
@@ -216,6 +221,18 @@ bool sp_recording_replace(struct sp_closing *c)
     return true;
 }
 
+/* What they waited for a CPU is not. */
+static void settle_queued(const struct sp_region *r)
+{
+    uint32_t near = 1;
+    for (uint32_t i = 1; sp_offclock_is_on && i <= r->n_threads && i <= r->max_threads; i++) {
+        struct sp_thread *t = sp_thread_at(r, i);
+        struct sp_live *l = t && sp_load_acquire(&t->state) == SP_THREAD_LIVE ? sp_live_by_tid(t->tid, &near) : NULL;
+        if (l)
+            sp_offclock_settle(&l->off, t);
+    }
+}
+
 void sp_recording_settle(struct sp_closing *c)
 {
     if (c->is_settled)
@@ -223,6 +240,7 @@ void sp_recording_settle(struct sp_closing *c)
     c->is_left = sp_gate_pass(WAIT_NS);
     region_bytes = reserved_bytes;
     c->used_ns += settle_used(c->region);
+    settle_queued(c->region);
     sp_region->before_start_ns = c->region->before_start_ns + c->used_ns;
     c->is_settled = true;
 }

@@ -15,11 +15,14 @@
 #define PAUSE_FOR_WRITES 20
 #define BURY_NS 10000000 /* between two looks whether the process has ended */
 
-static const struct sp_config *config;
+static struct sp_config *config;
+static uint64_t interval_ns, memory_bytes; /* by the options: a recording that was begun from inside may have had others */
 /* On the coarse monotonic clock. bury_ns: of the process that wrote the last file, or does. Threads: at the start, and by who has
  * the turn (turn.h). */
 static uint64_t begin_ns = NEVER, end_ns = NEVER, rotate_ns = NEVER, bury_ns = NEVER;
 static struct sp_closing closing;
+static int holds;    /* execs under way. Threads: any */
+static bool is_kept; /* somebody cuts a part out of the recording that goes on */
 
 static void set_due(void)
 {
@@ -40,6 +43,84 @@ void sp_schedule_begun(void)
     set_due();
 }
 
+/* In a process beside this one, or here. */
+static void write_closing(void *arg)
+{
+    (void)arg;
+    sp_recording_settle(&closing);
+    sp_publish_closed(closing.region, closing.used_ns);
+    sp_recording_release(&closing);
+}
+
+/* ---- by order */
+static bool begin_as_always(void)
+{
+    config->interval_ns = interval_ns;
+    config->memory_bytes = memory_bytes;
+    begin_ns = NEVER;
+    if (sp_region_now() || !sp_recording_begin(sp_os_process_cpu_ns(), false))
+        return false;
+    sp_schedule_begun();
+    return true;
+}
+
+static bool begin_anew(void)
+{
+    if (!sp_recording_replace(&closing))
+        return false;
+    sp_schedule_begun();
+    return true;
+}
+
+static void close_now(void)
+{
+    end_ns = rotate_ns = NEVER;
+    sp_recording_close(&closing);
+    set_due();
+}
+
+enum sp_obeyed sp_schedule_obey(enum sp_order order)
+{
+    if (!sp_region_now() != (order == SP_ORDER_BEGIN))
+        return SP_OBEYED_ALREADY;
+    if (is_kept)
+        return SP_OBEYED_IN_USE;
+    if (closing.region) /* whose writer was killed */
+        write_closing(NULL);
+    if (order == SP_ORDER_BEGIN)
+        return begin_as_always() ? SP_OBEYED : SP_OBEYED_NO_MEMORY;
+    if (!sp_publish_is_worth())
+        return SP_OBEYED_LATER;
+    if (order == SP_ORDER_RESET)
+        return begin_anew() ? SP_OBEYED : SP_OBEYED_NO_MEMORY;
+    close_now();
+    return SP_OBEYED;
+}
+
+void sp_schedule_finish(enum sp_order order)
+{
+    if (!closing.region)
+        return;
+    sp_recording_settle(&closing);
+    if (order == SP_ORDER_END)
+        sp_publish_closed(closing.region, closing.used_ns);
+    sp_recording_release(&closing);
+}
+
+bool sp_schedule_is_held(void)
+{
+    return sp_load_acquire(&holds);
+}
+
+void sp_schedule_bury_soon(void)
+{
+    bury_ns = sp_os_mono_ns() + BURY_NS;
+    set_due();
+    if (!sp_region_now() && sp_session_self)
+        sp_engine_start(NULL, sp_session_self);
+}
+
+/* ---- by the clock */
 /* Where there is no memory for another region the time is over without. */
 static void rotate(uint64_t now)
 {
@@ -48,36 +129,33 @@ static void rotate(uint64_t now)
     sp_recording_replace(&closing);
 }
 
+/* Where nothing is recorded any more the calling thread has had ticks for this alone. */
+static void bury(uint64_t now)
+{
+    bury_ns = sp_turn_is_beside() ? now + BURY_NS : NEVER;
+    if (bury_ns == NEVER && !sp_region_now() && !sp_recording_is_awaited() && sp_session_self)
+        sp_engine_stop(sp_session_self);
+}
+
 /* Who is here has the turn, and no tick of its own comes. */
 static void act(void *arg)
 {
     (void)arg;
     uint64_t now = sp_os_mono_ns();
     if (bury_ns <= now)
-        bury_ns = sp_turn_is_beside() ? now + BURY_NS : NEVER;
-    if (begin_ns <= now) {
-        begin_ns = NEVER;
-        if (!sp_region_now() && sp_recording_begin(sp_os_process_cpu_ns(), false))
-            sp_schedule_begun();
-    } else if (!sp_publish_is_worth()) {
+        bury(now);
+    if (begin_ns <= now && !is_kept) {
+        begin_as_always();
+    } else if (is_kept || !sp_publish_is_worth()) {
         /* the interpreter starts slowly: a file would say nothing yet, and is not written */
-    } else if (end_ns <= now) {
+    } else if (end_ns <= now && !closing.region) { /* else who was to write it was killed, and it comes first */
         end_ns = rotate_ns = NEVER;
         if (sp_region_now())
             sp_recording_close(&closing);
-    } else if (rotate_ns <= now) {
+    } else if (rotate_ns <= now && !closing.region) {
         rotate(now);
     }
     set_due();
-}
-
-/* In a process beside this one, or here. */
-static void write_closing(void *arg)
-{
-    (void)arg;
-    sp_recording_settle(&closing);
-    sp_publish_closed(closing.region, closing.used_ns);
-    sp_recording_release(&closing);
 }
 
 /* Where that takes longer than the time between two files the program would do nothing else. */
@@ -93,15 +171,19 @@ static void write_in_place(void)
 static void due(void)
 {
     /* What a tick interrupted inside the gate goes on with the region that it has. */
-    struct sp_region *r = sp_region_now();
-    if (sp_gate_is_inside() || !sp_session_is_running() || (r && !sp_store_ready(r)))
+    if (sp_gate_is_inside() || !sp_session_is_running())
         return;
     if (!sp_turn_try() && (sp_turn_is_beside() || !sp_turn_try())) /* who has it may have been killed */
         return;
+    struct sp_region *r = sp_region_now(); /* who has not the turn may find it released */
+    if (sp_load_acquire(&holds) ||
+        (r && !sp_store_ready(r))) { /* whoever holds takes the turn, and what begins then is awaited */
+        sp_turn_end(false);
+        return;
+    }
     sp_turn_call(act, NULL);
     if (closing.region && sp_turn_hand_over(write_closing, NULL)) {
-        bury_ns = sp_os_mono_ns() + BURY_NS;
-        set_due();
+        sp_schedule_bury_soon();
         return;
     }
     if (closing.region)
@@ -109,9 +191,17 @@ static void due(void)
     sp_turn_end(false);
 }
 
+void sp_schedule_write_left(void)
+{
+    if (closing.region)
+        sp_turn_call(write_closing, NULL);
+}
+
 void sp_schedule_init(struct sp_config *c)
 {
     config = c;
+    interval_ns = c->interval_ns;
+    memory_bytes = c->memory_bytes;
     if (c->rotate_ns && c->spool[0]) {
         sp_diag(
             "SPPROF_ROTATE has no effect with SPPROF_SPOOL; a spool file cannot be changed for another; there is one profile");
@@ -122,8 +212,21 @@ void sp_schedule_init(struct sp_config *c)
     set_due();
 }
 
+void sp_schedule_hold(bool begins)
+{
+    if (sp_session_is_own_process())
+        __atomic_fetch_add(&holds, begins ? 1 : -1, __ATOMIC_SEQ_CST);
+}
+
+void sp_schedule_keep(bool keeps)
+{
+    is_kept = keeps;
+}
+
 void sp_schedule_forked(void)
 {
+    holds = 0;
+    is_kept = false;
     if (closing.region && closing.region != sp_region_now()) /* it is known until it is to be unmapped */
         sp_os_release(closing.region, closing.bytes);
     closing.region = NULL;

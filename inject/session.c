@@ -26,3 +26,15 @@ bool sp_session_is_own_process(void)
     /* A child in another namespace of pids may have the same number. */
     return sp_os_getpid() == sp_session.pid && (!sp_engine || sp_engine->is_here());
 }
+
+void sp_session_blocks(uint64_t mask)
+{
+    if (sp_session_self && !(mask & SP_OS_MASK(SIGPROF)))
+        sp_session_self->is_blocked_by_us = true;
+}
+
+void sp_session_unblocks(void)
+{
+    if (sp_session_self)
+        sp_session_self->is_blocked_by_us = false;
+}

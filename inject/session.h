@@ -26,6 +26,11 @@ extern struct sp_session sp_session;
 /* The entry of the calling thread; NULL: none. */
 extern __thread struct sp_live *sp_session_self;
 
+/* [handler] From here on, until the second call, signals are blocked in the calling thread by us, be it by the kernel for a
+ * handler of ours. mask: what the program had blocked. */
+SP_SIGSAFE void sp_session_blocks(uint64_t mask);
+SP_SIGSAFE void sp_session_unblocks(void);
+
 /* [hook] Whether this process is looked at, be there a profile at the moment or not. False in a vfork child. */
 bool sp_session_is_running(void);
 

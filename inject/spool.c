@@ -19,7 +19,9 @@
 /* Threads: at the start, by who closed the gate, by who ends the recording, and by a fork child while it is alone. */
 static char directory[SP_PATH_BYTES]; /* "": no spool is wanted, or none could be made */
 static char path[SP_PATH_BYTES];
-static uint64_t mapped_bytes;  /* of the region */
+static char *mapped; /* the region's part that is the file */
+static uint64_t mapped_bytes;
+static const char *cut;        /* it, once somebody cut the file off. Threads: any, by compare-and-swap */
 static struct sp_os_stat file; /* at path: after a chroot() the name may be that of another process's file */
 
 const char *sp_spool_path(void)
@@ -96,13 +98,18 @@ SP_SIGSAFE static int fill_and_map(int fd, struct sp_region *r, uint64_t bytes)
         rc = sp_os_write_all(fd, r, used);
     if (rc == 0)
         rc = sp_os_stat_fd(fd, &file);
-    if (rc == 0)
+    if (rc == 0) {
+        cut = NULL;
+        mapped = (char *)r;
+        mapped_bytes = bytes;
         rc = sp_os_map_file(fd, r, bytes);
+    }
     if (rc == 0) {
         r->backed = backed;
         r->in_file = 1;
+    } else {
+        mapped_bytes = 0;
     }
-    mapped_bytes = bytes;
     return rc;
 }
 
@@ -129,7 +136,7 @@ void sp_spool_enter(struct sp_region *r, uint64_t bytes)
 {
     /* Beyond RLIMIT_FSIZE the kernel sends SIGXFSZ, which kills. SIGPROF: nothing may change the region meanwhile. */
     uint64_t xfsz = SP_OS_MASK(SIGXFSZ), old = sp_os_mask_block(xfsz | SP_OS_MASK(SIGPROF));
-    uint64_t in_file = bytes - r->scratch_bytes;
+    uint64_t in_file = bytes - r->scratch_bytes, was_pending = sp_os_pending() & xfsz;
     r->pid_namespace = sp_os_pid_namespace();
     sp_os_boot_id(r->boot);
     int fd = create(r);
@@ -144,7 +151,7 @@ void sp_spool_enter(struct sp_region *r, uint64_t bytes)
         path[0] = directory[0] = '\0';
     }
     siginfo_t info;
-    if (!(old & xfsz))
+    if (!was_pending)
         sp_os_take_pending(xfsz, &info);
     sp_os_mask_set(old);
 }
@@ -167,16 +174,17 @@ void sp_spool_leave(void)
 
 bool sp_spool_is_cut(const void *address)
 {
-    struct sp_region *r = sp_region;
-    if (!path[0] || !r || (const char *)address < (const char *)r || (const char *)address >= (const char *)r + mapped_bytes)
+    const char *at = address, *uncut = NULL;
+    if (at < mapped || at >= mapped + mapped_bytes)
         return false;
+    if (!sp_cas(&cut, &uncut, mapped))
+        return true; /* another thread saw to it, or does: this one tries again */
     /* Who is inside goes on in zeroes, where all is full and there is nothing; nobody else comes. */
     sp_store_release(&sp_session.state, SP_SESSION_OFF);
-    bool wipes;
-    if (!sp_os_reserve_at(r, mapped_bytes, &wipes) || sp_os_make_writable(r, mapped_bytes) != 0)
+    if (!sp_os_replace(mapped, mapped_bytes))
         return false;
-    sp_diag_join("somebody cut off ", path, "; the profile so far is lost, and this process runs unprofiled from here on", NULL,
-                 NULL);
+    sp_diag_join("somebody cut off ", path[0] ? path : "a spool file",
+                 "; the profile so far is lost, and this process runs unprofiled from here on", NULL, NULL);
     sp_spool_leave();
     return true;
 }

@@ -3,8 +3,11 @@
 #include "inject/turn.h"
 
 #include "compat/cpu.h"
+#include "compat/diag.h"
+#include "inject/session.h"
 
 #define WRITER_STACK_BYTES 32768 /* tests/lint/stack.py: less than half of it is used */
+#define FEW_PROCESSES 256
 #define WAIT_FOR_PROGRESS_NS (10 * SP_NS_PER_S)
 
 enum state { IDLE, TAKEN, DONE };
@@ -55,12 +58,17 @@ bool sp_turn_take(uint64_t *mask)
 {
     int idle = IDLE;
     while (!sp_cas(&state, &idle, TAKEN)) {
-        if (idle == DONE || !wait_for_owner())
+        if (idle == DONE || !wait_for_owner()) {
+            if (idle == TAKEN && sp_load_acquire(&state) == TAKEN && sp_load_acquire(&owner) != sp_os_gettid())
+                sp_diag("who writes the profile has not moved for 10 s, a file system that hangs or a process that was "
+                        "stopped; what came since is lost");
             return false;
+        }
         idle = IDLE;
     }
     /* A SIGTERM that found us here would end the process with half a file: it waits. Faults do not. */
     *mask = sp_os_mask_block(~SP_TURN_FAULTS);
+    sp_session_blocks(*mask);
     sp_store_release(&owner, sp_os_gettid());
     return true;
 }
@@ -76,6 +84,8 @@ bool sp_turn_try(void)
 
 void sp_turn_end(bool is_last)
 {
+    if (!is_last)
+        sp_session_unblocks();
     sp_store_release(&owner, 0);
     sp_store_release(&state, is_last ? DONE : IDLE);
 }
@@ -105,6 +115,21 @@ bool sp_turn_hand_over(void (*f)(void *arg), void *arg)
     return false;
 }
 
+bool sp_turn_take_back(void)
+{
+    uint32_t turn = (uint32_t)(sp_load_acquire(&beside) >> 32);
+    if (!sp_cas(&handed, &turn, 0))
+        return false;
+    sp_store_release(&owner, sp_os_gettid());
+    return true;
+}
+
+void sp_turn_give_again(void)
+{
+    sp_store_release(&owner, 0);
+    sp_store_release(&handed, (uint32_t)(sp_load_acquire(&beside) >> 32));
+}
+
 void sp_turn_await_beside(void)
 {
     uint64_t mask = sp_os_mask_block(~SP_TURN_FAULTS);
@@ -118,6 +143,24 @@ void sp_turn_await_beside(void)
             sp_os_sleep_ns(100000);
     }
     sp_os_mask_set(mask);
+}
+
+void sp_turn_makes_room(void)
+{
+    if (!(int)sp_load_acquire(&beside))
+        return;
+    uint64_t mask = sp_os_mask_block(~SP_TURN_FAULTS);
+    if (sp_turn_is_beside() && sp_os_limit_processes() <= FEW_PROCESSES)
+        sp_turn_await_beside();
+    sp_os_mask_set(mask);
+}
+
+bool sp_turn_gives_way(void)
+{
+    if (!sp_session_is_running() || !(int)sp_load_acquire(&beside))
+        return false;
+    sp_turn_await_beside();
+    return true;
 }
 
 void sp_turn_call(void (*f)(void *arg), void *arg)

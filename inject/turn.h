@@ -22,11 +22,20 @@ void sp_turn_call(void (*f)(void *arg), void *arg);
 /* [hook] For who has the turn: f(arg) runs in a process beside this one (sp_os_beside), which has the turn from here on and ends
  * it. All signals are blocked. False: there can be none, and the turn is the caller's still. */
 bool sp_turn_hand_over(void (*f)(void *arg), void *arg);
+/* [hook] For who handed it over: takes it back from that process, which is to wait meanwhile, and gives it again. False: that has
+ * died. */
+bool sp_turn_take_back(void);
+void sp_turn_give_again(void);
 /* [hook] Whether such a process is there, dead or alive; a dead one is buried, and if it died at work its turn is over. All signals
  * are blocked. */
 bool sp_turn_is_beside(void);
 /* [hook] Waits as sp_turn_take() does until it is gone, if it is there. */
 void sp_turn_await_beside(void);
+/* [hook] It counts among the processes of a user, of which there may be so many and no more: dead until it is buried, and where there
+ * may be few, alive as well. The program is about to make one. */
+void sp_turn_makes_room(void);
+/* [hook] The system refused the program a thread or process: waits until it is gone. False: there was none. */
+bool sp_turn_gives_way(void);
 
 /* [fork-child] Nobody has it. */
 void sp_turn_forked(void);

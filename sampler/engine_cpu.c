@@ -125,8 +125,7 @@ SP_SIGSAFE static bool is_held_back(const struct sp_live *l, enum sp_asker who)
 {
     switch (who) {
     case SP_ASKER_ENDS: return sp_os_mask_block(0) & SP_OS_MASK(SIGPROF);
-    case SP_ASKER_WRITES:
-        return l->pause || sp_os_pending() & SP_OS_MASK(SIGPROF); /* it came long before the writer blocked it */
+    case SP_ASKER_WRITES: return l->pause || (!l->is_blocked_by_us && sp_os_pending() & SP_OS_MASK(SIGPROF));
     case SP_ASKER_OTHER: return l->pause || sp_os_thread_blocks(l->tid, SIGPROF);
     }
     return false;

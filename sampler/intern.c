@@ -372,6 +372,13 @@ bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64
     return true;
 }
 
+void sp_intern_total_gil(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t gil_ns)
+{
+    struct sp_total *t = total_of(r, thread, node);
+    if (t)
+        sp_add_relaxed(&t->gil_ns, gil_ns);
+}
+
 bool sp_intern_total_wait(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t wall_ns)
 {
     struct sp_total *t = total_of(r, thread, node);

@@ -30,6 +30,9 @@ SP_SIGSAFE uint32_t sp_intern_node(struct sp_region *r, uint32_t parent, uint32_
 /* [handler] Adds to the sum of (thread, node). False: no room for another sum. */
 SP_SIGSAFE bool sp_intern_total(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t cpu_ns, uint64_t samples);
 
+/* [handler] The same for time that the thread waited for the GIL while another held it there; lost where there is no room. */
+SP_SIGSAFE void sp_intern_total_gil(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t gil_ns);
+
 /* [handler] The same for a wait. */
 SP_SIGSAFE bool sp_intern_total_wait(struct sp_region *r, uint32_t thread, uint32_t node, uint64_t wall_ns);
 

@@ -98,6 +98,7 @@ struct sp_live *sp_live_new(void)
 
 void sp_live_free(struct sp_live *l)
 {
+    sp_gil_wait_ends(&l->gil, 0);
     sp_store_release(&l->state, SP_LIVE_FREE);
     push_entry(&free_entries, l);
 }
@@ -134,6 +135,7 @@ struct sp_live *sp_live_by_tid(int tid, uint32_t *near)
 void sp_live_claim(struct sp_region *r, struct sp_live *l)
 {
     l->slot = sp_thread_claim(r);
+    l->slot_number = l->slot ? l->slot->number : 0;
     l->profile = r->profile;
 }
 
@@ -245,6 +247,7 @@ struct sp_live *sp_live_forked(struct sp_live *self)
     for (uint32_t i = 1; i <= n_used; i++)
         if (entry_at(i) != self && entry_at(i)->state == SP_LIVE_RUNNING)
             sp_live_free(entry_at(i));
+    sp_gil_forked();
     left = 0;
     n_born = 0;
     ended_ns = 0;

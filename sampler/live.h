@@ -6,6 +6,7 @@
 #ifndef SP_SAMPLER_LIVE_H
 #define SP_SAMPLER_LIVE_H
 
+#include "sampler/gil.h"
 #include "sampler/offclock.h"
 #include "sampler/store.h"
 #include "sampler/threads.h"
@@ -41,7 +42,8 @@ struct sp_live {
     uint32_t saw_python;      /* has had a Python frame */
     uint32_t root_seen;       /* what the last sample's root frame and its code are at, hashed */
     uint32_t profile;         /* the region that it has a slot in, by number; 0: none */
-    struct sp_thread *slot;   /* there; NULL: there was no room */
+    struct sp_thread *slot;   /* there; NULL: there was no room. Not to be followed outside the gate: the region may be gone */
+    uint32_t slot_number;     /* its number; 0: none */
     uint32_t session;         /* that it has joined: what it used before the present one is not booked */
     uint64_t last_cpu_ns;     /* its CPU clock at the last sample, in whatever region */
     uint64_t end_cpu_ns;      /* LEFT: ... at its end, or SP_LIVE_NEVER_BEGAN */
@@ -49,20 +51,23 @@ struct sp_live {
     uintptr_t stack_top;      /* end of its C stack; 0: unknown */
     uintptr_t thread_pointer; /* of libc's descriptor of the thread; 0: not known yet */
     /* the engine's */
-    uint32_t has_ticks;   /* they were asked for; cleared when they stop */
-    uint32_t is_refused;  /* it could not get any */
-    int timer;            /* as compat/os.h has it */
-    uint32_t pause, sent; /* enum sp_pause, enum sp_sent */
-    int64_t first_due_ns; /* on the thread's clock since it began: below 0 until the first tick (engine.h) */
+    uint32_t has_ticks;    /* they were asked for; cleared when they stop */
+    uint32_t is_refused;   /* it could not get any */
+    int timer;             /* as compat/os.h has it */
+    uint32_t pause, sent;  /* enum sp_pause, enum sp_sent */
+    bool is_blocked_by_us; /* SIGPROF is, and the program had it unblocked: a tick that waits has just come */
+    int64_t first_due_ns;  /* on the thread's clock since it began: below 0 until the first tick (engine.h) */
     /* off its CPU; waits (offcpu.h) */
     struct sp_offclock off;
     uint64_t short_ns, short_limit_ns;
     uintptr_t wait_sp;      /* stack of the outermost wait; 0: none */
     uint64_t open_since_ns; /* the wait whose stack was taken at its beginning; 0: none */
+    uint64_t open_cpu_ns;   /* its CPU clock then */
     uint32_t open_node, open_profile;
     uint32_t short_random;
     uint64_t short_calls;   /* by number of the call, a bit: the last one was short */
     uint64_t enter_from_ns; /* when the stack of a wait that seems short is taken as well, on the monotonic clock */
+    struct sp_gil_wait gil;
     /* what it is to run */
     void *run, *argument; /* until it runs */
     uint64_t routine;     /* as a number; threads of one routine do the same, unless Python's is known: */

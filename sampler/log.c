@@ -126,8 +126,10 @@ SP_SIGSAFE static void fold_total(struct sp_region *r, struct sp_thread *t)
     sp_intern_total(r, 0, total->node, total->cpu_ns, total->samples);
     if (total->wall_ns)
         sp_intern_total_wait(r, 0, total->node, total->wall_ns);
+    if (total->gil_ns)
+        sp_intern_total_gil(r, 0, total->node, total->gil_ns);
     t->first_total = total->next;
-    total->cpu_ns = total->wall_ns = total->samples = 0;
+    total->cpu_ns = total->wall_ns = total->gil_ns = total->samples = 0;
     sp_store_release(&total->listed, 0);
 }
 

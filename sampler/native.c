@@ -10,6 +10,7 @@
 #include "sampler/slots.h"
 
 #define TEXT_BYTES 4096u
+#define COLLECTOR 1u /* in place of an address: the garbage collector's, whatever is shown of the interpreter */
 
 _Static_assert(sizeof(struct sp_native) <= SP_SLOT_NATIVE_BYTES, "the slot has room");
 
@@ -98,7 +99,9 @@ SP_SIGSAFE static void choose(struct merge *m)
             ends_early = false;
             break;
         }
-        if (is_shown(m, code))
+        if (SP_UNLIKELY(sp_py_gc_is_at(code)))
+            keep(m, COLLECTOR);
+        else if (is_shown(m, code))
             keep(m, code);
     }
     bool is_gap = n->unwind.end == SP_UNWIND_FULL || (m->kept && n->frames[m->kept - 1].cfa == m->python);
@@ -152,8 +155,9 @@ uint32_t sp_native_merge(const struct sp_region *r, struct sp_native *n, struct 
         return n_python - 1; /* where native frames belong is not known */
     choose(&m);
     if (m.kept + n_python > w->cap) { /* what is cut is cut at the root */
-        m.kept = m.kept < w->cap ? m.kept : w->cap - 1;
-        n_python = w->n = w->cap - m.kept;
+        uint32_t most = w->cap - (n_python > 0);
+        m.kept = m.kept < most ? m.kept : most;
+        n_python = w->n = n_python < w->cap - m.kept ? n_python : w->cap - m.kept;
         w->truncated = true;
         while (m.kept && n->frames[m.kept - 1].cfa > n_python)
             m.kept--;
@@ -189,6 +193,8 @@ SP_SIGSAFE static uint32_t intern_module(struct sp_region *r, const struct sp_mo
 SP_SIGSAFE static uint32_t intern_at(struct sp_region *r, uintptr_t address, char *text)
 {
     struct sp_module m;
+    if (address == COLLECTOR)
+        return sp_node_at(r, r->pseudo_node[SP_PSEUDO_GC])->frame;
     if (!address || !sp_module_at(&m, address))
         return sp_node_at(r, r->pseudo_node[SP_PSEUDO_NATIVE_UNKNOWN])->frame;
     uintptr_t start = sp_unwind_function(address);

@@ -4,6 +4,8 @@
 
 #include "compat/os.h"
 
+#define WORTH_READING_NS 1000000 /* it opens a file */
+
 /* Threads: written at the start. */
 bool sp_offclock_is_on;
 
@@ -30,12 +32,24 @@ void sp_offclock_pass(struct sp_offclock *c, struct sp_thread *t, uint64_t mono_
     c->at_ns = now;
 }
 
+static uint64_t queued_of(const struct sp_offclock *c, const struct sp_thread *t)
+{
+    uint64_t queued = t->off_ns >= WORTH_READING_NS ? sp_os_thread_queued_ns(t->tid) : 0;
+    return queued - sp_min_u64(queued, c->queued_base_ns);
+}
+
+void sp_offclock_settle(struct sp_offclock *c, struct sp_thread *t)
+{
+    t->queued_ns = queued_of(c, t);
+    sp_store_relaxed(&c->queued_base_ns, c->queued_base_ns + t->queued_ns);
+}
+
 void sp_offclock_stop(struct sp_offclock *c, struct sp_thread *t, uint64_t cpu_ns)
 {
     if (!sp_offclock_is_on)
         return;
-    uint64_t now = sp_os_mono_fast_ns(), since = t->open_since_ns, queued = sp_os_thread_queued_ns(t->tid);
+    uint64_t now = sp_os_mono_fast_ns(), since = t->open_since_ns;
     sp_offclock_pass(c, t, now, cpu_ns);
-    t->queued_ns = queued - sp_min_u64(queued, c->queued_base_ns);
+    t->queued_ns = queued_of(c, t);
     t->open_ns = since && now > since ? sp_min_u64(now - since, c->spare_ns) : 0;
 }

@@ -22,6 +22,9 @@ SP_SIGSAFE void sp_offclock_begin(struct sp_offclock *c, int tid, uint64_t cpu_n
 /* [handler] The clock goes on to this instant; t: the thread's slot. By who may change the thread's times. */
 SP_SIGSAFE void sp_offclock_pass(struct sp_offclock *c, struct sp_thread *t, uint64_t mono_ns, uint64_t cpu_ns);
 
+/* [any] What a thread that goes on waited for a CPU up to now is its slot's in a recording that is over. */
+void sp_offclock_settle(struct sp_offclock *c, struct sp_thread *t);
+
 /* [any] A thread's clock up to now, and its open wait, by who closed the gate or at the thread's end. */
 void sp_offclock_stop(struct sp_offclock *c, struct sp_thread *t, uint64_t cpu_ns);
 

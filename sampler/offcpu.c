@@ -4,6 +4,7 @@
 #include "sampler/offcpu.h"
 
 #include "compat/os.h"
+#include "compat/py.h"
 #include "sampler/intern.h"
 #include "sampler/log.h"
 #include "sampler/walk.h"
@@ -16,11 +17,27 @@ SP_SIGSAFE static uint32_t text_bytes(const char *text)
     return n;
 }
 
+SP_SIGSAFE static const char *mark_of(const struct sp_live *l, const struct sp_offcpu_wait *w)
+{
+    static const char *const marks[] = {
+        [SP_PY_WAIT_MUTEX] = "(waiting: PyMutex)",
+        [SP_PY_WAIT_STOPPED] = "(waiting: the world is stopped)",
+        [SP_PY_WAIT_STOPS] = "(waiting: stopping the world)",
+    };
+    const struct sp_py_wait_at at = {.at = w->at, .sp = w->sp, .stack_top = l->stack_top, .since_ns = w->since_ns};
+    uintptr_t tstate;
+    if (!w->at || sp_py_own_tstate(&tstate) != SP_PY_OK || !tstate)
+        return w->mark;
+    enum sp_py_wait what = sp_py_wait_of(tstate, &at);
+    return what ? marks[what] : w->mark;
+}
+
 SP_SIGSAFE static uint32_t node_of(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w)
 {
     struct sp_sample s = sp_walk_stack(r, l, w->sp, NULL);
     l->slot->is_python |= s.category == SP_CATEGORY_PYTHON;
-    uint32_t text = sp_intern_string(r, w->mark, text_bytes(w->mark));
+    const char *mark = s.category == SP_CATEGORY_PYTHON ? mark_of(l, w) : w->mark;
+    uint32_t text = sp_intern_string(r, mark, text_bytes(mark));
     uint32_t frame = text ? sp_intern_frame(r, SP_FRAME_WAIT, text, 0) : 0;
     uint32_t below = s.loss == SP_LOSS_NO_FRAME ? 0 : s.node; /* a thread waits for the GIL before its first frame */
     uint32_t node = frame ? sp_intern_node(r, below, frame) : 0;
@@ -30,7 +47,8 @@ SP_SIGSAFE static uint32_t node_of(struct sp_region *r, struct sp_live *l, const
 void sp_offcpu_enter(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w)
 {
     struct sp_thread *t = l->slot;
-    sp_offclock_pass(&l->off, t, sp_os_mono_fast_ns(), sp_os_thread_cpu_ns());
+    l->open_cpu_ns = sp_os_thread_cpu_ns();
+    sp_offclock_pass(&l->off, t, sp_os_mono_fast_ns(), l->open_cpu_ns);
     t->open_node = node_of(r, l, w);
     t->open_since_ns = w->since_ns;
     l->open_since_ns = w->since_ns;
@@ -63,6 +81,9 @@ void sp_offcpu_leave(struct sp_region *r, struct sp_live *l, const struct sp_off
     if (!part)
         return;
     uint64_t since_ns = mono_ns - sp_min_u64(mono_ns, r->started_mono_ns);
-    sp_log_book_wait(r, t, is_known ? l->open_node : node_of(r, l, w), part, since_ns);
+    uint32_t node = is_known ? l->open_node : node_of(r, l, w);
+    sp_log_book_wait(r, t, node, part, since_ns);
+    if (!w->is_gil && ns >= SP_OFFCPU_LONG_NS && l->saw_python && !l->is_unhooked)
+        sp_gil_waited(r, t, node, part, mono_ns);
     sp_store_relaxed(&r->last_ns, since_ns);
 }

@@ -14,9 +14,11 @@
 
 /* A wait that is about to begin, or has ended. */
 struct sp_offcpu_wait {
-    const char *mark; /* what its frame is called */
+    const char *mark; /* what its frame is called, unless CPython itself waits: */
+    uintptr_t at;     /* for what is there; 0: not known */
     uintptr_t sp;
     uint64_t since_ns; /* on the monotonic clock */
+    bool is_gil;       /* for the GIL */
     bool is_within;    /* in a signal's handler, another goes on */
 };
 

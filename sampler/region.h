@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SP_REGION_MAGIC 0x3166726770707073ull /* "spppgrf1" as seen in a hex dump, low byte first */
-#define SP_REGION_LAYOUT 7
+#define SP_REGION_LAYOUT 10
 
 /* Where CPU time can go when it is not in a Python stack: also the pseudo-frame's number. */
 enum sp_category {
@@ -39,6 +39,7 @@ enum sp_pseudo {
     SP_PSEUDO_NATIVE_UNKNOWN, /* code of no library, or frames that no table leads through */
     SP_PSEUDO_WAITING_CPU,    /* ready to run, as the scheduler says */
     SP_PSEUDO_NOT_RUNNING,    /* what is left of a thread's life */
+    SP_PSEUDO_GC,             /* the garbage collector's own function */
     SP_PSEUDO_N
 };
 
@@ -117,7 +118,7 @@ enum sp_frame_kind {
     SP_FRAME_NATIVE,
     SP_FRAME_PSEUDO,
     SP_FRAME_INTERPRETER, /* root of the stacks of a sub-interpreter; no frame to show */
-    SP_FRAME_TASK,        /* the asyncio task that a stack runs in: the stack's first frame */
+    SP_FRAME_TASK,        /* "span ..." of the program's, "task ..." of asyncio's, which a stack runs in: its first frames */
     SP_FRAME_WAIT,        /* what a stack waits in: its last frame */
     SP_FRAME_SYMBOL,      /* native, of a profile that was read from a file: by its name */
 };
@@ -146,6 +147,7 @@ struct sp_total {
     uint32_t thread; /* number in the thread directory; 0: ended threads folded together */
     uint32_t node;
     uint64_t cpu_ns, wall_ns; /* grow */
+    uint64_t gil_ns;          /* grows: the thread waited for the GIL while another held it at this node */
     uint64_t samples;         /* grows; of an interpreter's node: samples of the thread in that interpreter */
     uint32_t listed;          /* it is among the sums of the thread's present life */
     uint32_t next;            /* of them; 0: last */
@@ -204,6 +206,7 @@ struct sp_thread {
     uint64_t open_ns;         /* ... how long it is; valid while frozen */
     uint32_t open_node;       /* ... and its stack */
     uint32_t is_python;       /* a Python stack of it was seen */
+    uint64_t gil_ns;          /* it held the main interpreter's GIL: CPU in samples, and waits */
     /* the last sample, and how much CPU it has not been given yet (weight.h) */
     uint32_t last_node, last_category;
     uint64_t owed_ns;
@@ -219,7 +222,7 @@ struct sp_thread {
     uint32_t stack_depth;
     uint32_t current; /* which of the two holds the previous stack */
     uint32_t previous_n;
-    uint32_t previous_root; /* node rootward of the previous stack's first frame: interpreter, task, (truncated); or 0 */
+    uint32_t previous_root; /* node rootward of the previous stack's first frame: interpreter, span, task, (truncated); or 0 */
     uint32_t epoch;         /* of the code table when the previous stack was taken */
     uint64_t pages[SP_PAGES_KNOWN];  /* pages that hold a live interned code object */
     uint32_t name_node;              /* of the root frame that holds the threading.Thread */
@@ -280,6 +283,7 @@ struct sp_region {
     uint32_t pid, ppid;
     uint32_t pid_namespace;   /* that the pids are numbers of; 0: not known; set for a spool file, as is: */
     char boot[SP_BOOT_BYTES]; /* the kernel's id of this boot; "": not known */
+    uint64_t run_ns; /* when what the process was started with began, by the wall clock: the run's name; 0: not known */
     uint64_t started_wall_ns, started_mono_ns;
     uint64_t before_start_ns; /* process CPU before we started */
     uint64_t last_ns;         /* the last sample, since the start */
@@ -297,7 +301,7 @@ struct sp_region {
     /* ended threads folded together */
     uint64_t n_folded;
     uint64_t folded_cpu_ns[SP_CATEGORY_N], folded_samples, folded_prompt_ns;
-    uint64_t folded_off_ns, folded_wait_ns, folded_queued_ns;
+    uint64_t folded_off_ns, folded_wait_ns, folded_queued_ns, folded_gil_ns;
     uint32_t first_total; /* id of the first of thread 0's sums */
     /* threads */
     sp_list_head free_slots, free_stacks, folding, ended[SP_WEIGHT_CLASSES];

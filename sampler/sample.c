@@ -27,6 +27,14 @@ SP_SIGSAFE static uint64_t weigh(struct sp_region *r, struct sp_live *l, const s
     return delta;
 }
 
+#define BEFORE_A_WAIT_NS 1000000 /* of CPU */
+
+/* A tick that came while the stack was taken for a wait is taken right behind that: the wait begins. */
+SP_SIGSAFE static bool is_about_to_wait(const struct sp_live *l, const struct sp_instant *at)
+{
+    return l->slot->open_since_ns && at->sp < l->wait_sp && at->cpu_ns - l->open_cpu_ns < BEFORE_A_WAIT_NS;
+}
+
 void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_instant *at)
 {
     struct sp_thread *t = l->slot;
@@ -41,7 +49,10 @@ void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_inst
     t->is_python |= s.category == SP_CATEGORY_PYTHON;
     if (SP_UNLIKELY(sp_offclock_is_on)) {
         sp_offclock_pass(&l->off, t, sp_os_mono_fast_ns(), at->cpu_ns);
-        t->open_since_ns = 0; /* it runs */
+        if (!is_about_to_wait(l, at))
+            t->open_since_ns = 0; /* it runs */
+        if (s.category == SP_CATEGORY_PYTHON)
+            sp_gil_used(r, t, s.node, cpu_ns);
     }
     sp_store_relaxed(&r->last_ns, since_ns);
 }

@@ -139,7 +139,8 @@ SP_SIGSAFE static void begin_to_fold(struct sp_region *r, struct sp_thread *t)
         sp_add_relaxed(&r->folded_queued_ns, t->queued_ns);
     }
     sp_add_relaxed(&r->folded_wait_ns, t->wait_ns);
-    t->off_ns = t->wait_ns = t->queued_ns = 0;
+    sp_add_relaxed(&r->folded_gil_ns, t->gil_ns);
+    t->off_ns = t->wait_ns = t->queued_ns = t->gil_ns = 0;
     sp_add_relaxed(&r->n_folded, 1);
     sp_add_relaxed(&r->n_ended, (uint32_t)-1);
     t->samples = t->prompt_ns = 0;

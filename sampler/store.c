@@ -138,6 +138,18 @@ void sp_store_scratch_end(struct sp_region *r)
     sp_os_give_back(sp_at(r, r->scratch + SP_STORE_SCRATCH), r->scratch_bytes - SP_STORE_SCRATCH);
 }
 
+enum sp_category sp_store_category_of(const struct sp_region *r, uint32_t node)
+{
+    bool is_native = node;
+    for (; node; node = sp_node_at(r, node)->parent) {
+        const struct sp_frame *f = sp_frame_at(r, sp_node_at(r, node)->frame);
+        if (f->kind == SP_FRAME_PSEUDO && f->what != SP_CATEGORY_PYTHON && f->what < SP_CATEGORY_N)
+            return (enum sp_category)f->what;
+        is_native &= f->kind == SP_FRAME_NATIVE || (f->kind == SP_FRAME_PSEUDO && f->what == SP_PSEUDO_NATIVE_UNKNOWN);
+    }
+    return is_native ? SP_CATEGORY_NATIVE_THREAD : SP_CATEGORY_PYTHON;
+}
+
 int32_t sp_store_frame_line(const struct sp_region *r, uint32_t frame)
 {
     const struct sp_frame *f = sp_frame_at(r, frame);
@@ -176,6 +188,7 @@ const char *sp_store_pseudo_name(uint32_t number)
         [SP_PSEUDO_NATIVE_UNKNOWN] = "(native ?)",
         [SP_PSEUDO_WAITING_CPU] = "(waiting for a CPU)",
         [SP_PSEUDO_NOT_RUNNING] = "(not running)",
+        [SP_PSEUDO_GC] = "(gc)",
     };
     return number < SP_PSEUDO_N ? names[number] : "(unknown)";
 }

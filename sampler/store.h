@@ -118,6 +118,7 @@ struct sp_sample {
     enum sp_loss loss;         /* SP_LOSS_NONE: there is a Python stack, or none to be had. Not kept in the log */
     uint64_t cpu_ns;           /* that it stands for */
     uint64_t wall_ns;          /* off the CPU: of a wait */
+    uint64_t gil_ns;           /* others waited for the GIL that it held: of a sum */
     uint64_t since_ns;         /* since the start of the profile */
 };
 
@@ -129,8 +130,11 @@ SP_INLINE void sp_each_sum(const struct sp_region *r, uint32_t first, uint64_t s
 {
     for (uint32_t id = first; id;) {
         const struct sp_total *total = sp_pool_entry(r, &r->totals, id);
-        call(arg, &(struct sp_sample){
-                      .node = total->node, .cpu_ns = total->cpu_ns, .wall_ns = total->wall_ns, .since_ns = since_ns});
+        call(arg, &(struct sp_sample){.node = total->node,
+                                      .cpu_ns = total->cpu_ns,
+                                      .wall_ns = total->wall_ns,
+                                      .gil_ns = total->gil_ns,
+                                      .since_ns = since_ns});
         id = total->next;
     }
 }
@@ -182,6 +186,10 @@ void sp_store_scratch_end(struct sp_region *r);
 
 /* [hook] Line of a Python frame, decoded from the copied table; the function's first line if that fails. */
 int32_t sp_store_frame_line(const struct sp_region *r, uint32_t frame);
+
+/* [hook] What CPU on a stack was booked as: a frame of it says why it is in no Python stack; native frames alone are of a thread
+ * without Python. */
+enum sp_category sp_store_category_of(const struct sp_region *r, uint32_t node);
 
 /* [hook] The text of a pseudo-frame, such as "(thread end)". */
 const char *sp_store_pseudo_name(uint32_t number);

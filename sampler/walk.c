@@ -8,6 +8,7 @@
 #include "sampler/adopt.h"
 #include "sampler/intern.h"
 #include "sampler/native.h"
+#include "sampler/span.h"
 #include "sampler/stack.h"
 
 _Static_assert((int)SP_PY_NO_FRAME == (int)SP_LOSS_NO_FRAME && (int)SP_PY_BAD_BOTTOM == (int)SP_LOSS_BAD_BOTTOM &&
@@ -53,7 +54,7 @@ SP_SIGSAFE static bool add_pseudo(struct sp_region *r, enum sp_pseudo which, uin
 }
 
 /* What lies rootward of a stack's first frame: its sub-interpreter, the interpreter's end, a first frame that was not found, its
- * task, the mark of a cut. False: the region is full. */
+ * spans and its task, the mark of a cut. False: the region is full. */
 SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, const struct sp_py_walk *w,
                                    bool finalizing, uint32_t *root)
 {
@@ -66,7 +67,7 @@ SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uin
         sp_intern_total(r, t->number, *root, 0, 1);
     }
     if ((finalizing && !add_pseudo(r, SP_PSEUDO_SHUTDOWN, root)) ||
-        (w->headless && !add_pseudo(r, (enum sp_pseudo)SP_CATEGORY_UNWALKABLE, root)))
+        (w->headless && !add_pseudo(r, (enum sp_pseudo)SP_CATEGORY_UNWALKABLE, root)) || !sp_span_intern(r, tstate, root))
         return false;
     uint32_t prefix = sizeof TASK_PREFIX - 1;
     uint32_t name = r->tasks ? sp_py_task_name(tstate, t->text + prefix, TASK_NAME_BYTES) : 0;

@@ -55,6 +55,12 @@ static void put_identity(struct sp_out *o, const struct sp_view *v)
     sp_json_key_u64(o, "layout", r->layout, false);
     sp_json_key_u64(o, "pid", r->pid, false);
     sp_json_key_u64(o, "ppid", r->ppid, false);
+    if (r->run_ns) { /* as text: more digits than a viewer's number has */
+        char run[24];
+        SP_BUF(b, run);
+        sp_buf_u64(&b, r->run_ns);
+        sp_json_key_text(o, "run", run, false);
+    }
     sp_json_key_text(o, "host", r->host, false);
     sp_json_key(o, "started", false);
     put_utc(o, r->started_wall_ns);
@@ -131,6 +137,8 @@ static void put_threads(struct sp_out *o, const struct sp_view *v, bool has_wall
         sp_json_key_u64(o, "samples", p->samples, false);
         if (has_wall && p->wall_ns)
             sp_json_key_u64(o, "wall", p->wall_ns, false);
+        if (has_wall && p->gil_ns)
+            sp_json_key_u64(o, "gil_held", p->gil_ns, false);
         sp_out_char(o, '}');
     }
     sp_out_char(o, ']');
@@ -214,7 +222,65 @@ static void put_wall(struct sp_out *o, const struct sp_view *v)
     sp_out_char(o, '}');
 }
 
-void sp_meta_write(struct sp_view *v, const struct sp_view *wall, struct sp_out *o)
+/* ---- where others held the GIL */
+struct gil {
+    struct sp_out *o;
+    struct sp_view *v;
+    uint32_t before, profile; /* functions in front of the view's; the waiting thread's profile */
+    uint32_t n, n_touched;
+};
+
+#define GIL_STACKS 20000u
+
+static void sum_gil(void *arg, uint32_t node, uint64_t ns)
+{
+    struct gil *g = arg;
+    if (!g->v->sum[node])
+        g->v->touched[g->n_touched++] = node;
+    g->v->sum[node] += ns;
+}
+
+/* Beyond so many, and what no stack of the file shows, without a stack. */
+static bool is_shown(const struct gil *g, uint32_t node)
+{
+    uint32_t function = g->v->function_of_frame[sp_node_at(g->v->region, node)->frame];
+    return g->n < GIL_STACKS && function != SP_VIEW_UNUSED && sp_view_depth(g->v, node) <= SP_VIEW_DEPTH_MAX;
+}
+
+static void put_gil_of(struct gil *g)
+{
+    for (uint32_t i = 0; i < g->n_touched; i++) {
+        uint32_t node = g->v->touched[i], depth = is_shown(g, node) ? sp_view_stack(g->v, node) : 0;
+        sp_out_str(g->o, g->n++ ? ",\n[" : "\n[");
+        sp_out_u64(g->o, g->profile);
+        sp_out_char(g->o, ',');
+        sp_out_u64(g->o, g->v->sum[node]);
+        sp_out_str(g->o, ",[");
+        g->v->sum[node] = 0;
+        for (uint32_t k = 0; k < depth; k++) {
+            sp_out_str(g->o, k ? "," : "");
+            sp_out_u64(g->o, g->before + g->v->stack[k]);
+        }
+        sp_out_str(g->o, "]]");
+    }
+    g->n_touched = 0;
+}
+
+static void put_gil(struct sp_out *o, struct sp_view *w, uint32_t before)
+{
+    struct gil g = {.o = o, .v = w, .before = before};
+    uint32_t first = sp_view_n_profiles(w) > 1;
+    sp_json_key(o, "gil", false);
+    sp_out_char(o, '[');
+    for (uint32_t i = 0; i < sp_view_n_profiles(w); i++) {
+        g.profile = i + first;
+        sp_view_each_gil(w, sp_view_profile_at(w, i), sum_gil, &g);
+        put_gil_of(&g);
+    }
+    sp_out_char(o, ']');
+}
+
+void sp_meta_write(struct sp_view *v, struct sp_view *wall, struct sp_out *o)
 {
     sp_out_char(o, '{');
     put_identity(o, v);
@@ -230,8 +296,11 @@ void sp_meta_write(struct sp_view *v, const struct sp_view *wall, struct sp_out 
         put_modules(o, v);
         put_native(o, v, wall);
     }
-    if (wall)
+    if (wall) {
         put_wall(o, v);
+        if (!wall->lumps) /* of a page that had to be bounded */
+            put_gil(o, wall, v->n_functions + v->n_elided_functions);
+    }
     sp_lines_write(v, o);
     sp_out_char(o, '}');
 }

@@ -7,6 +7,6 @@
 
 /* [hook] Writes them as one JSON object, the block "spprof" of Speedscope files. wall: the view of whole lives whose
  * profiles and functions stand behind those of v; NULL: there is none. To be called last: see lines.h. */
-void sp_meta_write(struct sp_view *v, const struct sp_view *wall, struct sp_out *o);
+void sp_meta_write(struct sp_view *v, struct sp_view *wall, struct sp_out *o);
 
 #endif

@@ -59,10 +59,26 @@ static uint64_t samples_of(struct emitter *e, uint32_t node, uint64_t weight)
     return share(e, e->so_far_ns) - before;
 }
 
-static uint32_t task_of(const struct emitter *e, uint32_t n)
+/* What a stack of n functions begins with that is none: its process, if there are several, spans, a task. */
+#define HEADS 24u
+struct heads {
+    uint32_t task, n_spans, span[HEADS]; /* strings */
+};
+
+static struct heads heads_of(const struct emitter *e, uint32_t n)
 {
-    uint32_t place = n ? e->before + e->v->stack[0] : 0;
-    return n && sp_pprof_second(e->t, place) == SP_PPROF_TASK_NAME ? e->t->name[place] + 1 : 0;
+    struct heads h = {.n_spans = 0};
+    for (uint32_t i = 0; i < n && i < HEADS; i++) {
+        uint32_t place = e->before + e->v->stack[i];
+        enum sp_pprof_second second = sp_pprof_second(e->t, place);
+        if (second == SP_PPROF_SPAN_NAME)
+            h.span[h.n_spans++] = e->t->name[place] + 1;
+        else if (second == SP_PPROF_TASK_NAME && !h.task)
+            h.task = e->t->name[place] + 1;
+        else if (sp_pprof_function(e->t, place)->file)
+            break;
+    }
+    return h;
 }
 
 /* Of several processes together each stack's root is its process, "app.py [4711]". */
@@ -100,8 +116,9 @@ static uint64_t head_and(uint64_t bytes)
 static void emit_sample(void *arg, uint32_t node, uint64_t weight)
 {
     struct emitter *e = arg;
-    uint32_t n = sp_view_stack(e->v, node), task = task_of(e, n), pid = pid_of(e, n);
-    uint64_t values[VALUES_MAX] = {samples_of(e, node, weight), weight, weight}, of_stack = 0, of_values = 0;
+    uint32_t n = sp_view_stack(e->v, node), pid = pid_of(e, n);
+    struct heads heads = heads_of(e, n);
+    uint64_t values[VALUES_MAX] = {samples_of(e, node, weight), weight, weight}, of_stack = 0, of_values = 0, of_spans = 0;
     uint32_t n_values = e->t->views[1] ? VALUES_MAX : VALUES_MAX - 1;
     if (e->t->views[1])
         values[e->v->wall ? 2 : 1] = 0;
@@ -109,10 +126,12 @@ static void emit_sample(void *arg, uint32_t node, uint64_t weight)
         of_stack += sp_proto_bytes(e->before + e->v->stack[i] + 1);
     for (uint32_t i = 0; i < n_values; i++)
         of_values += sp_proto_bytes(values[i]);
+    for (uint32_t i = 0; i < heads.n_spans; i++)
+        of_spans += head_and(label_bytes(SP_PPROF_SPAN, heads.span[i]));
     sp_proto_head(e->o, SAMPLE,
                   head_and(of_stack) + head_and(of_values) + head_and(label_bytes(SP_PPROF_THREAD, e->thread)) +
                       head_and(label_bytes(SP_PPROF_THREAD_ID, e->tid)) + head_and(label_bytes(SP_PPROF_PID, pid)) +
-                      head_and(label_bytes(SP_PPROF_TASK, task)));
+                      head_and(label_bytes(SP_PPROF_TASK, heads.task)) + of_spans);
     sp_proto_head(e->o, 1, of_stack);
     for (uint32_t i = n; i-- > 0;)
         sp_proto_number(e->o, e->before + e->v->stack[i] + 1);
@@ -122,7 +141,9 @@ static void emit_sample(void *arg, uint32_t node, uint64_t weight)
     put_label(e->o, SP_PPROF_THREAD, e->thread, true);
     put_label(e->o, SP_PPROF_THREAD_ID, e->tid, false);
     put_label(e->o, SP_PPROF_PID, pid, false);
-    put_label(e->o, SP_PPROF_TASK, task, true);
+    put_label(e->o, SP_PPROF_TASK, heads.task, true);
+    for (uint32_t i = 0; i < heads.n_spans; i++)
+        put_label(e->o, SP_PPROF_SPAN, heads.span[i], true);
 }
 
 static void put_samples(struct emitter *e)

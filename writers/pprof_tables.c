@@ -11,7 +11,8 @@
 #include "writers/proto.h"
 #include "writers/text.h"
 
-#define TASK_PREFIX "task "
+#define PREFIX_BYTES 5u
+static const char task_prefix[] = "task ", span_prefix[] = "span ";
 #define FIELD_STRING 6
 #define NO_SEPARATOR '\n' /* a control character, which does not stand as it is anyway */
 
@@ -43,8 +44,11 @@ enum sp_pprof_second sp_pprof_second(const struct sp_pprof_tables *t, uint32_t p
     if (f->native)
         return SP_PPROF_SYMBOL;
     const struct sp_string *s = f->name && !f->file ? sp_string_at(t->views[0]->region, f->name) : NULL;
-    bool is_task = s && s->bytes >= sizeof TASK_PREFIX - 1 && memcmp(s->data, TASK_PREFIX, sizeof TASK_PREFIX - 1) == 0;
-    return is_task ? SP_PPROF_TASK_NAME : SP_PPROF_NO_SECOND;
+    if (!s || s->bytes < PREFIX_BYTES)
+        return SP_PPROF_NO_SECOND;
+    return memcmp(s->data, task_prefix, PREFIX_BYTES) == 0   ? SP_PPROF_TASK_NAME
+           : memcmp(s->data, span_prefix, PREFIX_BYTES) == 0 ? SP_PPROF_SPAN_NAME
+                                                             : SP_PPROF_NO_SECOND;
 }
 
 size_t sp_pprof_build_id(const struct sp_string *library)
@@ -235,8 +239,8 @@ static void put_module(struct sp_out *o, const struct sp_string *library)
 
 static void put_heads(const struct sp_pprof_tables *t, struct sp_out *o)
 {
-    static const char *const fixed[SP_PPROF_STRINGS] = {"",       "samples",   "count", "cpu", "wall", "nanoseconds",
-                                                        "thread", "thread_id", "pid",   "task"};
+    static const char *const fixed[SP_PPROF_STRINGS] = {"",       "samples",   "count", "cpu",  "wall", "nanoseconds",
+                                                        "thread", "thread_id", "pid",   "task", "span"};
     const struct sp_view *v = t->views[0];
     char text[SP_PPROF_COMMENT_BYTES];
     for (size_t i = 0; i < SP_PPROF_STRINGS; i++)
@@ -278,9 +282,9 @@ static uint32_t put_second(const struct sp_pprof_tables *t, struct sp_out *o, ui
     enum sp_pprof_second second = sp_pprof_second(t, place);
     if (second == SP_PPROF_SYMBOL) {
         put_text(o, f->symbol);
-    } else if (second == SP_PPROF_TASK_NAME) {
+    } else if (second != SP_PPROF_NO_SECOND) {
         const struct sp_string *s = sp_string_at(t->views[0]->region, f->name);
-        put_string(o, s->data + sizeof TASK_PREFIX - 1, s->bytes - (sizeof TASK_PREFIX - 1));
+        put_string(o, s->data + PREFIX_BYTES, s->bytes - PREFIX_BYTES);
     }
     return second != SP_PPROF_NO_SECOND;
 }

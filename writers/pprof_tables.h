@@ -18,6 +18,7 @@ enum sp_pprof_string {
     SP_PPROF_THREAD_ID,
     SP_PPROF_PID,
     SP_PPROF_TASK,
+    SP_PPROF_SPAN,
     SP_PPROF_STRINGS
 };
 
@@ -42,9 +43,10 @@ bool sp_pprof_number(struct sp_pprof_tables *t, struct sp_view *v, const struct 
 /* [hook] The function at a place. */
 const struct sp_function *sp_pprof_function(const struct sp_pprof_tables *t, uint32_t place);
 
-enum sp_pprof_second { SP_PPROF_NO_SECOND, SP_PPROF_SYMBOL, SP_PPROF_TASK_NAME };
+enum sp_pprof_second { SP_PPROF_NO_SECOND, SP_PPROF_SYMBOL, SP_PPROF_TASK_NAME, SP_PPROF_SPAN_NAME };
 
-/* [hook] What the string behind a function's name is: a native one's symbol as it is linked, an asyncio task's name alone. */
+/* [hook] What the string behind a function's name is: a native one's symbol as it is linked, the name alone of an asyncio task or
+ * of a span. */
 enum sp_pprof_second sp_pprof_second(const struct sp_pprof_tables *t, uint32_t place);
 
 /* [hook] Writes all strings. */

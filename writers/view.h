@@ -48,6 +48,7 @@ struct sp_view_profile {
     uint64_t overflow_ns; /* in the sums, but in no record */
     uint64_t wait_overflow_ns;
     uint64_t wall_ns; /* all of the thread's life that is told; 0: no Python thread, or no waits are told */
+    uint64_t gil_ns;  /* ... while it held the GIL */
     bool aggregated;  /* one window */
 };
 
@@ -74,7 +75,9 @@ struct sp_view {
     uint32_t *part;     /* node -> node of the sub-interpreter it belongs to, or 0; NULL: there was none */
     uint32_t *canon;    /* node -> first node with the same functions on its path */
     uint64_t *self;     /* node -> its own weight, all threads */
-    uint32_t *shown_as; /* canonical node -> itself, or the ancestor that took it in; NULL: none did */
+    uint32_t *shown_as; /* canonical node -> itself, or the one that took it in; NULL: none did */
+    uint32_t *
+        lumps; /* canonical node -> its child that stands for all of them that weigh little, or 0; NULL: callers take these in */
 
     struct sp_view_profile *threads; /* the main thread first, then by weight */
     uint32_t n_listed;               /* of them */
@@ -132,7 +135,7 @@ SP_INLINE uint64_t sp_view_effective_interval_ns(const struct sp_view *v)
 SP_INLINE uint64_t sp_view_prompt_mille(const struct sp_view *v)
 {
     uint64_t sampled = sp_view_sampled_ns(v->cpu_ns);
-    return sampled ? (uint64_t)((unsigned __int128)v->prompt_ns * 1000 / sampled) : 1000;
+    return sampled > v->prompt_ns ? (uint64_t)((unsigned __int128)v->prompt_ns * 1000 / sampled) : 1000;
 }
 
 /* Whether a stack begins there in a sub-interpreter. */
@@ -184,6 +187,10 @@ void sp_view_each_entry(struct sp_view *v, const struct sp_view_profile *p, sp_v
  * Nothing may be allocated from the scratch area meanwhile. */
 void sp_view_keep_entries(struct sp_view *v, const struct sp_view_profile *p);
 
+/* [hook] Calls emit for the stacks of others at which the GIL was held while threads of this profile waited for it: a node once or
+ * more often. */
+void sp_view_each_gil(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg);
+
 /* [hook] Calls emit for what all threads together booked, in no order that means anything. */
 void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg);
 
@@ -194,6 +201,12 @@ void sp_view_each_stack(struct sp_view *v, sp_view_emit *emit, void *arg);
 SP_INLINE bool sp_view_is_shown(const struct sp_view *v, uint32_t n)
 {
     return v->self[n] && v->canon[n] == n;
+}
+
+/* Whether a canonical node stands for several, whatever its function. */
+SP_INLINE bool sp_view_is_others(const struct sp_view *v, uint32_t n)
+{
+    return v->lumps && v->lumps[v->canon[sp_node_at(v->region, n)->parent]] == n;
 }
 
 /* [hook] Functions on the stack that `node`, a canonical one, ends. */

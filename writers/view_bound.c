@@ -311,10 +311,22 @@ static bool choose_window(struct sp_view *v, const struct measure *m)
 }
 
 /* ---- taking in */
+/* Where a subtree goes that weighs little: where its caller went, or to the first of its siblings that do. */
+static uint32_t taken_in_by(struct sp_view *v, uint32_t n, uint32_t parent)
+{
+    if (!v->lumps || v->shown_as[parent] != parent || sp_view_is_others(v, parent))
+        return v->shown_as[parent];
+    if (!v->lumps[parent])
+        v->lumps[parent] = n;
+    return v->lumps[parent];
+}
+
 static bool take_in_lighter(struct sp_view *v, uint64_t least_ns)
 {
     if (!v->shown_as && !(v->shown_as = sp_view_alloc(v, (uint64_t)v->n_nodes * 4)))
         return false;
+    if (v->lumps)
+        memset(v->lumps, 0, (uint64_t)v->n_nodes * 4);
     uint64_t *subtree = v->sum; /* free between two passes */
     for (uint32_t n = v->n_nodes; n-- > 1;) {
         if (v->canon[n] != n)
@@ -328,7 +340,7 @@ static bool take_in_lighter(struct sp_view *v, uint64_t least_ns)
     for (uint32_t n = 1; n < v->n_nodes; n++) {
         uint32_t parent = v->canon[sp_node_at(v->region, n)->parent];
         bool light = v->canon[n] == n && parent && subtree[n] < least_ns;
-        v->shown_as[n] = light ? v->shown_as[parent] : n;
+        v->shown_as[n] = light ? taken_in_by(v, n, parent) : n;
         if (light)
             v->taken_in_ns += v->self[n];
     }
@@ -462,7 +474,10 @@ bool sp_view_bound(struct sp_view *v, const struct sp_view_limits *limits)
 {
     struct measure m = {.v = v, .limits = limits};
     measure_all(&m);
-    if (!choose_window(v, &m) && !take_in(v, limits))
+    bool fits = choose_window(v, &m);
+    if (!fits && limits->others && !(v->lumps = sp_view_alloc(v, (uint64_t)v->n_nodes * 4)))
+        return false;
+    if (!fits && !take_in(v, limits))
         return false;
     move_self_of_taken_in(v);
     return drop_unused_functions(v) && find_elided(v);

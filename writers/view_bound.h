@@ -14,13 +14,15 @@ enum sp_view_order {
 struct sp_view_limits {
     enum sp_view_order order;
     bool sums; /* where there are several threads, all of them together are shown as well */
+    bool
+        others; /* what weighs little stands beside its siblings, as sp_view_is_others() tells, and not in its caller's own time */
     uint64_t most_entries, most_bytes;
     uint64_t (*entry_bytes)(void *arg, uint32_t node);
     uint64_t (*profile_bytes)(void *arg, const struct sp_view_profile *p); /* more of each entry of p; NULL: none */
     void *arg;
 };
 
-/* [hook] After sp_view_init: sums up every stack, then widens windows and has callers take in light subtrees until the limits are held.
+/* [hook] After sp_view_init: sums up every stack, then widens windows and has light subtrees taken in until the limits are held.
  * What cannot be made to fit stays as small as it can be made. False: the scratch area is too small. */
 bool sp_view_bound(struct sp_view *v, const struct sp_view_limits *limits);
 

@@ -9,6 +9,35 @@ void sp_view_each_sum(struct sp_view *v, sp_view_emit *emit, void *arg)
             emit(arg, n, v->self[n]);
 }
 
+/* ---- the GIL */
+struct gil {
+    const struct sp_view *v;
+    sp_view_emit *emit;
+    void *arg;
+};
+
+static void emit_gil(void *arg, const struct sp_sample *s)
+{
+    struct gil *g = arg;
+    uint32_t node = g->v->canon[s->node];
+    if (s->gil_ns)
+        g->emit(g->arg, g->v->shown_as ? g->v->shown_as[node] : node, s->gil_ns);
+}
+
+void sp_view_each_gil(struct sp_view *v, const struct sp_view_profile *p, sp_view_emit *emit, void *arg)
+{
+    const struct sp_region *r = v->region;
+    struct gil g = {v, emit, arg};
+    if (p->thread && !p->part)
+        sp_each_sum(r, sp_thread_at(r, p->thread)->first_total, 0, emit_gil, &g);
+    if (p->thread)
+        return;
+    sp_each_booked_by_folded(r, emit_gil, &g);
+    for (uint32_t i = v->n_own; i < v->n_listed; i++)
+        if (!v->threads[i].part)
+            sp_each_sum(r, sp_thread_at(r, v->threads[i].thread)->first_total, 0, emit_gil, &g);
+}
+
 /* ---- distinct stacks, depth first */
 struct tree {
     uint64_t *subtree;

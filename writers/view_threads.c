@@ -135,6 +135,7 @@ static void add_life(struct sp_view *v, const struct sp_thread *t, struct sp_vie
     if (!sp_store_has_life(v->region, t))
         return;
     p->wall_ns = p->cpu_ns + sp_max_u64(t->off_ns, t->wait_ns);
+    p->gil_ns = t->gil_ns;
     v->wall_ns += p->wall_ns;
     v->off_ns += sp_max_u64(t->off_ns, t->wait_ns);
     v->wait_ns += t->wait_ns + sp_min_u64(t->open_ns, t->off_ns - sp_min_u64(t->off_ns, t->wait_ns));
@@ -191,6 +192,7 @@ static void join_others(struct sp_view *v)
         .overflow_ns = folded > recorded.ns ? folded - recorded.ns : 0,
         .wait_overflow_ns = r->folded_wait_ns - sp_min_u64(r->folded_wait_ns, recorded.wait_ns),
         .wall_ns = r->wall && off_ns ? folded + off_ns : 0,
+        .gil_ns = r->folded_gil_ns,
         .aggregated = true,
     };
     v->wall_ns += others->wall_ns;
@@ -205,6 +207,7 @@ static void join_others(struct sp_view *v)
     for (uint32_t i = v->n_own; i < v->n_listed; i++) {
         others->cpu_ns += v->threads[i].cpu_ns;
         others->wall_ns += v->threads[i].wall_ns;
+        others->gil_ns += v->threads[i].gil_ns;
         others->samples += v->threads[i].samples;
     }
     v->n_others = (uint32_t)r->n_folded + v->n_listed - v->n_own;

@@ -8,7 +8,7 @@
 
 /* The formats; the first is the default. */
 static const struct sp_writer_ops *const writers[] = {&sp_writer_speedscope, &sp_writer_pprof, &sp_writer_chrome,
-                                                      &sp_writer_collapsed};
+                                                      &sp_writer_html, &sp_writer_collapsed};
 static const struct sp_writer_ops *forced; /* NULL: none. Threads: at the start */
 
 #define GZ ".gz"

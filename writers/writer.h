@@ -39,7 +39,7 @@ struct sp_writer_ops {
     int (*write)(const struct sp_profile *p, struct sp_out *out);
 };
 
-extern const struct sp_writer_ops sp_writer_speedscope, sp_writer_pprof, sp_writer_chrome, sp_writer_collapsed;
+extern const struct sp_writer_ops sp_writer_speedscope, sp_writer_pprof, sp_writer_chrome, sp_writer_html, sp_writer_collapsed;
 
 /* [hook] The profile of a region as far as the region itself tells: up to its last sample, not complete. */
 struct sp_profile sp_writer_profile(const struct sp_region *r);

@@ -33,6 +33,21 @@ void sp_check_system(struct sp_check *c);
 void sp_check_files(struct sp_check *c);
 void sp_check_process(struct sp_check *c, pid_t pid);
 
+/* [any] Of a process: who reads and who asks it will get what. Only looks. (check_control.c) */
+enum sp_check_place {
+    SP_CHECK_MEMORY,
+    SP_CHECK_SPOOL,
+    SP_CHECK_CLOSED /* not to this user */,
+    SP_CHECK_NOWHERE /* nothing is recorded */
+};
+void sp_check_control(struct sp_check *c, pid_t pid, enum sp_check_place place);
+/* [any] Asks a trial. */
+struct sp_check_answer {
+    enum sp_check_level level;
+    char text[512]; /* "": it was not asked */
+};
+void sp_check_ask(struct sp_check_answer *a, pid_t pid);
+
 /* [any] The first line of a file of /proc that begins with `key`, without it and its blanks; false: there is none.
  */
 bool sp_check_line_of(const char *path, const char *key, char *out, size_t cap);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "inject/command/check.h"
+#include "inject/command/ring.h"
 #include "inject/command/source.h"
 #include "sampler/store.h"
 
@@ -48,6 +49,8 @@ static bool look_at_maps(struct sp_check *c, pid_t pid, struct found *f)
         sp_check_say(c, SP_CHECK_NO, "process",
                      exists ? "%d: this user may not look into it (%s)" : "%d: there is no such process (%s)", (int)pid,
                      strerror(pid ? errno : ESRCH));
+        if (exists)
+            sp_check_control(c, pid, SP_CHECK_CLOSED);
         return false;
     }
     while (getline(&line, &cap, maps) > 0) {
@@ -145,7 +148,16 @@ void sp_check_process(struct sp_check *c, pid_t pid)
                      "this user may not read its memory (as for a debugger), so what is in it is not known");
     else
         sp_check_say(c, SP_CHECK_NO, "profile", "none: %s",
-                     f.python ? "SPPROF=off, or a child that has taken no sample yet" : "it runs no CPython");
+                     !f.python ? "it runs no CPython"
+                     : sp_ring_is_deaf(pid)
+                         ? "SPPROF=off, or a child that has taken no sample yet"
+                         : "SPPROF_START=off, or stopped, or over (spprof start begins one), or a child that has taken "
+                           "no sample yet");
+    sp_check_control(c, pid,
+                     source.refused   ? SP_CHECK_CLOSED
+                     : !profiled      ? SP_CHECK_NOWHERE
+                     : source.fd >= 0 ? SP_CHECK_SPOOL
+                                      : SP_CHECK_MEMORY);
     if (*f.spool)
         sp_check_say(c, SP_CHECK_OK, "spool", "%s", f.spool);
     else if (profiled)

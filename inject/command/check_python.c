@@ -37,11 +37,14 @@ static const char program[] = "import os, sys, time\n"
                               "print('implementation=' + sys.implementation.name)\n"
                               "print('libc=' + libc)\n"
                               "print('file=' + os.readlink('/proc/self/exe'))\n"
-                              "print('loaded=' + ('yes' if os.environ['CHECKED_LIBRARY'] in maps else 'no'))\n";
+                              "print('loaded=' + ('yes' if os.environ['CHECKED_LIBRARY'] in maps else 'no'), flush=True)\n"
+                              "sys.stdin.read()\n"; /* until it was asked */
 
 struct trial {
     char directory[PATH_MAX], out[PATH_MAX + 16], err[PATH_MAX + 16], profile[PATH_MAX + 16];
     int status; /* as waitpid() has it; -1: it did not end in time */
+    int in;     /* what keeps it from ending; -1: nothing */
+    struct sp_check_answer answer;
 };
 
 static bool prepare(struct sp_check *c, struct trial *t)
@@ -68,7 +71,7 @@ static void clean_up(const struct trial *t)
 }
 
 /* The user's options hold for the trial as well, but for where the profile goes. */
-static void in_child(const struct sp_check *c, const struct trial *t, const char *python)
+static void in_child(const struct sp_check *c, const struct trial *t, const char *python, int in)
 {
     setpgid(0, 0); /* what it starts ends with it */
     struct rlimit size;
@@ -76,8 +79,7 @@ static void in_child(const struct sp_check *c, const struct trial *t, const char
         size.rlim_cur = BYTES_AT_MOST;
         setrlimit(RLIMIT_FSIZE, &size);
     }
-    int in = open("/dev/null", O_RDONLY), out = open(t->out, O_WRONLY | O_CREAT, 0600),
-        err = open(t->err, O_WRONLY | O_CREAT, 0600);
+    int out = open(t->out, O_WRONLY | O_CREAT, 0600), err = open(t->err, O_WRONLY | O_CREAT, 0600);
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
@@ -95,17 +97,40 @@ static void in_child(const struct sp_check *c, const struct trial *t, const char
     _exit(127);
 }
 
+/* Once it has said all and waits. */
+static void ask(struct trial *t, pid_t child)
+{
+    char loaded[8];
+    if (t->in < 0 || !sp_check_line_of(t->out, "loaded=", loaded, sizeof loaded))
+        return;
+    if (strcmp(loaded, "yes") == 0)
+        sp_check_ask(&t->answer, child);
+    close(t->in);
+    t->in = -1;
+}
+
 static void run(const struct sp_check *c, struct trial *t, const char *python)
 {
+    int in[2] = {-1, -1};
+    if (pipe2(in, O_CLOEXEC) != 0)
+        return;
     pid_t child = fork();
     if (child == 0)
-        in_child(c, t, python);
+        in_child(c, t, python, in[0]);
+    close(in[0]);
+    t->in = in[1];
     t->status = -1;
-    for (int i = 0; child > 0 && i < SECONDS_AT_MOST * 50; i++) {
-        if (waitpid(child, &t->status, WNOHANG) == child)
-            return;
-        nanosleep(&(struct timespec){0, 20000000}, NULL);
+    bool has_ended = false;
+    for (int i = 0; child > 0 && !has_ended && i < SECONDS_AT_MOST * 50; i++) {
+        ask(t, child);
+        has_ended = waitpid(child, &t->status, WNOHANG) == child;
+        if (!has_ended)
+            nanosleep(&(struct timespec){0, 20000000}, NULL);
     }
+    if (t->in >= 0)
+        close(t->in);
+    if (has_ended)
+        return;
     if (child > 0) {
         kill(-child, SIGKILL);
         kill(child, SIGKILL);
@@ -252,6 +277,8 @@ static void judge(struct sp_check *c, const struct trial *t, const char *python)
         judge_profile(c, t);
     else if (cpython)
         sp_check_say(c, SP_CHECK_NO, "profile", "none was written%s", t->status ? "; the interpreter did not end well" : "");
+    if (cpython && *t->answer.text)
+        sp_check_say(c, t->answer.level, "control", "%s", t->answer.text);
 }
 
 void sp_check_python(struct sp_check *c, const char *python)

@@ -37,6 +37,8 @@ int sp_combine_open(struct sp_combined *c, bool sum)
 void sp_combine_close(struct sp_combined *c)
 {
     free(c->codes.slots);
+    free(c->frames);
+    sp_processes_free(&c->processes);
     sp_unload(&c->all);
 }
 
@@ -149,23 +151,14 @@ static void copy_tree(struct adding *a)
 }
 
 /* ---- threads */
-/* Of a stack: a frame of it says why the CPU is in no Python stack. */
-static enum sp_category category_of(const struct sp_region *r, uint32_t node)
-{
-    for (; node; node = sp_node_at(r, node)->parent) {
-        const struct sp_frame *f = sp_frame_at(r, sp_node_at(r, node)->frame);
-        if (f->kind == SP_FRAME_PSEUDO && f->what != SP_CATEGORY_PYTHON && f->what < SP_CATEGORY_N)
-            return (enum sp_category)f->what;
-    }
-    return SP_CATEGORY_PYTHON;
-}
-
 static void add_booked(void *arg, const struct sp_sample *from)
 {
     struct adding *a = arg;
     struct sp_sample s = *from;
     s.node = a->node_of[from->node] ? a->node_of[from->node] : a->into->pseudo_node[SP_PSEUDO_OVERFLOW];
-    s.category = category_of(a->into, s.node);
+    s.category = sp_store_category_of(a->into, s.node);
+    if (s.gil_ns)
+        sp_intern_total_gil(a->into, a->thread ? a->thread->number : 0, s.node, s.gil_ns);
     if (a->thread) {
         if (s.wall_ns)
             sp_log_book_wait(a->into, a->thread, s.node, s.wall_ns, s.since_ns);
@@ -195,9 +188,10 @@ static const char *name_of(const struct sp_thread *t)
 static struct sp_thread *thread_for(struct adding *a, const struct sp_thread *from)
 {
     struct sp_region *r = a->into;
+    const char *side = a->c->side, *name = side ? side : name_of(from);
     for (uint32_t i = 1; a->c->sum && i <= r->n_threads; i++) {
         struct sp_thread *t = sp_thread_at(r, i);
-        if (strcmp(name_of(t), name_of(from)) == 0)
+        if (strcmp(name_of(t), name) == 0)
             return t;
     }
     uint64_t refused = r->loss[SP_LOSS_NO_SLOT];
@@ -208,6 +202,8 @@ static struct sp_thread *thread_for(struct adding *a, const struct sp_thread *fr
     sp_thread_begin(r, t, from->tid, 0);
     t->serial = is_main(from) ? 1 : a->c->n * SP_THREADS_MAX + from->serial;
     memcpy(t->name, from->name, sizeof t->name);
+    if (side)
+        snprintf(t->name, sizeof t->name, "%s", side);
     return t;
 }
 
@@ -229,6 +225,7 @@ static void add_thread(struct adding *a, const struct sp_thread *from)
         a->into->n_folded++;
         a->into->folded_samples += from->samples;
         a->into->folded_off_ns += from->off_ns;
+        a->into->folded_gil_ns += from->gil_ns;
         return;
     }
     add_rest(a, t, before + sp_view_sum_of(from->cpu_ns));
@@ -236,18 +233,35 @@ static void add_thread(struct adding *a, const struct sp_thread *from)
     t->prompt_ns += from->prompt_ns;
     t->off_ns += from->off_ns;
     t->queued_ns += from->queued_ns;
+    t->gil_ns += from->gil_ns;
     t->is_python |= from->is_python;
     t->last_cpu_ns = t->end_cpu_ns = sp_view_sum_of(t->cpu_ns);
     t->state = SP_THREAD_ENDED;
 }
 
-static void add_threads(struct adding *a)
+/* To a side's thread: what no thread of the profile has. */
+static void add_to_side(struct adding *a, const struct sp_view *v)
+{
+    struct sp_sample unseen = {.node = v->region->pseudo_node[v->unseen], .cpu_ns = v->unseen_ns};
+    struct sp_thread nobody = {.serial = 2};
+    a->thread = thread_for(a, &nobody);
+    uint64_t before = sp_view_sum_of(a->thread->cpu_ns);
+    sp_each_booked_by_folded(a->from, add_booked, a);
+    add_rest(a, a->thread, before + sp_view_sum_of(a->from->folded_cpu_ns));
+    add_booked(a, &unseen);
+}
+
+static void add_threads(struct adding *a, const struct sp_view *v)
 {
     const struct sp_region *r = a->from;
     for (uint32_t i = 1; i <= r->n_threads && i <= r->max_threads; i++) {
         const struct sp_thread *t = sp_thread_at(r, i);
         if (t && (t->state == SP_THREAD_LIVE || t->state == SP_THREAD_ENDED))
             add_thread(a, t);
+    }
+    if (a->c->side) {
+        add_to_side(a, v);
+        return;
     }
     a->thread = NULL;
     uint64_t before = sp_view_sum_of(a->into->folded_cpu_ns), there = sp_view_sum_of(r->folded_cpu_ns);
@@ -259,19 +273,10 @@ static void add_threads(struct adding *a)
     a->into->folded_prompt_ns += r->folded_prompt_ns;
     a->into->folded_off_ns += r->folded_off_ns;
     a->into->folded_queued_ns += r->folded_queued_ns;
+    a->into->folded_gil_ns += r->folded_gil_ns;
 }
 
 /* ---- the whole */
-void sp_combine_name(const struct sp_region *r, char *out, size_t cap)
-{
-    const char *name = r->argv[0] ? r->argv : "python";
-    for (size_t at = 0; at < sizeof r->argv && r->argv[at]; at += strnlen(r->argv + at, sizeof r->argv - at) + 1)
-        if (r->argv[at] != '-')
-            name = r->argv + at;
-    const char *slash = strrchr(name, '/');
-    snprintf(out, cap, "%s [%u]", slash && slash[1] ? slash + 1 : name, r->pid);
-}
-
 static void add_head(struct sp_combined *c, const struct sp_view *v)
 {
     struct sp_region *r = c->all.region;
@@ -290,9 +295,11 @@ static void add_head(struct sp_combined *c, const struct sp_view *v)
     r->lines |= from->lines;
     r->imports &= from->imports;
     c->one_command &= c->n == 0 || memcmp(r->argv, from->argv, sizeof r->argv) == 0;
+    r->run_ns = r->run_ns == from->run_ns ? r->run_ns : 0; /* of several none */
     if (c->n == 0) {
         r->interval_ns = from->interval_ns;
         memcpy(r->host, from->host, sizeof r->host);
+        r->run_ns = from->run_ns;
         memcpy(r->python, from->python, sizeof r->python);
         memcpy(r->build, from->build, sizeof r->build);
         memcpy(r->engine, from->engine, sizeof r->engine);
@@ -302,18 +309,43 @@ static void add_head(struct sp_combined *c, const struct sp_view *v)
     c->n++;
 }
 
+/* Of the process of that index; its name is known at the end, until then it is its index. 0: there is no room. */
+static uint32_t process_frame(struct sp_combined *c, size_t i)
+{
+    char text[24];
+    struct sp_region *r = c->all.region;
+    int n = snprintf(text, sizeof text, "%zu", i);
+    uint32_t ref = sp_intern_string(r, text, (uint32_t)n);
+    if (i >= c->n_frames) {
+        c->frames = sp_cli_alloc(c->frames, (i + 1) * sizeof *c->frames);
+        memset(c->frames + c->n_frames, 0, (i + 1 - c->n_frames) * sizeof *c->frames);
+        c->n_frames = i + 1;
+    }
+    c->frames[i] = c->frames[i] || !ref ? c->frames[i] : sp_intern_frame(r, SP_FRAME_TASK, ref, 0);
+    return c->frames[i];
+}
+
+static void name_processes(struct sp_combined *c)
+{
+    char name[sizeof c->all.region->argv + 64];
+    sp_processes_link(&c->processes);
+    for (size_t i = 0; i < c->n_frames; i++) {
+        sp_processes_name(&c->processes, i, name, sizeof name);
+        uint32_t ref = sp_intern_string(c->all.region, name, (uint32_t)strlen(name));
+        if (c->frames[i] && ref)
+            sp_frame_at(c->all.region, c->frames[i])->what = ref;
+    }
+}
+
 int sp_combine_add(struct sp_combined *c, const struct sp_loaded *l)
 {
     struct adding a = {.c = c, .into = c->all.region, .from = l->region};
     struct sp_view v;
-    char name[sizeof l->region->argv + 16];
     if (!sp_view_init(&v, &l->profile))
         return sp_cli_fail(l->name, "there is not enough memory");
-    sp_combine_name(l->region, name, sizeof name);
-    uint32_t text = c->sum ? 0 : sp_intern_string(a.into, name, (uint32_t)strlen(name));
-    a.process = text ? sp_intern_frame(a.into, SP_FRAME_TASK, text, 0) : 0;
+    a.process = c->sum ? 0 : process_frame(c, sp_processes_add(&c->processes, l->region));
     copy_tree(&a);
-    add_threads(&a);
+    add_threads(&a, &v);
     add_head(c, &v);
     free(a.code_of);
     free(a.frame_of);
@@ -327,6 +359,7 @@ void sp_combine_finish(struct sp_combined *c)
     struct sp_region *r = c->all.region;
     struct sp_profile p = sp_writer_profile(r);
     size_t at = 0;
+    name_processes(c);
     while (c->one_command && at < sizeof r->argv && r->argv[at])
         at += strnlen(r->argv + at, sizeof r->argv - at) + 1;
     if (c->n > 1) {

@@ -5,10 +5,12 @@
 #define SP_INJECT_COMMAND_COMBINE_H
 
 #include "inject/command/load.h"
+#include "inject/command/processes.h"
 
 struct sp_combined {
     struct sp_loaded all;       /* what was combined, when it is finished */
     bool sum;                   /* threads of one name are one */
+    const char *side;           /* all that is added is one thread of this name, with sum; NULL: threads stay what they are */
     uint32_t n;                 /* profiles so far */
     uint64_t first_ns, last_ns; /* wall clock: begin of the first, end of the last */
     bool one_command;           /* all are of the same */
@@ -16,6 +18,9 @@ struct sp_combined {
         uint32_t *slots, n_slots; /* hash table of ids */
         uint32_t n;
     } codes;
+    struct sp_processes processes;
+    uint32_t *frames; /* of each process; 0: none */
+    size_t n_frames;
 };
 
 /* [any] An empty one. 0; else 1, and a line on stderr. sp_combine_close() frees it, after a failure as well. */
@@ -29,8 +34,5 @@ void sp_combine_finish(struct sp_combined *c);
 
 /* [any] Frees it. */
 void sp_combine_close(struct sp_combined *c);
-
-/* [any] What a process is called: "app.py [4711]". */
-void sp_combine_name(const struct sp_region *r, char *out, size_t cap);
 
 #endif

@@ -4,6 +4,7 @@
 #define SP_INJECT_COMMAND_COMMAND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 /* ---- the table */
@@ -13,6 +14,12 @@ struct sp_cli_option {
     const char *meaning;
     const char *more; /* NULL: nothing */
 };
+
+/* Of what may ask a process by a signal (ring.h). */
+#define SP_CLI_NO_SIGNAL                                                                                 \
+    {                                                                                                    \
+        "--no-signal", NULL, "no process is asked: what may be read without is, or a line says so", NULL \
+    }
 
 #define SP_CLI_LIBRARY_OPTIONS "--NAME VALUE" /* the name of a row that stands for all of the library's */
 
@@ -24,17 +31,20 @@ struct sp_cli_subcommand {
     bool is_wrapper;       /* from the first of them on they are another command's line */
     const char *does;      /* half a sentence */
     const char *text;      /* more of it; NULL: nothing */
-    struct sp_cli_option options[8];
+    struct sp_cli_option options[24];
     const char *status; /* the exit status, beside 2 for a wrong usage */
 };
 
 extern const struct sp_cli_subcommand sp_cli_subcommands[]; /* main.c */
 extern const struct sp_cli_option sp_cli_library_options[]; /* manual.c */
 
-#define SP_CLI_FORMATS "speedscope, pprof, chrome, collapsed" /* keys of writers/writer.c */
+#define SP_CLI_FORMATS "speedscope, pprof, chrome, html, collapsed" /* keys of writers/writer.c */
 
 /* [any] The row of that name; NULL: there is none. */
 const struct sp_cli_subcommand *sp_cli_find(const char *name);
+
+/* [any] Prints the page of the formats, spprof.5. */
+void sp_cli_manual_format(FILE *out);
 
 #define SP_CLI_SHELLS "bash, zsh, fish"
 
@@ -83,6 +93,11 @@ int sp_cli_check(int argc, char **argv);
 int sp_cli_run(int argc, char **argv);
 int sp_cli_recover(int argc, char **argv);
 int sp_cli_snapshot(int argc, char **argv);
+int sp_cli_start(int argc, char **argv);
+int sp_cli_stop(int argc, char **argv);
+int sp_cli_reset(int argc, char **argv);
+int sp_cli_dump(int argc, char **argv);
+int sp_cli_top(int argc, char **argv);
 int sp_cli_symbolize(int argc, char **argv);
 int sp_cli_convert(int argc, char **argv);
 int sp_cli_merge(int argc, char **argv);
@@ -102,6 +117,15 @@ const char *sp_cli_library_refused(const char *library);
 /* [any] Prints text that nobody vouches for: what could speak to the terminal or change how a line is read (control and
  * format characters, broken UTF-8) becomes a visible escape. Returns the characters printed. */
 int sp_cli_print(FILE *out, const char *text);
+
+/* [any] Columns that the character at s, of what sp_cli_print() printed, takes in a terminal, and in *bytes its bytes. */
+int sp_cli_character(const char *s, size_t *bytes);
+
+/* [any] sp_cli_print() as a string of JSON with its quotes; what it would escape becomes \uXXXX. */
+void sp_cli_print_json(FILE *out, const char *text);
+
+/* [any] "1.23s": a time for people. */
+void sp_cli_time(double ns, char *out, size_t cap);
 
 /* [any] A line on stderr, "spprof: NAME: WHAT"; 1. `name` may hold anything. */
 int sp_cli_fail(const char *name, const char *what);

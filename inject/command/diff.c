@@ -8,10 +8,15 @@
 #include <unistd.h>
 
 #include "inject/command/command.h"
+#include "inject/command/diff_page.h"
 #include "inject/command/expand.h"
+#include "inject/command/filter.h"
+#include "inject/command/input.h"
+#include "inject/command/layout.h"
 #include "inject/command/report.h"
 
-#define SIGMAS 3 /* of so many functions one in a thousand differs by that from chance alone */
+#define SHARES 59 /* columns in front of a name */
+#define SIGMAS 3  /* of so many functions one in a thousand differs by that from chance alone */
 
 /* ---- one side */
 struct side {
@@ -20,28 +25,46 @@ struct side {
     double whole; /* ns; what 100 % is */
 };
 
-static int add(struct side *s, const char *name)
+struct request {
+    double fail_above; /* part; below 0: not asked for */
+    const char *per;   /* function; NULL: all CPU */
+    const char *out;   /* of the page; NULL: none */
+    long limit;
+    struct sp_filter filter;
+    struct side side[2];
+    struct sp_combined both; /* for the page */
+};
+
+static int add(struct request *q, int side, const char *name)
 {
     struct sp_loaded l;
+    struct side *s = &q->side[side];
     if (sp_report_is_skipped(name))
         return 0;
-    int rc = sp_load(&l, name);
-    if (rc == 0 && !(sp_report_add(&s->rows, &l) && sp_report_add_head(&s->head, &l)))
+    enum sp_filter_left left = sp_filter_load(&q->filter, &l, name);
+    int rc = left == SP_FILTER_FAILED;
+    if (left == SP_FILTER_SOME && !(sp_report_add(&s->rows, &l) && sp_report_add_head(&s->head, &l)))
         rc = sp_cli_fail(name, "there is not enough memory");
+    if (rc == 0 && left == SP_FILTER_SOME && q->out)
+        rc = sp_diff_page_add(&q->both, side, &l);
     sp_unload(&l);
     return rc;
 }
 
-static int load(struct side *s, char *argument)
+static int load(struct request *q, int side, char *argument)
 {
     struct sp_cli_names names;
+    struct side *s = &q->side[side];
     int rc = sp_cli_expand(&names, &argument, 1);
     s->rows = (struct sp_report_rows){.by = SP_REPORT_SAME_FUNCTION};
-    for (size_t i = 0; i < names.n; i++)
-        rc |= add(s, names.name[i]);
+    rc |= q->out && sp_cli_names_have(&names, q->out);
+    for (size_t i = 0; i < names.n && rc == 0; i++)
+        rc |= add(q, side, names.name[i]);
     sp_cli_names_free(&names);
     s->whole = s->rows.sum;
-    if (rc == 0 && !(s->whole > 0))
+    if (rc == 0 && !(s->whole > 0) && sp_filter_is_set(&q->filter))
+        rc = sp_filter_refuse(&q->filter, argument, true);
+    else if (rc == 0 && !(s->whole > 0))
         rc = sp_cli_fail(argument, "holds no CPU: there is nothing to compare");
     return rc;
 }
@@ -82,10 +105,16 @@ static bool is_change(const struct difference *d)
     return fabs(d->change) > d->noise;
 }
 
-/* What rose beyond noise, then what fell, then the rest; the largest first. */
+static bool is_total_change(const struct difference *d)
+{
+    return fabs(d->total_change) > d->total_noise;
+}
+
+/* What itself rose beyond noise, then what fell, then what calls such or is called by other callers than before, then the rest;
+ * the largest first. */
 static int rank(const struct difference *d)
 {
-    return !is_change(d) ? 2 : d->change > 0 ? 0 : 1;
+    return !is_change(d) ? 2 + !is_total_change(d) : d->change > 0 ? 0 : 1;
 }
 
 static int compare(const void *a, const void *b)
@@ -93,7 +122,7 @@ static int compare(const void *a, const void *b)
     const struct difference *x = a, *y = b;
     if (rank(x) != rank(y))
         return rank(x) - rank(y);
-    double p = fabs(x->change), q = fabs(y->change);
+    double p = fabs(rank(x) == 2 ? x->total_change : x->change), q = fabs(rank(y) == 2 ? y->total_change : y->change);
     return p != q ? (p < q ? 1 : -1) : strcmp(x->name, y->name);
 }
 
@@ -138,50 +167,50 @@ static int take_whole(struct side side[2], const char *function)
 static void print_side(char letter, const char *name, const struct side *s)
 {
     char used[32];
-    sp_report_time(s->head.used, used, sizeof used);
+    sp_cli_time(s->head.used, used, sizeof used);
     printf("%c:         ", letter);
-    sp_cli_print(stdout, name);
+    sp_cli_print(stdout, sp_input_name(name));
     printf(", %s of CPU, %.0f samples", used, s->head.samples);
     printf(s->head.n_files > 1 ? " of %d processes\n" : "\n", s->head.n_files);
 }
 
-static void print_row(const struct differences *all, const struct difference *d)
+static void print_row(const struct differences *all, const struct difference *d, int columns)
 {
     char a[32], b[32];
-    sp_report_time(d->self[0], a, sizeof a);
-    sp_report_time(d->self[1], b, sizeof b);
+    sp_cli_time(d->self[0], a, sizeof a);
+    sp_cli_time(d->self[1], b, sizeof b);
     printf("%c %6.1f %6.1f %+7.1f %6.1f %+7.1f%c %8s %8s  ", is_change(d) ? ' ' : '~', 100 * share(d->self[0], all->whole[0]),
            100 * share(d->self[1], all->whole[1]), 100 * d->change, 100 * d->noise, 100 * d->total_change,
-           fabs(d->total_change) > d->total_noise ? ' ' : '~', a, b);
-    sp_cli_print(stdout, d->name);
+           is_total_change(d) ? ' ' : '~', a, b);
+    sp_layout_print(stdout, d->name, columns ? columns - SHARES : 0);
     putchar('\n');
 }
 
 static void print(const struct differences *d, long limit)
 {
     const char *bold = sp_cli_colours() ? "\033[1m" : "", *plain = sp_cli_colours() ? "\033[0m" : "";
+    int columns = sp_layout_columns();
     size_t shown = limit == 0 || (size_t)limit > d->n ? d->n : (size_t)limit;
     printf("\n%s  %%SelfA %%SelfB  change  noise   total     SelfA    SelfB  Function (file)%s\n", bold, plain);
     for (size_t i = 0; i < shown; i++)
-        print_row(d, &d->of[i]);
+        print_row(d, &d->of[i], columns);
     if (shown < d->n)
         printf("(%zu more rows: -n 0 shows all)\n", d->n - shown);
     puts("(~: no more than chance makes of so few samples; total: change of the total's share)");
 }
 
 /* ---- the command */
-struct request {
-    double fail_above; /* part; below 0: not asked for */
-    const char *per;   /* function; NULL: all CPU */
-    long limit;
-};
-
 static const char *take(void *arg, const struct sp_cli_given *g)
 {
     struct request *q = arg;
+    const char *why;
     char *end;
+    if (sp_filter_take(&q->filter, g, &why))
+        return why;
     if (strcmp(g->name, "--per") == 0) {
         q->per = g->value;
+    } else if (strcmp(g->name, "-o") == 0 || strcmp(g->name, "--html") == 0) {
+        q->out = g->value;
     } else if (strcmp(g->name, "-n") == 0) {
         q->limit = strtol(g->value, &end, 10);
         return *end || end == g->value || q->limit < 0 ? "is no number of rows; 0 shows all" : NULL;
@@ -206,30 +235,58 @@ static int judge(const struct differences *d, double most)
     return n != 0;
 }
 
-int sp_cli_diff(int argc, char **argv)
+static void print_all(const struct request *q, const struct differences *d, char *const *names)
 {
-    struct request q = {.fail_above = -1, .limit = 20};
-    static struct side side[2];
-    int rc = sp_cli_parse(argc, argv, take, &q);
-    if (rc >= 0)
-        return rc;
-    memset(side, 0, sizeof side);
-    if (load(&side[0], argv[optind]) || load(&side[1], argv[optind + 1]) || (q.per && take_whole(side, q.per)))
+    signal(SIGPIPE, SIG_DFL);
+    print_side('A', names[0], &q->side[0]);
+    print_side('B', names[1], &q->side[1]);
+    if (q->per) {
+        printf("100 %%:     what ");
+        sp_cli_print(stdout, q->per);
+        printf(" used\n");
+    }
+    print(d, q->limit);
+}
+
+static int write_page(struct request *q, const struct differences *d, char *const *names)
+{
+    struct sp_compared compared = {.per = q->per};
+    for (int i = 0; i < 2; i++) {
+        const struct sp_report_head *h = &q->side[i].head;
+        compared.of[i] = (struct sp_compared_side){.name = sp_input_name(names[i]),
+                                                   .python = h->command[0].python,
+                                                   .used_ns = (uint64_t)h->used,
+                                                   .whole_ns = (uint64_t)d->whole[i],
+                                                   .samples = (uint64_t)(d->samples[i] + .5),
+                                                   .n_files = (uint64_t)h->n_files};
+    }
+    return sp_diff_page_write(q->out, &q->both, &compared);
+}
+
+static int compare_sides(struct request *q, char **names)
+{
+    struct side *side = q->side;
+    if (load(q, 0, names[0]) || load(q, 1, names[1]) || (q->per && take_whole(side, q->per)))
         return 2;
     struct differences d = {.whole = {side[0].whole, side[1].whole}, .samples = {side[0].head.samples, side[1].head.samples}};
     for (int i = 0; i < 2; i++) /* those of the whole */
         d.samples[i] *= side[i].whole / side[i].rows.sum;
     find(&d, side);
-    signal(SIGPIPE, SIG_DFL);
-    print_side('A', argv[optind], &side[0]);
-    print_side('B', argv[optind + 1], &side[1]);
-    if (q.per) {
-        printf("100 %%:     what ");
-        sp_cli_print(stdout, q.per);
-        printf(" used\n");
-    }
-    print(&d, q.limit);
-    rc = judge(&d, q.fail_above);
+    int failed = q->out && write_page(q, &d, names) ? 2 : 0;
+    if (!q->out || strcmp(q->out, "-") != 0)
+        print_all(q, &d, names);
+    int rc = judge(&d, q->fail_above);
     free(d.of);
+    return failed ? failed : rc;
+}
+
+int sp_cli_diff(int argc, char **argv)
+{
+    static struct request q;
+    q = (struct request){.fail_above = -1, .limit = 20};
+    int rc = sp_cli_parse(argc, argv, take, &q);
+    if (rc < 0)
+        rc = q.out && !sp_diff_page_may_be(q.out) ? 2 : compare_sides(&q, argv + optind);
+    sp_combine_close(&q.both);
     return rc;
 }

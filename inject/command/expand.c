@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "inject/command/command.h"
+#include "inject/command/input.h"
 #include "sampler/region.h"
 #include "writers/gzip.h"
 #include "writers/writer.h"
@@ -28,7 +29,7 @@ static bool is_repeated(const struct sp_cli_names *names, const struct stat *st)
 {
     struct stat other;
     for (size_t i = 0; i < names->n; i++)
-        if (stat(names->name[i], &other) == 0 && other.st_ino == st->st_ino && other.st_dev == st->st_dev)
+        if (sp_input_stat(names->name[i], &other) && other.st_ino == st->st_ino && other.st_dev == st->st_dev)
             return true;
     return false;
 }
@@ -76,8 +77,8 @@ static int add_argument(struct sp_cli_names *names, const char *argument)
 {
     struct stat st;
     glob_t found;
-    bool is_there = stat(argument, &st) == 0;
-    if (is_there && S_ISDIR(st.st_mode))
+    bool is_there = sp_input_stat(argument, &st);
+    if (is_there && S_ISDIR(st.st_mode) && !sp_input_is_standard(argument))
         return add_directory(names, argument);
     if (is_there && is_repeated(names, &st)) {
         sp_cli_fail(argument, "is named twice; it counts once");
@@ -101,6 +102,15 @@ int sp_cli_expand(struct sp_cli_names *names, char **arguments, int n)
     for (int i = 0; i < n; i++)
         rc |= add_argument(names, arguments[i]);
     return rc;
+}
+
+bool sp_cli_names_have(const struct sp_cli_names *names, const char *file)
+{
+    struct stat st;
+    if (sp_input_is_standard(file) || stat(file, &st) != 0 || !is_repeated(names, &st))
+        return false;
+    sp_cli_fail(file, "is read, and what the new profile lacks would be lost with it; give another name with -o");
+    return true;
 }
 
 void sp_cli_names_free(struct sp_cli_names *names)

@@ -14,9 +14,9 @@
 
 #include "inject/command/command.h"
 #include "inject/command/gunzip.h"
+#include "inject/command/input.h"
+#include "inject/command/ring.h"
 #include "inject/command/salvage.h"
-
-#define LARGEST_FILE (1ull << 30)
 
 bool sp_load_reserve(struct sp_loaded *l, uint64_t bytes)
 {
@@ -33,6 +33,7 @@ void sp_unload(struct sp_loaded *l)
     if (l->region)
         munmap(l->region, l->bytes);
     free(l->lines);
+    free(l->sources);
     memset(l, 0, sizeof *l);
 }
 
@@ -63,7 +64,8 @@ static const char *copy_and_salvage(struct sp_loaded *l, const struct sp_source 
     char *log = malloc(used), *pools = malloc(used);
     const char *error = "there is not enough memory";
     if (log && pools) {
-        uint64_t first = sp_source_read(s, log, used, 0), second = sp_source_read(s, pools, used, 0);
+        uint64_t first = sp_source_read(s, log, s->later ? sp_min_u64(used, s->later) : used, 0),
+                 second = sp_source_read(s, pools, used, s->later);
         struct sp_salvage_source from = {log, pools, first < second ? first : second, NULL};
         asked = s->pid;
         if (s->pid && head->pid == (uint32_t)s->pid) /* else its threads have other numbers here */
@@ -95,10 +97,25 @@ int sp_load_region(struct sp_loaded *l, const struct sp_source *s)
     return 0;
 }
 
+const char *sp_load_process_source(struct sp_source *s, pid_t pid)
+{
+    struct sp_ring_answer answer;
+    const char *error = sp_source_of_process(s, pid);
+    if (!error || !s->refused || sp_ring_is_forbidden())
+        return error;
+    int fd = sp_ring_file();
+    error = fd < 0 ? strerror(errno) : sp_ring(pid, SP_RING_IMAGE, fd, &answer);
+    if (error && fd >= 0)
+        close(fd);
+    if (!error)
+        *s = (struct sp_source){.name = s->name, .fd = fd, .pid = pid, .later = answer.later};
+    return error;
+}
+
 static int load_process(struct sp_loaded *l, const char *name, pid_t pid)
 {
     struct sp_source s = {.name = name, .fd = -1};
-    const char *error = sp_source_of_process(&s, pid);
+    const char *error = sp_load_process_source(&s, pid);
     int rc = error ? sp_cli_fail(name, error) : sp_load_region(l, &s);
     if (s.fd >= 0)
         close(s.fd);
@@ -106,12 +123,6 @@ static int load_process(struct sp_loaded *l, const char *name, pid_t pid)
 }
 
 /* ---- text */
-/* With white space, or an editor's byte order mark, or in a gzip frame. */
-static bool begins_as_json(char c)
-{
-    return c && strchr("{ \t\r\n\xef\x1f", c);
-}
-
 /* A FIFO that nobody writes to is waited for, and that is said. */
 static void await_writer(int fd, const char *path)
 {
@@ -122,37 +133,37 @@ static void await_writer(int fd, const char *path)
     }
 }
 
-/* As far as it can be one of ours: a device may have no end. */
-static char *read_text(int fd, size_t *n)
+static int load_piped_region(struct sp_loaded *l, int fd, const char *begun, size_t n)
 {
-    char *text = NULL;
-    size_t cap = 0;
-    *n = 0;
-    for (;;) {
-        if (*n + 65537 > cap)
-            text = sp_cli_alloc(text, cap = cap ? cap * 2 : 1 << 20);
-        ssize_t got = read(fd, text + *n, cap - *n - 1);
-        if (got < 0 && errno == EINTR)
-            continue;
-        *n += got > 0 ? (size_t)got : 0;
-        if (got <= 0 || !begins_as_json(*text) || *n > LARGEST_FILE)
-            break;
-    }
-    text[*n] = '\0';
-    return text;
+    struct sp_source s = {.name = l->name};
+    const char *error = sp_input_copy_region(fd, begun, n, &s.fd);
+    if (error)
+        return sp_cli_fail(l->name, error);
+    int rc = sp_load_region(l, &s);
+    close(s.fd);
+    return rc;
 }
 
-static int load_text(struct sp_loaded *l, int fd)
+static int parse_text(struct sp_loaded *l, char *text, size_t n)
 {
-    size_t n;
-    char *text = read_text(fd, &n);
     bool is_framed = n && *text == '\x1f';
     const char *error = sp_gunzip(text, &n);
     if (!error && is_framed && *text != '{')
         error = "is a profile, but not in Speedscope's format, which alone can be read";
-    int rc = error              ? sp_cli_fail(l->name, error)
-             : n > LARGEST_FILE ? sp_cli_fail(l->name, "is larger than 1 GB; no profile of spprof is")
-                                : sp_load_speedscope(l, text, n);
+    int rc = error               ? sp_cli_fail(l->name, error)
+             : n > SP_INPUT_MOST ? sp_cli_fail(l->name, SP_INPUT_TOO_LARGE)
+                                 : sp_load_speedscope(l, text, n);
+    return rc;
+}
+
+static int load_stream(struct sp_loaded *l, int fd)
+{
+    uint64_t magic = 0;
+    size_t n;
+    char *text = sp_input_text(fd, &n);
+    if (n >= sizeof magic)
+        memcpy(&magic, text, sizeof magic);
+    int rc = magic == SP_REGION_MAGIC ? load_piped_region(l, fd, text, n) : parse_text(l, text, n);
     free(text);
     return rc;
 }
@@ -163,7 +174,7 @@ static bool is_region(int fd)
     return pread(fd, &magic, sizeof magic, 0) == sizeof magic && magic == SP_REGION_MAGIC;
 }
 
-static int load_open(struct sp_loaded *l, int fd)
+static int load_open(struct sp_loaded *l, int fd, bool is_standard)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -173,25 +184,26 @@ static int load_open(struct sp_loaded *l, int fd)
     struct sp_source s = {.name = l->name, .fd = fd};
     if (S_ISREG(st.st_mode) && is_region(fd))
         return sp_load_region(l, &s);
-    if ((uint64_t)st.st_size > LARGEST_FILE)
-        return sp_cli_fail(l->name, "is larger than 1 GB; no profile of spprof is");
-    if (S_ISFIFO(st.st_mode))
+    if ((uint64_t)st.st_size > SP_INPUT_MOST)
+        return sp_cli_fail(l->name, SP_INPUT_TOO_LARGE);
+    if (S_ISFIFO(st.st_mode) && !is_standard)
         await_writer(fd, l->name);
-    fcntl(fd, F_SETFL, 0);
-    return load_text(l, fd);
+    return load_stream(l, fd);
 }
 
 int sp_load(struct sp_loaded *l, const char *name)
 {
     char *end;
     *l = (struct sp_loaded){.name = name};
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error = errno;
+    int fd;
+    const char *why = sp_input_open(name, &fd);
+    int error = errno;
     long pid = strtol(name, &end, 10);
-    if (fd < 0 && error == ENOENT && *name >= '1' && *name <= '9' && *end == '\0' && pid <= INT_MAX)
+    if (why && error == ENOENT && *name >= '1' && *name <= '9' && *end == '\0' && pid <= INT_MAX)
         return load_process(l, name, (pid_t)pid);
-    if (fd < 0)
-        return sp_cli_fail(name, strerror(error));
-    int rc = load_open(l, fd);
+    if (why)
+        return sp_cli_fail(name, why);
+    int rc = load_open(l, fd, sp_input_is_standard(name));
     close(fd);
     return rc;
 }

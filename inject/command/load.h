@@ -24,7 +24,11 @@ struct sp_loaded {
     struct sp_told told;
     struct sp_loaded_line *lines; /* what each line cost */
     size_t n_lines;
+    uint32_t *sources; /* frames of native functions whose source is known, and that look like Python's here */
+    size_t n_sources;
+    bool lines_lost;             /* it had some, of all its stacks: some of these were left out (filter.h) */
     double window_ms, folded_ns; /* what bounding did */
+    uint64_t whole_ns;           /* CPU before that; 0: nothing was left out */
 };
 
 /* [any] Loads a file, or the process of that number if there is no such file. 0; else 1, and a line on stderr says why. What
@@ -33,6 +37,9 @@ int sp_load(struct sp_loaded *l, const char *name);
 
 /* [any] The same, of bytes of a region; s->name is the name. */
 int sp_load_region(struct sp_loaded *l, const struct sp_source *s);
+
+/* [any] sp_source_of_process(), or where that is refused what the process itself gives when it is asked. NULL, or why not. */
+const char *sp_load_process_source(struct sp_source *s, pid_t pid);
 
 /* [any] The same, of the text of a Speedscope file, with a NUL behind it. (load_speedscope.c) */
 int sp_load_speedscope(struct sp_loaded *l, const char *text, size_t n);

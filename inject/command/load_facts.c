@@ -111,6 +111,7 @@ void sp_load_facts(struct sp_loaded *l, const cJSON *block)
         .ppid = (uint32_t)sp_fact_u64(block, "ppid"),
     };
     sp_store_init(r, l->bytes, &o);
+    r->run_ns = strtoull(sp_fact_text(block, "run"), NULL, 10);
     put_text(r->host, sizeof r->host, sp_fact_text(block, "host"));
     put_text(r->python, sizeof r->python, sp_fact_text(block, "python"));
     put_text(r->build, sizeof r->build, sp_fact_text(block, "build"));

@@ -74,6 +74,34 @@ int sp_load_lives(struct sp_load_reader *in, struct sp_scan *s)
     return rc;
 }
 
+/* [profile, ns, stack] */
+static bool read_gil_of(struct sp_load_reader *in, struct sp_scan *s)
+{
+    double v[2] = {-1, -1};
+    sp_scan_enter(s, '[');
+    for (int i = 0; i < 2 && sp_scan_more(s, i == 0, ']'); i++)
+        v[i] = sp_scan_number(s);
+    if (!(v[0] >= 0 && v[0] < in->n_profiles && v[1] >= 0 && v[1] < (double)(1ull << 53)) || !sp_scan_more(s, false, ']'))
+        return false;
+    const struct sp_thread *t = in->lives[(size_t)v[0]].t;
+    uint32_t node = sp_load_stack(in, s, &(struct sp_load_owner){.is_sum = false});
+    if (!node || sp_scan_more(s, false, ']'))
+        return false;
+    sp_intern_total_gil(in->r, t ? t->number : 0, node, (uint64_t)v[1]);
+    return true;
+}
+
+int sp_load_gil(struct sp_load_reader *in)
+{
+    struct sp_scan s = in->gil;
+    if (!s.at || !in->lives || !sp_scan_enter(&s, '['))
+        return 0;
+    bool is_sound = true;
+    for (bool first = true; is_sound && sp_scan_more(&s, first, ']'); first = false)
+        is_sound = read_gil_of(in, &s);
+    return is_sound && !s.bad ? 0 : fail(in, "is damaged: who held the GIL");
+}
+
 void sp_load_forget_lives(struct sp_load_reader *in)
 {
     for (int i = 0; in->lives && i < in->n_profiles; i++)

@@ -51,6 +51,7 @@ static int read_block(struct sp_load_reader *in)
         struct sp_scan key = sp_scan_key(&s), value = sp_scan_value(&s);
         struct sp_scan *table = sp_scan_is_key(&key, "lines")    ? &in->lines
                                 : sp_scan_is_key(&key, "native") ? &in->natives
+                                : sp_scan_is_key(&key, "gil")    ? &in->gil
                                                                  : NULL;
         if (table) {
             *table = value;
@@ -161,6 +162,13 @@ static uint32_t native_frame(struct sp_load_reader *in, const char *name, const 
     return where && f.offset ? sp_intern_whole_frame(in->r, f) : 0;
 }
 
+static void note_source(struct sp_loaded *l, uint32_t frame)
+{
+    if (!(l->n_sources & (l->n_sources - 1)))
+        l->sources = sp_cli_alloc(l->sources, (l->n_sources ? 2 * l->n_sources : 1) * sizeof *l->sources);
+    l->sources[l->n_sources++] = frame;
+}
+
 static uint32_t frame_of(struct sp_load_reader *in, const cJSON *f)
 {
     const char *name = sp_fact_text(f, "name"), *file = sp_fact_text(f, "file");
@@ -171,7 +179,10 @@ static uint32_t frame_of(struct sp_load_reader *in, const cJSON *f)
         next_native(in, false);
     if (native || !*file)
         return native ? native : pseudo_frame(in, name);
-    return python_frame(in, name, file, line >= 1 && line <= INT_MAX ? (int)line : 0);
+    uint32_t frame = python_frame(in, name, file, line >= 1 && line <= INT_MAX ? (int)line : 0);
+    if (has_source)
+        note_source(in->l, frame);
+    return frame;
 }
 
 static int read_frames(struct sp_load_reader *in)
@@ -247,11 +258,13 @@ static struct sp_load_owner owner_of(struct sp_load_reader *in, int profile, con
     if (!t) {
         in->r->n_folded += others >= 1 && others < UINT32_MAX ? (uint64_t)others : 1;
         in->r->folded_samples += sp_fact_u64(facts, "samples");
+        in->r->folded_gil_ns += sp_fact_u64(facts, "gil_held");
         return o;
     }
     sp_thread_begin(in->r, t, (int)sp_fact_u64(facts, "tid"), 0);
     t->serial = (uint32_t)profile + 1;
     t->samples = sp_fact_u64(facts, "samples");
+    t->gil_ns = sp_fact_u64(facts, "gil_held");
     uint32_t interpreter = (uint32_t)sp_fact_u64(facts, "interpreter");
     uint32_t frame = interpreter ? sp_intern_frame(in->r, SP_FRAME_INTERPRETER, interpreter, 0) : 0;
     o.interpreter = frame ? sp_intern_node(in->r, 0, frame) : 0;
@@ -269,8 +282,7 @@ static uint32_t called_by(struct sp_load_reader *in, uint32_t node, size_t i)
     return frame ? sp_intern_node(in->r, node, frame) : 0;
 }
 
-/* The call path of a stack, root first; 0: it is damaged, or deeper than any. */
-static uint32_t node_of(struct sp_load_reader *in, struct sp_scan *stacks, const struct sp_load_owner *o)
+uint32_t sp_load_stack(struct sp_load_reader *in, struct sp_scan *stacks, const struct sp_load_owner *o)
 {
     uint32_t node = o->interpreter, depth = 0;
     bool full = o->is_sum;
@@ -327,7 +339,7 @@ int sp_load_entries(struct sp_load_reader *in, struct sp_load_owner *o, struct s
             return fail(in, unequal);
         if (!more)
             break;
-        uint32_t node = node_of(in, &samples, o);
+        uint32_t node = sp_load_stack(in, &samples, o);
         uint64_t ns = weight(&weights);
         if (!node || weights.bad)
             return fail(in, weights.bad ? unequal : "is damaged: a stack names a frame that is not there");
@@ -377,7 +389,9 @@ static int read_profiles(struct sp_load_reader *in)
     in->unseen_ns = in->n_profiles == 1 && used > seen ? used - seen : 0;
     for (int i = 0; rc == 0 && i < in->n_profiles && sp_scan_next(&s, &one); i++)
         rc = read_profile(in, i, one);
-    return rc ? rc : sp_load_lives(in, &s);
+    if (rc == 0)
+        rc = sp_load_lives(in, &s);
+    return rc ? rc : sp_load_gil(in);
 }
 
 /* ---- lines */

@@ -11,7 +11,7 @@
 struct sp_load_reader {
     struct sp_loaded *l;
     struct sp_region *r;
-    struct sp_scan frames, profiles, block, lines, natives;
+    struct sp_scan frames, profiles, block, lines, natives, gil;
     cJSON *facts;      /* the block without its tables of lines and native functions */
     uint32_t *modules; /* texts of libraries (region.h) */
     int n_modules;
@@ -49,6 +49,10 @@ int sp_load_entries(struct sp_load_reader *in, struct sp_load_owner *o, struct s
 /* [any] Reads the profiles of whole lives, `s` being behind the others: waits go to the threads that are there. 0; else 1, and a
  * line was said. (load_lives.c) */
 int sp_load_lives(struct sp_load_reader *in, struct sp_scan *s);
+/* [any] Reads where others held the GIL while each thread waited for it. 0; else 1, and a line was said. (load_lives.c) */
+int sp_load_gil(struct sp_load_reader *in);
+/* [any] The call path of the next stack, root first; 0: it is damaged, or deeper than any. (load_speedscope.c) */
+uint32_t sp_load_stack(struct sp_load_reader *in, struct sp_scan *stacks, const struct sp_load_owner *o);
 void sp_load_forget_lives(struct sp_load_reader *in);
 
 /* [any] A member of an object: 0, "" if it is not there or something else; sp_fact_u64 also for what is below 0, and 2^53 at

@@ -2,6 +2,7 @@
  * The command spprof. It runs beside the library, never inside a host: stdio and allocation are fine here. The
  * table of its subcommands feeds the dispatch, the reading of options (options.c), `spprof help`, the manual page (manual.c) and
  * completions (completion.c). */
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,10 @@
 #include "compat/version.h"
 #include "inject/command/command.h"
 #include "inject/command/demangle.h"
+#include "inject/command/filter.h"
 #include "inject/command/report.h"
 #include "inject/command/source_lines.h"
+#include "inject/command/top.h"
 #include "inject/command/unxz.h"
 
 static int help(int argc, char **argv);
@@ -47,20 +50,30 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .does = "prints the hottest functions of a profile, or of several together",
         .text =
             "Reads Speedscope files, spool files as they are (what they hold up to now), and a running process, by its spool\n"
-            "file or its memory, if there is no file of that name; of a directory all that can be read. It says what a source "
-            "has not: a file of stacks shows\n"
-            "its own bounds, a spool file has none.\n"
+            "file or its memory, if there is no file of that name; of a directory all that can be read. - is standard input; "
+            "pipes are\n"
+            "read as files are. It says what a source has not: a file of stacks shows its own bounds, a spool file has none.\n"
             "Processes beyond SPPROF_FILES have a line in a file NAME.skipped in place of a profile: the sum of these is\n"
             "shown if such a file is given, or is beside a profile that is.",
         .options =
-            {{"--by WHAT", SP_REPORT_BYS, "what a row is: " SP_REPORT_BYS " (function). library:",
-              "[libz.so.1], Python's package, (standard library), (program). line: CPU of all threads; no --wall, no --thread"},
+            {{"--by WHAT", SP_REPORT_BYS, "what a row is: " SP_REPORT_BYS " (function).",
+              "module: torch.nn.conv; package: torch.nn; library: torch, [libz.so.1], (standard library), (program); task: of "
+              "asyncio; span: of spprof.span(). line: CPU alone. gil: with SPPROF_WALL=1, who held the GIL while others waited "
+              "for it"},
              {"--sort ORDER", SP_REPORT_SORTS, "by " SP_REPORT_SORTS " (self; with --wall total)", NULL},
-             {"-n ROWS", NULL, "rows to print (20; 0: all)", NULL},
+             {"-n ROWS", NULL, "rows to print (20, of a tree 40; 0: all)", NULL},
+             {"--tree", NULL,
+              "callers above what they call, the heaviest; a line that begins with > is all that the line above it calls.",
+              "--by process: parents above their children"},
+             {"--callers F", NULL, "from this function up to its callers, and what part of it is whose", NULL},
+             {"--lines F", NULL,
+              "this function's source, with what each line cost; a source that is missing or was changed is said", NULL},
+             {"--json", NULL, "all of it as JSON, for scripts: see spprof(5); -n is 0 then", NULL},
              {"--wall", NULL, "whole lives of threads: what each row took of them (Wall), waits too, and beside that its CPU;",
               "of files made with SPPROF_WALL=1"},
              {"--no-idle", NULL, "--wall without idle threads: that used a CPU for less than a thousandth of their life", NULL},
-             {"--thread RE", NULL, "only threads whose name matches this extended regular expression", NULL}},
+             SP_FILTER_ROWS,
+             SP_CLI_NO_SIGNAL},
         .status = "0; 1 if a file could not be read",
     },
     {
@@ -70,11 +83,14 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .least = 1,
         .most = 1,
         .does = "writes a profile in another format",
-        .text = "Reads what report reads. OUT's suffix chooses the format: .json, .pb.gz, .pprof, .trace.json, .collapsed, "
-                ".folded,\n"
-                ".txt, each with .gz behind it. What the new file lacks because the source does is said.",
-        .options = {{"-o OUT", NULL, "the new profile's name; - is standard output", NULL},
-                    {"--format F", SP_CLI_FORMATS, "one of " SP_CLI_FORMATS ", whatever OUT's suffix", NULL}},
+        .text = "Reads what report reads. OUT's suffix chooses the format: .json, .html, .pb.gz, .pprof, .trace.json, "
+                ".collapsed,\n"
+                ".folded, .txt, each with .gz behind it. What the new file lacks because the source does is said.",
+        .options = {{"-o OUT", NULL, "the new profile's name; - is standard output; a pipe or a device is written to as it is",
+                     NULL},
+                    {"--format F", SP_CLI_FORMATS, "one of " SP_CLI_FORMATS ", whatever OUT's suffix", NULL},
+                    SP_FILTER_ROWS,
+                    SP_CLI_NO_SIGNAL},
         .status = "0; 1 if a profile could not be read or written",
     },
     {
@@ -89,7 +105,9 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
             "\"app.py [4711]\"; in pprof's format its pid is a label as well.",
         .options = {{"-o OUT", NULL, "the new profile's name, as convert has it", NULL},
                     {"--format F", SP_CLI_FORMATS, "as convert has it", NULL},
-                    {"--sum", NULL, "no process is told apart, threads of one name are one", NULL}},
+                    {"--sum", NULL, "no process is told apart, threads of one name are one", NULL},
+                    SP_FILTER_ROWS,
+                    SP_CLI_NO_SIGNAL},
         .status = "0; 1 if a profile could not be read or written",
     },
     {
@@ -102,11 +120,17 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .text =
             "A and B are what report reads, or directories: then sums. A difference within three standard deviations of what\n"
             "so many samples can tell is marked ~.",
-        .options = {{"-n ROWS", NULL, "rows to print (20; 0: all)", NULL},
+        .options = {{"-o OUT", NULL,
+                     "a page with the flame graph as well: what has more of the CPU in B is red, what has less blue,",
+                     "what may be chance grey; as wide as in B, or in A; - is standard output, without the table"},
+                    {"--html OUT", NULL, "the same", NULL},
+                    {"-n ROWS", NULL, "rows to print (20; 0: all)", NULL},
                     {"--per F", NULL, "100 % is what the function F used in all, not all CPU", NULL},
                     {"--fail-above X", NULL, "status 1 if a function's own share rose by more than X points (5%),",
-                     "and by more than chance"}},
-        .status = "0; 1 if --fail-above found a function; 2 also if a profile could not be read",
+                     "and by more than chance"},
+                    SP_FILTER_ROWS,
+                    SP_CLI_NO_SIGNAL},
+        .status = "0; 1 if --fail-above found a function; 2 also if a profile could not be read, or the page not be written",
     },
     {
         .name = "check",
@@ -117,7 +141,7 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .text = "Starts PYTHON (default: python3) under the library with a small program and looks at what came of "
                 "it,\n"
                 "and at what this system allows; nothing is left behind. Of a running process it tells whether the\n"
-                "library is loaded, and with which options.",
+                "library is loaded, with which options, and which of the other commands would get an answer.",
         .options = {{"--library FILE", NULL, "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
                     {"-q", NULL, "nothing but the exit status", NULL}},
         .status = "0 if it works; 1 if it works, but something is missing that the lines marked \"but\" name; 3 if "
@@ -145,9 +169,73 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .least = 1,
         .most = 1,
         .does = "writes the profile of a running process, which notices nothing",
-        .text = "From its spool file, or else from its memory, if the system lets this user read that.",
-        .options = {{"-o OUT", NULL, "the profile's name; - is standard output", "(spprof-PID.speedscope.json here)"}},
+        .text =
+            "From its spool file, or else from its memory, if the system lets this user read that, or else it is asked for by\n"
+            "a signal, SIGURG, that means nothing to others.",
+        .options = {{"-o OUT", NULL, "the profile's name; - is standard output", "(spprof-PID.speedscope.json here)"},
+                    SP_CLI_NO_SIGNAL},
         .status = "0; 1 if the profile could not be written",
+    },
+    {
+        .name = "dump",
+        .run = sp_cli_dump,
+        .arguments = "[OPTION...] PID",
+        .least = 1,
+        .most = 1,
+        .does = "prints where each thread of a running process is at this moment, and what it does",
+        .text = "As tracebacks, innermost last; whether anything is recorded or not. Threads that wait are read and notice "
+                "nothing,\n"
+                "those that run are asked by a signal, SIGURG, as one thread is in any case.",
+        .options = {{"--json", NULL, "for scripts: see spprof(5)", NULL}, SP_CLI_NO_SIGNAL},
+        .status = "0; 1 if the process cannot be asked",
+    },
+    {
+        .name = "top",
+        .run = sp_cli_top,
+        .arguments = "[OPTION...] PID | FILE...",
+        .least = 1,
+        .most = INT_MAX,
+        .does = "shows what running processes do, second by second",
+        .text =
+            "Shares are of the CPU of the last second, times of all since the beginning. Keys: 1 to 4 sort by a column, L "
+            "shows\n"
+            "lines, t threads, / names with a word in them, p pauses, R begins sums anew, ? helps, q quits. It reads what\n"
+            "report reads, and asks, as snapshot does, each second in which it ran, a process whose memory may not be read.",
+        .options = {{"--children", NULL, "also the processes below each PID, as they are now", NULL}, SP_CLI_NO_SIGNAL},
+        .status = "0; 1 if nothing can be read, or there is no terminal",
+    },
+    {
+        .name = "start",
+        .run = sp_cli_start,
+        .arguments = "[OPTION...] PID",
+        .least = 1,
+        .most = 1,
+        .does = "begins a recording in a running process that is not recorded",
+        .text =
+            "Of a program that was started with SPPROF_START=off, or after spprof stop. It asks by a signal, as snapshot may.",
+        .options = {{"--children", NULL, "also in the processes below it", NULL}, SP_CLI_NO_SIGNAL},
+        .status = "0; 1 if it records already, or cannot be asked",
+    },
+    {
+        .name = "stop",
+        .run = sp_cli_stop,
+        .arguments = "[OPTION...] PID",
+        .least = 1,
+        .most = 1,
+        .does = "ends a running process's recording, whose profile is written where SPPROF_OUT says",
+        .text = "The program goes on, without ticks, until spprof start.",
+        .options = {{"--children", NULL, "also in the processes below it", NULL}, SP_CLI_NO_SIGNAL},
+        .status = "0; 1 if nothing is recorded, it cannot be asked, or no profile could be written",
+    },
+    {
+        .name = "reset",
+        .run = sp_cli_reset,
+        .arguments = "[OPTION...] PID",
+        .least = 1,
+        .most = 1,
+        .does = "forgets what a running process has recorded so far; it records on",
+        .options = {{"--children", NULL, "also in the processes below it", NULL}, SP_CLI_NO_SIGNAL},
+        .status = "0; 1 if nothing is recorded, or it cannot be asked",
     },
     {
         .name = "symbolize",
@@ -170,6 +258,7 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .most = 1,
         .does = "prints what commands there are, or what one does",
         .options = {{"--man", NULL, "the manual page", NULL},
+                    {"--man5", NULL, "that of the formats for scripts, spprof(5)", NULL},
                     {"--completion SHELL", SP_CLI_SHELLS, "what a shell completes, one of " SP_CLI_SHELLS, NULL}},
         .status = "0",
     },
@@ -217,7 +306,7 @@ void sp_cli_usage(FILE *out, const char *name)
     fprintf(out, "usage: spprof %s%s%s\n\n%s %s.\n%s%s", c->name, *c->arguments ? " " : "", c->arguments, c->name, c->does,
             c->text ? c->text : "", c->text ? "\n" : "");
     print_options(out, c);
-    fprintf(out, "\nExit status: %s; 2 for a wrong usage.\n", c->status);
+    fprintf(out, "\nExit status: %s; 2 for a wrong usage, or if standard output could not be written to.\n", c->status);
 }
 
 static void overview(FILE *out)
@@ -245,21 +334,22 @@ static int unknown(const char *name)
 }
 
 struct wanted {
-    bool manual;
+    bool manual, format;
     const char *shell; /* NULL: none */
 };
 
 static const char *take_help(void *arg, const struct sp_cli_given *g)
 {
     struct wanted *w = arg;
-    w->manual |= !g->value;
+    w->manual |= strcmp(g->name, "--man") == 0;
+    w->format |= strcmp(g->name, "--man5") == 0;
     w->shell = g->value ? g->value : w->shell;
     return NULL;
 }
 
 static int help(int argc, char **argv)
 {
-    struct wanted w = {false, NULL};
+    struct wanted w = {0};
     int rc = sp_cli_parse(argc, argv, take_help, &w);
     if (rc >= 0)
         return rc;
@@ -268,6 +358,8 @@ static int help(int argc, char **argv)
         return unknown(what);
     if (w.manual)
         sp_cli_manual(stdout);
+    else if (w.format)
+        sp_cli_manual_format(stdout);
     else if (w.shell)
         sp_cli_completion(stdout, w.shell);
     else if (what)
@@ -283,8 +375,8 @@ static int version(int argc, char **argv)
     if (rc >= 0)
         return rc;
     puts("spprof " SPPROF_VERSION);
-    printf("%s libiberty\n%s libdw\n%s liblzma\n", sp_cli_demangles ? "with" : "without",
-           sp_source_lines_can ? "with" : "without", sp_unxz_can ? "with" : "without");
+    printf("%s libiberty\n%s libdw\n%s liblzma\n%s ncurses\n", sp_cli_demangles ? "with" : "without",
+           sp_source_lines_can ? "with" : "without", sp_unxz_can ? "with" : "without", sp_top_can ? "with" : "without");
     return 0;
 }
 
@@ -297,6 +389,16 @@ static int lib(int argc, char **argv)
     if (sp_cli_library(library))
         return puts(library) < 0;
     return sp_cli_fail("libspprof.so", "it is not beside this command");
+}
+
+/* What was printed arrived, or that is said. */
+static int finish(int rc)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return rc;
+    sp_cli_fail("standard output", errno ? strerror(errno) : "could not be written to");
+    return 2;
 }
 
 int main(int argc, char **argv)
@@ -312,7 +414,7 @@ int main(int argc, char **argv)
     const struct sp_cli_subcommand *c = argc > 1 ? sp_cli_find(name) : NULL;
     if (c) {
         argv[1] = name;
-        return c->run(argc - 1, argv + 1);
+        return finish(c->run(argc - 1, argv + 1));
     }
     if (argc > 1)
         return unknown(argv[1]);

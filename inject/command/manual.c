@@ -3,6 +3,7 @@
 #include "compat/base.h"
 #include "compat/version.h"
 #include "inject/command/command.h"
+#include "inject/command/manual.h"
 
 #define SP_OPTION(field, name, kind, lowest, highest, fallback, values, fallback_text, meaning) \
     {name, values, meaning, "(" values "; default: " fallback_text ")"},
@@ -12,12 +13,7 @@ const struct sp_cli_option sp_cli_library_options[] = {
 };
 #undef SP_OPTION
 
-static const struct section {
-    const char *title, *text; /* NULL: no text */
-    struct {
-        const char *name, *meaning;
-    } items[24];
-} sections[] = {
+static const struct sp_manual_section sections[] = {
     {
         .title = "FILES",
         .text =
@@ -35,14 +31,16 @@ static const struct section {
              {"a directory, or nothing",
               "spprof-<pid>.speedscope.json there, or in the working directory. Nothing is replaced."},
              {"the suffix",
-              "chooses the format, unless SPPROF_FORMAT does: .pb.gz and .pprof make pprof's; .trace.json and .trace Chrome's "
+              "chooses the format, unless SPPROF_FORMAT does: .html and .htm make a page that draws itself, in any browser; "
+              ".pb.gz and "
+              ".pprof make pprof's; .trace.json and .trace Chrome's "
               "trace "
               "events; .collapsed, .folded and .txt collapsed "
               "stacks, \"thread;function;function nanoseconds\" a line; all else is Speedscope's. \".gz\" behind it makes it a "
               "gzip file, of blocks that are stored."},
              {"refused",
               "devices, FIFOs, and links that somebody else planted in a directory for all: the default name is used."},
-             {"where it cannot be written", "the file goes to $TMPDIR or /tmp, and a line says so."},
+             {"where it cannot be written", "the file goes to $TMPDIR or /tmp, under its name, and a line says so."},
              {"the mode",
               "that of any file that the program makes; 0600 in /tmp and other sticky directories, where it had to go "
               "elsewhere, and for spool files."},
@@ -55,53 +53,6 @@ static const struct section {
               "writes spprof-<pid>.speedscope.json beside it and replaces an older profile of that name. Of those that "
               "killed processes left the newest hundred stay."},
              {"spprof-<pid>.speedscope.json", "what snapshot writes, in its working directory."}},
-    },
-    {
-        .title = "PROFILE",
-        .text =
-            "A Speedscope file has an object \"spprof\", which viewers ignore. Keys are added, never given another meaning;\n"
-            "times are nanoseconds.",
-        .items =
-            {{"version, layout", "of spprof, and of its memory as spprof_region.h describes it."},
-             {"pid, ppid, host, started, wall_ns", "the process, when it began (UTC), and how long the profile lasts."},
-             {"argv",
-              "the command up to the script, the module, - or -c; argv[0] alone of what is not CPython's launcher: what "
-              "follows "
-              "may hold secrets. Behind -c \"(spawn)\", \"(forkserver)\" or \"(resource_tracker)\" tells what multiprocessing "
-              "made the process for."},
-             {"python, build, engine", "the interpreter's version, \"shared\" or \"static\", and what makes the ticks."},
-             {"interval_ns, effective_interval_ns", "CPU between two samples of a thread: as asked, and as it came out."},
-             {"cpu",
-              "used: by the process while it was profiled; it is the sum of python (in Python stacks) and startup, thread_end, "
-              "thread_start_end, blocked, unwalkable, native_thread, not_sampled (the frames of these names). Apart from it: "
-              "before_start, and writer."},
-             {"samples, prompt", "how many, and the share of CPU in those that came within two periods."},
-             {"complete", "false: the process went on, or was killed."},
-             {"losses",
-              "unwalkable: samples without a stack, by the check that failed (no_frame, finalizing, bad_tstate, bad_address, "
-              "unreadable, bad_frame, bad_code, bad_bottom). nested, frozen: ticks whose time the next sample has. overflow, "
-              "truncated: samples that did not fit. timer_refused, no_slot: threads. handler_replaced: 1 if the program took "
-              "SIGPROF away."},
-             {"threads",
-              "of each profile: profile (its index), name, tid, interpreter (of a sub-interpreter), cpu, samples; others: how "
-              "many threads it holds together."},
-             {"bounded",
-              "what kept the file small: window_ms (equal stacks are joined within windows), folded_ns (light subtrees stand "
-              "in "
-              "their callers), elided_stacks (middles left out), time_order_until_ns (no order of time afterwards; null: "
-              "there is all of it)."},
-             {"modules",
-              "of native frames, if there are any: path of each library as the process knew it, and build_id in hex if it has "
-              "one."},
-             {"native",
-              "[[frame index, module index, offset], ...]: where each native frame's function begins, in bytes from the "
-              "module's beginning in memory, which is its lowest loaded address (of a PT_LOAD, down to a multiple of 4096). "
-              "symbolize reads it."},
-             {"wall",
-              "with SPPROF_WALL=1: profile, the first of the profiles of whole lives; life, the sum of their weights, of it "
-              "cpu and waits; "
-              "threads; all, whether of native ones too. A thread's own is its `wall`."},
-             {"lines", "[[frame index, [[line, self, total], ...]], ...]: what each line cost."}},
     },
     {
         .title = "EXAMPLES",
@@ -169,6 +120,16 @@ static void command(FILE *out, const struct sp_cli_subcommand *c)
     fprintf(out, "; 2 for a wrong usage.\n.RE\n");
 }
 
+void sp_manual_print(FILE *out, const struct sp_manual_section *section, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fprintf(out, ".SH %s\n", section[i].title);
+        line(out, section[i].text);
+        for (size_t k = 0; k < SP_MANUAL_ITEMS && section[i].items[k].name; k++)
+            paragraph(out, section[i].items[k].name, section[i].items[k].meaning, NULL);
+    }
+}
+
 void sp_cli_manual(FILE *out)
 {
     fprintf(out, ".TH SPPROF 1 \"\" \"spprof " SPPROF_VERSION "\"\n"
@@ -188,10 +149,6 @@ void sp_cli_manual(FILE *out)
         command(out, c);
     fprintf(out, ".SH ENVIRONMENT\n");
     options(out, sp_cli_library_options);
-    for (size_t i = 0; i < SP_ARRAY_LEN(sections); i++) {
-        fprintf(out, ".SH %s\n", sections[i].title);
-        line(out, sections[i].text);
-        for (size_t k = 0; k < SP_ARRAY_LEN(sections[i].items) && sections[i].items[k].name; k++)
-            paragraph(out, sections[i].items[k].name, sections[i].items[k].meaning, NULL);
-    }
+    sp_manual_print(out, sections, SP_ARRAY_LEN(sections));
+    fprintf(out, ".SH SEE ALSO\n.BR spprof (5)\n");
 }

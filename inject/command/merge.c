@@ -7,6 +7,7 @@
 #include "inject/command/combine.h"
 #include "inject/command/command.h"
 #include "inject/command/expand.h"
+#include "inject/command/filter.h"
 #include "inject/command/write_file.h"
 
 struct writing {
@@ -28,14 +29,20 @@ static const struct sp_writer_ops *format_for(const char *name)
     return sp_writer_for(name);
 }
 
+/* Whether it tells what each line cost, and in what order of time things were. */
+static bool tells_lines(const struct sp_writer_ops *format)
+{
+    return format == &sp_writer_speedscope || format == &sp_writer_html;
+}
+
 /* What is not in the new file because the source lacks it. */
 static void say_what_is_lacking(const struct sp_loaded *l, const struct sp_writer_ops *format)
 {
     if (l->is_text && format == &sp_writer_pprof)
         sp_cli_fail(l->name, "does not tell the lines of a stack; each function stands at its first line");
-    if (l->is_text && format == &sp_writer_speedscope && l->n_lines)
+    if (l->is_text && tells_lines(format) && (l->n_lines || l->lines_lost))
         sp_cli_fail(l->name, "tells what each line cost, not in which stack; the new file does not tell it");
-    if (l->is_text && (l->window_ms > 0 || l->region->time_order_until_ns) && format == &sp_writer_speedscope)
+    if (l->is_text && (l->window_ms > 0 || l->region->time_order_until_ns) && tells_lines(format))
         sp_cli_fail(l->name, "was bounded: the order of time is that of its windows");
     if (l->lost_ns)
         sp_cli_fail(l->name, "names functions that are not there; they are shown as (overflow)");
@@ -45,11 +52,15 @@ struct request {
     const char *out;                    /* NULL: not given */
     const struct sp_writer_ops *format; /* NULL until it is known */
     bool sum;
+    struct sp_filter filter;
 };
 
 static const char *take(void *arg, const struct sp_cli_given *g)
 {
     struct request *q = arg;
+    const char *why;
+    if (sp_filter_take(&q->filter, g, &why))
+        return why;
     if (strcmp(g->name, "-o") == 0)
         q->out = g->value;
     for (size_t i = 0; strcmp(g->name, "--format") == 0 && sp_writer_at(i); i++)
@@ -84,7 +95,11 @@ int sp_cli_convert(int argc, char **argv)
     int rc = parse(argc, argv, &q);
     if (rc >= 0)
         return rc;
-    rc = sp_load(&l, argv[optind]);
+    struct sp_cli_names in = {.name = argv + optind, .n = 1};
+    if (sp_cli_names_have(&in, q.out))
+        return 2;
+    enum sp_filter_left left = sp_filter_load(&q.filter, &l, argv[optind]);
+    rc = left == SP_FILTER_NOTHING ? sp_filter_refuse(&q.filter, argv[optind], true) : left == SP_FILTER_FAILED;
     if (rc == 0) {
         say_what_is_lacking(&l, q.format);
         rc = write_out(&l, &q);
@@ -93,14 +108,15 @@ int sp_cli_convert(int argc, char **argv)
     return rc;
 }
 
-static int add(struct sp_combined *c, const char *name, const struct sp_writer_ops *format)
+static int add(struct sp_combined *c, const char *name, const struct request *q)
 {
     struct sp_loaded l;
-    int rc = sp_load(&l, name);
-    if (rc == 0) {
+    enum sp_filter_left left = sp_filter_load(&q->filter, &l, name);
+    int rc = left == SP_FILTER_FAILED;
+    if (left == SP_FILTER_SOME) {
         c->all.is_text |= l.is_text;
         if (c->n == 0)
-            say_what_is_lacking(&l, format); /* once is enough */
+            say_what_is_lacking(&l, q->format); /* once is enough */
         rc = sp_combine_add(c, &l);
     }
     sp_unload(&l);
@@ -112,11 +128,12 @@ static int merge(const struct sp_cli_names *names, const struct request *q)
     struct sp_combined c;
     int rc = sp_combine_open(&c, q->sum);
     for (size_t i = 0; i < names->n && c.all.region; i++)
-        rc |= add(&c, names->name[i], q->format);
-    if (c.n) {
+        rc |= add(&c, names->name[i], q);
+    if (c.n > 0) {
         sp_combine_finish(&c);
         rc |= write_out(&c.all, q);
-    }
+    } else if (rc == 0)
+        rc = sp_filter_refuse(&q->filter, names->name[0], names->n == 1);
     sp_combine_close(&c);
     return rc;
 }
@@ -129,7 +146,10 @@ int sp_cli_merge(int argc, char **argv)
     if (rc >= 0)
         return rc;
     rc = sp_cli_expand(&names, argv + optind, argc - optind);
-    rc |= names.n ? merge(&names, &q) : 0;
+    if (sp_cli_names_have(&names, q.out))
+        rc = 2;
+    else
+        rc |= names.n ? merge(&names, &q) : 0;
     sp_cli_names_free(&names);
     return rc;
 }

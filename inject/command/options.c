@@ -9,6 +9,7 @@
 
 #include "compat/base.h"
 #include "inject/command/command.h"
+#include "inject/command/ring.h"
 
 #define MOST 40
 #define LONG 256 /* getopt's value of the first option */
@@ -126,6 +127,23 @@ static int refuse_option(const struct sp_cli_subcommand *c, const struct option 
                   n > 1 ? "may be several options; write it in full" : "there is no such option", see);
 }
 
+/* A long option with one hyphen, that getopt() took for letters: its name; NULL: that is none. */
+static const char *long_name_of(const struct option *longs, const char *word)
+{
+    size_t n = word && word[0] == '-' && word[1] && word[1] != '-' ? strcspn(word + 1, "=") : 0;
+    for (const struct option *o = longs; n > 1 && o->name; o++)
+        if (strlen(o->name) == n && strncmp(o->name, word + 1, n) == 0)
+            return o->name;
+    return NULL;
+}
+
+static int refuse_hyphen(const struct sp_cli_subcommand *c, const char *word, const char *name)
+{
+    char see[64];
+    snprintf(see, sizeof see, "; --%s is one", name);
+    return refuse(c, word, NULL, "there is no such option", see);
+}
+
 /* ---- reading them */
 struct reading {
     const struct sp_cli_subcommand *c;
@@ -177,6 +195,10 @@ static int take_one(const struct reading *r, int value, sp_cli_take *take, void 
         if (g.choice < 0)
             return refuse_value(r->c, o, g.value);
     }
+    if (strcmp(o->name, "--no-signal") == 0) { /* of whoever has it */
+        sp_ring_forbid();
+        return 0;
+    }
     const char *why = take(arg, &g);
     if (!why)
         return 0;
@@ -192,6 +214,10 @@ int sp_cli_parse(int argc, char **argv, sp_cli_take *take, void *arg)
     optind = 1;
     opterr = 0; /* getopt() would print the option as it is */
     for (int value; rc == 0 && (value = getopt_long(argc, argv, r.shorts, r.longs, NULL)) != -1;) {
+        const char *word =
+            value == '?' && optind < argc && long_name_of(r.longs, argv[optind]) ? argv[optind] : argv[optind - 1];
+        if (long_name_of(r.longs, word) && (value == '?' || optarg == word + 2))
+            return refuse_hyphen(c, word, long_name_of(r.longs, word));
         if (value == 'h') {
             sp_cli_usage(stdout, c->name);
             return 0;

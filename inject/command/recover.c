@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "inject/command/command.h"
+#include "inject/command/input.h"
 #include "inject/command/load.h"
 #include "inject/command/write_file.h"
 
@@ -95,15 +96,37 @@ static int remove_spool(const struct sp_source *s, bool force)
     return unlink(s->name) == 0 ? 0 : sp_cli_fail(s->name, strerror(errno));
 }
 
+static int from_pipe(struct sp_source *s, const struct request *q)
+{
+    int pipe = s->fd;
+    if (!q->out || q->remove)
+        return sp_cli_fail(s->name, q->remove ? "comes through a pipe: there is nothing to remove"
+                                              : "comes through a pipe: give the profile's name with -o");
+    const char *error = sp_input_copy_region(pipe, "", 0, &s->fd);
+    close(pipe);
+    if (error)
+        return sp_cli_fail(s->name, error);
+    int rc = write_profile(s, q->out);
+    close(s->fd);
+    return rc;
+}
+
 static int from_file(const char *path, const struct request *q)
 {
-    struct sp_source s = {.name = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    struct sp_source s = {.name = path};
     struct stat st;
-    if (s.fd < 0 || fstat(s.fd, &st) != 0)
-        return sp_cli_fail(path, strerror(errno));
+    const char *error = sp_input_open(path, &s.fd);
+    if (!error && fstat(s.fd, &st) != 0)
+        error = strerror(errno);
+    if (!error && S_ISDIR(st.st_mode))
+        error = "it is no file";
+    if (error)
+        return sp_cli_fail(path, error);
+    if (!S_ISREG(st.st_mode) || sp_input_is_standard(path))
+        return from_pipe(&s, q);
     char name[PATH_MAX];
     name_for(name, path);
-    int rc = S_ISREG(st.st_mode) ? write_profile(&s, q->out ? q->out : name) : sp_cli_fail(path, "it is no file");
+    int rc = write_profile(&s, q->out ? q->out : name);
     struct sp_region head;
     if (rc == 0 && q->remove)
         rc = remove_spool(&s, q->force);
@@ -125,7 +148,7 @@ static int from_process(pid_t pid, const char *out)
     snprintf(name, sizeof name, "process %d", (int)pid);
     snprintf(made, sizeof made, "spprof-%d%s", (int)pid, sp_writer_default()->suffixes[0]);
     struct sp_source s = {.name = name, .fd = -1};
-    const char *error = sp_source_of_process(&s, pid);
+    const char *error = sp_load_process_source(&s, pid);
     if (error)
         return sp_cli_fail(name, error);
     int rc = write_profile(&s, out ? out : made);

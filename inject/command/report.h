@@ -4,47 +4,51 @@
 #ifndef SP_INJECT_COMMAND_REPORT_H
 #define SP_INJECT_COMMAND_REPORT_H
 
-#include <regex.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
+#include "inject/command/describe.h"
 #include "inject/command/load.h"
+#include "inject/command/processes.h"
 #include "writers/view.h"
 
 /* ---- rows */
-#define SP_REPORT_BYS "function, line, file, library, thread, process"
 #define SP_REPORT_SORTS "self, total, name"
-
-enum sp_report_by { /* in the order of SP_REPORT_BYS */
-                    SP_REPORT_FUNCTION,
-                    SP_REPORT_LINE,
-                    SP_REPORT_FILE,
-                    SP_REPORT_LIBRARY,
-                    SP_REPORT_THREAD,
-                    SP_REPORT_PROCESS,
-                    SP_REPORT_SAME_FUNCTION /* not among them: by what stays from one version of a program to the next */
-};
 
 enum sp_report_sort { SP_REPORT_SELF, SP_REPORT_TOTAL, SP_REPORT_NAME }; /* in the order of SP_REPORT_SORTS */
 
 struct sp_report_row {
     char *name;                 /* owned */
+    size_t place;               /* where in it " (file:line)" begins */
     double self, total;         /* ns: of CPU, or of whole lives */
     double cpu_self, cpu_total; /* ns of CPU, beside those of lives */
     uint64_t seen;              /* number of the last stack that it was counted in */
     bool is_busy;               /* by threads: one that is not idle is called so */
 };
 
+/* A thread of a file. */
+struct sp_report_gil {
+    char *name;                /* owned */
+    double held, waited, most; /* ns; most: of the wait, while one function held the GIL: */
+    char *most_of;             /* owned; NULL: none is known */
+};
+
 struct sp_report_rows {
     enum sp_report_by by;
-    const regex_t *thread; /* NULL: all of them */
-    bool wall;             /* of whole lives, and CPU beside them */
-    bool no_idle;          /* ... but not those of idle threads: that used a CPU for less than a thousandth of them */
+    bool wall;                     /* of whole lives, and CPU beside them */
+    struct sp_processes processes; /* of a tree of them */
+    struct sp_report_tree *tree;   /* NULL: rows are not asked for as a tree */
+    bool no_idle;                  /* ... but not those of idle threads: that used a CPU for less than a thousandth of them */
     struct {
-        double all, cpu, waits, gil, idle; /* ns; gil: of the waits */
+        double all, cpu, waits, idle; /* ns */
+        double gil, mutex, stopped;   /* of the waits: for the GIL; without one for a PyMutex, and while the world stops */
+        double held, explained;       /* the GIL was held; of the waits for it what is known of who did */
         double threads, idle_threads;
         bool natives; /* threads without Python are among them */
     } lives;
+    struct sp_report_gil *gil; /* by the GIL: of each thread that held it or waited for it */
+    size_t n_gil;
     struct sp_report_row *row;
     size_t n;
     int *slots; /* hash table of names: row number + 1 */
@@ -60,11 +64,10 @@ bool sp_report_add(struct sp_report_rows *rows, const struct sp_loaded *l);
 struct sp_report_row *sp_report_row(struct sp_report_rows *rows, const char *name);
 void sp_report_add_to(struct sp_report_rows *rows, const char *name, double self, double total);
 
-/* [any] What the row of a function is called; line 0: its own. */
-void sp_report_describe(enum sp_report_by by, const struct sp_view *v, uint32_t function, int line, char *out, size_t cap);
-
-/* [any] A function's library, for people (report_library.c). */
-void sp_report_library(const struct sp_view *v, uint32_t function, char *out, size_t cap);
+/* [any] Adds what the threads of a view of whole lives waited for that is the interpreter's own. */
+void sp_report_add_gil(struct sp_report_rows *rows, struct sp_view *v);
+/* [any] Sorts these threads, and how many of them are shown. */
+size_t sp_report_sort_gil(struct sp_report_rows *rows, long limit);
 
 /* [any] The next node of a stack towards its root. 0: there is none. */
 SP_INLINE uint32_t sp_report_caller(const struct sp_view *v, uint32_t node)
@@ -80,8 +83,11 @@ SP_INLINE uint32_t sp_report_function(const struct sp_view *v, uint32_t node)
 /* [any] By lines: as sp_report_add(), `self` being the CPU of each node of a fresh view. */
 bool sp_report_add_lines(struct sp_report_rows *rows, const struct sp_loaded *l, struct sp_view *v, const uint64_t *self);
 
-/* [any] Prints the table: at most `limit` rows (0: all). */
-void sp_report_print_rows(struct sp_report_rows *rows, enum sp_report_sort sort, long limit);
+/* [any] By process: makes the tree of all that were added, each run's below a row of its own if there are several. */
+void sp_report_plant_processes(struct sp_report_rows *rows);
+
+/* [any] Sorts the table, and how many rows are shown of it: at most `limit` (0: all). */
+size_t sp_report_sort(struct sp_report_rows *rows, enum sp_report_sort sort, long limit);
 
 /* ---- the header */
 #define SP_REPORT_KEYS 64
@@ -111,6 +117,10 @@ struct sp_report_skipped {
 struct sp_report_head {
     struct sp_report_command command[SP_REPORT_COMMANDS];
     int n_commands, n_files, n_cut, n_other_commands;
+    uint64_t runs[SP_REPORT_KEYS];
+    int n_runs;                                 /* as many as there is room for */
+    int n_without;                              /* files of which a filter left nothing */
+    double whole;                               /* CPU before a filter left some of it out */
     double used, first_ns, last_ns, longest_ns; /* ns; of wall time: since 1970, the longest run */
     double samples, sampled_ns, prompt_ns, shortest_interval_ns, longest_interval_ns;
     double short_ns; /* CPU of threads that used less than an interval */
@@ -123,7 +133,8 @@ struct sp_report_head {
 
 /* [any] Adds what is said of a run. False: there is no memory for a view of it. */
 bool sp_report_add_head(struct sp_report_head *h, const struct sp_loaded *l);
-void sp_report_print_head(const struct sp_report_head *h);
+/* [any] Prints it in so many columns (0: any). */
+void sp_report_print_head(const struct sp_report_head *h, int columns);
 
 /* [any] Whether that is the name of a file of lines; adds what it holds, once. 0; else 1 and a line on stderr. */
 bool sp_report_is_skipped(const char *path);
@@ -131,9 +142,6 @@ int sp_report_add_skipped(struct sp_report_skipped *s, const char *path);
 /* [any] Adds those beside a profile that lie there for processes of its name. */
 void sp_report_add_skipped_beside(struct sp_report_skipped *s, const char *profile);
 /* [any] A line, or nothing. */
-void sp_report_print_skipped(const struct sp_report_skipped *s);
-
-/* [any] "1.23s": a time for people. */
-void sp_report_time(double ns, char *out, size_t cap);
+void sp_report_print_skipped(FILE *out, const struct sp_report_skipped *s);
 
 #endif

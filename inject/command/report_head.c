@@ -4,21 +4,8 @@
 #include <string.h>
 
 #include "inject/command/command.h"
+#include "inject/command/layout.h"
 #include "inject/command/report.h"
-
-void sp_report_time(double ns, char *out, size_t cap)
-{
-    if (!(ns < 1e18)) /* no profile of ours: a number is a number */
-        snprintf(out, cap, "%.3gs", ns / 1e9);
-    else if (ns >= 60e9)
-        snprintf(out, cap, "%.0fm%04.1fs", (double)(long)(ns / 60e9), ns / 1e9 - 60 * (double)(long)(ns / 60e9));
-    else if (ns >= 1e9)
-        snprintf(out, cap, "%.2fs", ns / 1e9);
-    else if (ns >= 1e6)
-        snprintf(out, cap, "%.1fms", ns / 1e6);
-    else
-        snprintf(out, cap, "%.0fus", ns / 1e3);
-}
 
 /* ---- adding */
 static char *copy_of(const char *s)
@@ -92,6 +79,15 @@ static void add_command(struct sp_report_head *h, const struct sp_region *r)
     c->n++;
 }
 
+static void add_run(struct sp_report_head *h, uint64_t run_ns)
+{
+    int i = 0;
+    while (i < h->n_runs && h->runs[i] != run_ns)
+        i++;
+    if (i == h->n_runs && i < SP_REPORT_KEYS)
+        h->runs[h->n_runs++] = run_ns;
+}
+
 static void add_times(struct sp_report_head *h, const struct sp_view *v)
 {
     double wall = (double)v->profile->wall_ns, from = (double)v->region->started_wall_ns;
@@ -122,11 +118,13 @@ bool sp_report_add_head(struct sp_report_head *h, const struct sp_loaded *l)
         return false;
     add_command(h, r);
     add_times(h, &v);
+    add_run(h, r->run_ns);
     for (int c = SP_CATEGORY_PYTHON + 1; c < SP_CATEGORY_N; c++)
         add_amount(&h->elsewhere, sp_store_pseudo_name((uint32_t)c), (double)v.cpu_ns[c]);
     for (int i = SP_LOSS_NONE + 1; i < SP_LOSS_N; i++)
         add_loss(&h->losses, (enum sp_loss)i, r->loss[i]);
     h->used += (double)v.used_ns;
+    h->whole += (double)(l->whole_ns ? l->whole_ns : v.used_ns);
     h->n_cut += !l->profile.complete;
     h->window_ms = l->window_ms > h->window_ms ? l->window_ms : h->window_ms;
     h->folded_ns += l->folded_ns;
@@ -138,53 +136,55 @@ bool sp_report_add_head(struct sp_report_head *h, const struct sp_loaded *l)
 }
 
 /* ---- printing */
+static FILE *to; /* of the head that is printed */
+
 static void print_commands(const struct sp_report_head *h)
 {
     for (int i = 0; i < h->n_commands; i++) {
         const struct sp_report_command *c = &h->command[i];
-        printf(i ? "           " : "Command:   ");
+        fprintf(to, i ? "           " : "Command:   ");
         if (*c->text) {
-            sp_cli_print(stdout, c->text);
-            putchar(' ');
+            sp_cli_print(to, c->text);
+            fputc(' ', to);
         }
         if (c->n == 1 && c->pids[0] == 0) { /* merged: the command tells how many */
-            putchar('\n');
+            fputc('\n', to);
             continue;
         }
-        printf(c->n > 1 ? "(%d processes: pid" : "(pid", c->n);
+        fprintf(to, c->n > 1 ? "(%d processes: pid" : "(pid", c->n);
         for (int k = 0; k < c->n && k < SP_REPORT_PIDS; k++)
-            printf("%s %.0f", k ? "," : "", c->pids[k]);
-        puts(c->n > SP_REPORT_PIDS ? ", ...)" : ")");
+            fprintf(to, "%s %.0f", k ? "," : "", c->pids[k]);
+        fputs(c->n > SP_REPORT_PIDS ? ", ...)\n" : ")\n", to);
     }
     if (h->n_other_commands)
-        printf("           (%d more processes of other commands)\n", h->n_other_commands);
-    printf("Python:    ");
+        fprintf(to, "           (%d more processes of other commands)\n", h->n_other_commands);
+    fprintf(to, "Python:    ");
     for (int i = 0; i < h->n_commands; i++) {
         int k = 0;
         while (k < i && strcmp(h->command[k].python, h->command[i].python) != 0)
             k++;
         if (k < i)
             continue;
-        printf(i ? ", " : "");
-        sp_cli_print(stdout, h->command[i].python);
+        fprintf(to, i ? ", " : "");
+        sp_cli_print(to, h->command[i].python);
     }
-    putchar('\n');
+    fputc('\n', to);
 }
 
 static void print_amounts(const char *title, const struct sp_report_amounts *a, bool times, const char *none)
 {
-    printf("%s", title);
+    fprintf(to, "%s", title);
     for (int i = 0; i < a->n; i++) {
         char text[32];
         if (times)
-            sp_report_time(a->sum[i], text, sizeof text);
+            sp_cli_time(a->sum[i], text, sizeof text);
         else
             snprintf(text, sizeof text, "%.0f", a->sum[i]);
-        printf(i ? ", " : " ");
-        sp_cli_print(stdout, a->key[i]);
-        printf(" %s", text);
+        fprintf(to, i ? ", " : " ");
+        sp_cli_print(to, a->key[i]);
+        fprintf(to, " %s", text);
     }
-    printf("%s\n", a->n ? "" : none);
+    fprintf(to, "%s\n", a->n ? "" : none);
 }
 
 static double amount_of(const struct sp_report_amounts *a, const char *key)
@@ -202,64 +202,99 @@ static void print_hints(const struct sp_report_head *h)
     double ended = amount_of(&h->elsewhere, sp_store_pseudo_name(SP_CATEGORY_THREAD_END));
     double full = amount_of(&h->losses, sp_store_pseudo_name(SP_PSEUDO_OVERFLOW)) + amount_of(&h->losses, "no slot");
     if (full > 0 && full > 0.01 * h->samples)
-        puts("Hint:      the profile's memory was full: (overflow), or threads without a place in it (no slot); give it\n"
-             "           more by SPPROF_MEMORY, or room where SPPROF_SPOOL is");
+        fputs("Hint:      the profile's memory was full: (overflow), or threads without a place\n"
+              "           in it (no slot); give it more by SPPROF_MEMORY, or room where\n"
+              "           SPPROF_SPOOL is\n",
+              to);
     if (h->hides_waits)
-        puts("Hint:      this is CPU; the profile tells where its threads waited as well: --wall shows whole lives");
+        fputs("Hint:      this is CPU; the profile tells where its threads waited as well:\n"
+              "           --wall shows whole lives\n",
+              to);
     double share = h->used > 0 ? (h->short_ns > ended ? h->short_ns : ended) / h->used : 0;
     if (share > 0.1)
-        printf("Hint:      %.0f%% of the CPU fell on threads or processes about as short as the time between two "
-               "samples (%.3g ms):\n"
-               "           what they did is known by chance only; a shorter SPPROF_INTERVAL shows more of it\n",
-               100 * share, h->longest_interval_ns / 1e6);
+        fprintf(to,
+                "Hint:      %.0f%% of the CPU fell on threads or processes about as short as the\n"
+                "           time between two samples (%.3g ms): what they did is known by chance\n"
+                "           only; a shorter SPPROF_INTERVAL shows more of it\n",
+                100 * share, h->longest_interval_ns / 1e6);
     if (prompt < 0.9 && h->samples >= 10)
-        printf("Hint:      %.0f%% of the CPU was seen late, in samples that stand for more than two periods (a "
-               "busy machine, or long\n"
-               "           system calls): totals are exact, small differences are not to be trusted\n",
-               100 * (1 - prompt));
+        fprintf(to,
+                "Hint:      %.0f%% of the CPU was seen late, in samples that stand for more than two\n"
+                "           periods (a busy machine, or long system calls): totals are exact, small\n"
+                "           differences are not to be trusted\n",
+                100 * (1 - prompt));
+    if (strcmp(h->engine, "cpu") == 0 && h->samples >= 10 && h->n_files == 1 && h->used < h->longest_ns / 2)
+        fputs("Hint:      the CPU was used now and then. What always runs between two ticks of the\n"
+              "           clock is never sampled, what runs on them always is, and \"seen promptly\"\n"
+              "           does not tell: work in step with the clock may not be as it seems\n",
+              to);
 }
 
 static void print_bounds(const struct sp_report_head *h)
 {
     const char *next = "Bounded:   ";
     if (h->window_ms > 0) {
-        printf("%swindows of %.0f ms", next, h->window_ms);
+        fprintf(to, "%swindows of %.0f ms", next, h->window_ms);
         next = ", ";
     }
     if (h->folded_ns > 0) {
-        printf("%s%.1f ms (folded) into callers", next, h->folded_ns / 1e6);
+        fprintf(to, "%s%.1f ms (folded) into callers", next, h->folded_ns / 1e6);
         next = ", ";
     }
     if (h->no_order)
-        printf("%sno time order after the log was full", next);
+        fprintf(to, "%sno time order after the log was full", next);
     if (*next == ',' || h->no_order)
-        putchar('\n');
+        fputc('\n', to);
 }
 
-void sp_report_print_head(const struct sp_report_head *h)
+static void print_head(const struct sp_report_head *h)
 {
-    char used[32], wall[32];
+    char used[32], wall[32], whole[32];
     double span = h->last_ns - h->first_ns > h->longest_ns ? h->last_ns - h->first_ns : h->longest_ns;
     if (h->n_files > 1)
-        printf("Profiles:  %d; sums of all\n", h->n_files);
+        fprintf(to, h->n_runs > 1 ? "Profiles:  %d, of %d runs; sums of all\n" : "Profiles:  %d; sums of all\n", h->n_files,
+                h->n_runs);
+    if (h->n_without)
+        fprintf(to, "Left out:  %d profile%s, of which the filters leave nothing\n", h->n_without,
+                h->n_without == 1 ? "" : "s");
     print_commands(h);
-    sp_report_time(h->used, used, sizeof used);
-    sp_report_time(h->n_files > 1 ? span : h->longest_ns, wall, sizeof wall);
-    printf("CPU:       %s in %s of wall time\n", used, wall);
-    printf("Samples:   %.0f; one per %.2f ms", h->samples, h->shortest_interval_ns / 1e6);
+    sp_cli_time(h->used, used, sizeof used);
+    sp_cli_time(h->n_files > 1 ? span : h->longest_ns, wall, sizeof wall);
+    sp_cli_time(h->whole, whole, sizeof whole);
+    if (h->whole > h->used)
+        fprintf(to, "CPU:       %s, %.1f%% of %s, in %s of wall time\n", used, 100 * h->used / h->whole, whole, wall);
+    else
+        fprintf(to, "CPU:       %s in %s of wall time\n", used, wall);
+    fprintf(to, "Samples:   %.0f; one per %.2f ms", h->samples, h->shortest_interval_ns / 1e6);
     if (h->longest_interval_ns > h->shortest_interval_ns)
-        printf(" to %.2f ms", h->longest_interval_ns / 1e6);
-    printf(" of CPU asked, %.2f ms achieved (engine ",
-           (h->samples > 0 ? h->sampled_ns / h->samples : h->shortest_interval_ns) / 1e6);
-    sp_cli_print(stdout, h->engine);
-    printf("); %.1f%% of CPU seen promptly\n", 100 * (h->sampled_ns > 0 ? h->prompt_ns / h->sampled_ns : 1));
+        fprintf(to, " to %.2f ms", h->longest_interval_ns / 1e6);
+    fprintf(to, " of CPU asked, %.2f ms achieved (engine ",
+            (h->samples > 0 ? h->sampled_ns / h->samples : h->shortest_interval_ns) / 1e6);
+    sp_cli_print(to, h->engine);
+    fprintf(to, "); %.1f%% of CPU seen promptly\n", 100 * (h->sampled_ns > 0 ? h->prompt_ns / h->sampled_ns : 1));
     if (h->n_cut && h->n_files == 1)
-        puts("Ends:      before the process did: it ran on, or was killed");
+        fputs("Ends:      before the process did: it ran on, or was killed\n", to);
     else if (h->n_cut)
-        printf("Ends:      %d of the profiles before their process did: it ran on, or was killed\n", h->n_cut);
+        fprintf(to, "Ends:      %d of the profiles before their process did: it ran on, or was killed\n", h->n_cut);
     print_amounts("Not in Python stacks:", &h->elsewhere, true, " nothing");
     print_amounts("Losses:   ", &h->losses, false, " none");
     print_bounds(h);
-    sp_report_print_skipped(&h->skipped);
+    sp_report_print_skipped(to, &h->skipped);
     print_hints(h);
+}
+
+void sp_report_print_head(const struct sp_report_head *h, int columns)
+{
+    char *text = NULL;
+    size_t n;
+    to = columns ? open_memstream(&text, &n) : NULL;
+    if (!to) {
+        to = stdout;
+        print_head(h);
+        return;
+    }
+    print_head(h);
+    fclose(to);
+    sp_layout_print_lines(stdout, text, columns);
+    free(text);
 }

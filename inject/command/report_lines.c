@@ -20,8 +20,9 @@ struct adding {
 static void add_line(struct adding *a, uint32_t function, int32_t line, double self, double total)
 {
     char text[8192];
-    sp_report_describe(SP_REPORT_LINE, a->v, function, line, text, sizeof text);
+    size_t place = sp_describe(SP_REPORT_LINE, a->v, function, line, text, sizeof text);
     sp_report_add_to(a->rows, text, self, total);
+    sp_report_row(a->rows, text)->place = place;
     a->has_lines[function] = true;
     a->in_lines += self;
 }
@@ -49,8 +50,9 @@ static void add_stack(struct adding *a, uint32_t node, double weight)
         uint32_t function = sp_report_function(a->v, node);
         if (a->has_lines[function])
             continue;
-        sp_report_describe(SP_REPORT_LINE, a->v, function, 0, text, sizeof text);
+        size_t place = sp_describe(SP_REPORT_LINE, a->v, function, 0, text, sizeof text);
         struct sp_report_row *row = sp_report_row(a->rows, text);
+        row->place = place;
         if (row->seen != a->rows->n_stacks) {
             row->seen = a->rows->n_stacks;
             row->total += weight;

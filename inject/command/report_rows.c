@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "inject/command/command.h"
-#include "inject/command/demangle.h"
 #include "inject/command/report.h"
+#include "inject/command/report_tree.h"
 #include "writers/names.h"
 #include "writers/symbols.h"
 
@@ -43,7 +43,7 @@ static size_t row_for(struct sp_report_rows *r, const char *name)
             return (size_t)r->slots[at] - 1;
     char *copy = sp_cli_alloc(NULL, strlen(name) + 1);
     memcpy(copy, name, strlen(name) + 1);
-    r->row[r->n] = (struct sp_report_row){.name = copy};
+    r->row[r->n] = (struct sp_report_row){.name = copy, .place = strlen(name)};
     r->slots[at] = (int)++r->n;
     return r->n - 1;
 }
@@ -61,54 +61,13 @@ void sp_report_add_to(struct sp_report_rows *r, const char *name, double self, d
     row->total += total;
 }
 
-/* ---- what a row is called */
-static const char *shown(const char *name)
-{
-    return *name ? name : "(no name)";
-}
-
-static void name_of(const struct sp_view *v, uint32_t function, char *out, size_t cap)
-{
-    struct sp_names_function name;
-    char text[8192] = "", readable[4096];
-    size_t n = 0;
-    sp_names_function(v, function, &name);
-    for (size_t i = 0; i < SP_NAMES_PARTS && n < sizeof text; i++)
-        if (name.parts[i].bytes)
-            n += (size_t)snprintf(text + n, sizeof text - n, "%.*s", (int)name.parts[i].bytes, name.parts[i].text);
-    snprintf(out, cap, "%s", shown(sp_cli_demangle(text, "", readable, sizeof readable)));
-}
-
-void sp_report_describe(enum sp_report_by by, const struct sp_view *v, uint32_t function, int line, char *out, size_t cap)
-{
-    const struct sp_function *f = &v->functions[function];
-    if (by == SP_REPORT_LIBRARY) {
-        sp_report_library(v, function, out, cap);
-        return;
-    }
-    if (!f->file || by != SP_REPORT_FILE)
-        name_of(v, function, out, cap);
-    if (!f->file)
-        return;
-    const struct sp_string *s = sp_string_at(v->region, f->file);
-    size_t from = f->native ? sp_view_library_path(s) : 0, n = by == SP_REPORT_FILE ? 0 : strlen(out);
-    line = line ? line : f->line;
-    if (by == SP_REPORT_FILE)
-        snprintf(out, cap, "%.*s", (int)(s->bytes - from), s->data + from);
-    else if (by == SP_REPORT_SAME_FUNCTION && !f->native)
-        snprintf(out + n, cap - n, " (%.*s)", (int)(s->bytes - sp_names_short_path(s->data, s->bytes)),
-                 s->data + sp_names_short_path(s->data, s->bytes));
-    else if (line > 0) /* a native one's name tells its library */
-        snprintf(out + n, cap - n, " (%.*s:%d)", (int)s->bytes, s->data, line);
-}
-
+/* ---- one profile */
 static void title_of(const struct sp_view *v, uint32_t profile, char *out, size_t cap)
 {
     struct sp_buf b = {.data = out, .cap = cap};
     sp_names_profile(v, sp_view_profile_at(v, profile), true, &b);
 }
 
-/* ---- one profile */
 struct adding {
     struct sp_report_rows *rows;
     struct sp_view *v;
@@ -117,12 +76,14 @@ struct adding {
     bool beside;          /* CPU, beside whole lives */
 };
 
-static int row_of(struct adding *a, uint32_t function)
+static int row_of(void *arg, uint32_t function)
 {
+    struct adding *a = arg;
     if (a->row_of_function[function] < 0) {
         char text[8192];
-        sp_report_describe(a->rows->by, a->v, function, 0, text, sizeof text);
+        size_t place = sp_describe(a->rows->by, a->v, function, 0, text, sizeof text);
         a->row_of_function[function] = (int)row_for(a->rows, text);
+        a->rows->row[a->row_of_function[function]].place = place;
     }
     return a->row_of_function[function];
 }
@@ -154,16 +115,9 @@ static bool is_idle(const struct adding *a, uint32_t profile)
 
 static bool wanted(const struct adding *a, uint32_t profile)
 {
-    char title[SP_NAMES_PROFILE_BYTES];
     if (a->rows->no_idle && is_idle(a, profile))
         return false;
-    if (profile < sp_view_n_profiles(a->v) && !sp_view_has(a->v, sp_view_profile_at(a->v, profile)))
-        return false;
-    if (!a->rows->thread)
-        return true;
-    if (profile < sp_view_n_profiles(a->v))
-        title_of(a->v, profile, title, sizeof title);
-    return regexec(a->rows->thread, profile < sp_view_n_profiles(a->v) ? title : nobody, 0, NULL, 0) == 0;
+    return profile >= sp_view_n_profiles(a->v) || sp_view_has(a->v, sp_view_profile_at(a->v, profile));
 }
 
 static void weigh(void *arg, uint32_t node, uint64_t ns)
@@ -174,11 +128,7 @@ static void weigh(void *arg, uint32_t node, uint64_t ns)
 /* CPU of the process that no thread has, unless it is an entry of the only profile. */
 static uint64_t unseen_of(const struct adding *a)
 {
-    uint32_t n = sp_view_n_profiles(a->v);
-    if (a->v->wall) /* no thread's life has it */
-        return 0;
-    bool is_hidden = n ? a->rows->thread != NULL : !wanted(a, 0);
-    return n == 1 || is_hidden ? 0 : a->v->unseen_ns;
+    return a->v->wall || sp_view_n_profiles(a->v) == 1 ? 0 : a->v->unseen_ns; /* no thread's life has it */
 }
 
 static void weigh_stacks(struct adding *a)
@@ -200,12 +150,12 @@ static void add_name(struct adding *a, const char *name, double ns)
 {
     struct sp_report_rows *r = a->rows;
     if (a->beside) {
-        struct sp_report_row *row = sp_report_row(r, shown(name));
+        struct sp_report_row *row = sp_report_row(r, sp_describe_shown(name));
         row->cpu_self += ns;
         row->cpu_total += ns;
         return;
     }
-    sp_report_add_to(r, shown(name), ns, ns);
+    sp_report_add_to(r, sp_describe_shown(name), ns, ns);
     r->sum += ns;
 }
 
@@ -220,9 +170,9 @@ static void by_threads(struct adding *a)
         sp_view_each_entry(a->v, sp_view_profile_at(a->v, i), sum_entry, &sum);
         title_of(a->v, i, title, sizeof title);
         add_name(a, title, sum);
-        sp_report_row(a->rows, shown(title))->is_busy |= !is_idle(a, i);
+        sp_report_row(a->rows, sp_describe_shown(title))->is_busy |= !is_idle(a, i);
     }
-    if (n == 0 && wanted(a, 0)) {
+    if (n == 0) {
         add_name(a, nobody, (double)unseen_of(a));
         sp_report_row(a->rows, nobody)->is_busy = true;
     }
@@ -230,18 +180,80 @@ static void by_threads(struct adding *a)
 
 static void by_process(struct adding *a)
 {
+    double sum = (double)unseen_of(a);
+    for (uint32_t i = 0; i < sp_view_n_profiles(a->v); i++)
+        if (wanted(a, i))
+            sp_view_each_entry(a->v, sp_view_profile_at(a->v, i), sum_entry, &sum);
+    if (a->rows->tree) {
+        size_t i = sp_processes_add(&a->rows->processes, a->v->region); /* may move them */
+        a->rows->processes.of[i].ns += sum;
+        a->rows->sum += sum;
+        return;
+    }
     char title[SP_NAMES_TITLE_BYTES];
     SP_BUF(b, title);
-    double sum = (double)unseen_of(a);
-    uint32_t n_wanted = sp_view_n_profiles(a->v) == 0 && wanted(a, 0);
-    for (uint32_t i = 0; i < sp_view_n_profiles(a->v); i++)
-        if (wanted(a, i)) {
-            sp_view_each_entry(a->v, sp_view_profile_at(a->v, i), sum_entry, &sum);
-            n_wanted++;
-        }
     sp_names_title(a->v->region, &b);
-    if (n_wanted || !a->rows->thread)
-        add_name(a, title, sum);
+    add_name(a, title, sum);
+}
+
+/* The root of a stack, but for the process that merge put above it. */
+static void by_task(struct adding *a)
+{
+    static const char none[] = "(no task)", prefix[] = "task ";
+    struct sp_view *v = a->v;
+    uint32_t *task = memset(sp_cli_alloc(NULL, v->n_nodes * sizeof *task), 0, v->n_nodes * sizeof *task);
+    char text[8192];
+    for (uint32_t n = 1; n < v->n_nodes; n++) {
+        const struct sp_frame *f = sp_frame_at(v->region, sp_node_at(v->region, n)->frame);
+        const struct sp_string *s = f->kind == SP_FRAME_TASK ? sp_string_at(v->region, f->what) : NULL;
+        task[n] = task[sp_node_at(v->region, n)->parent];
+        if (!task[n] && s && s->bytes >= sizeof prefix - 1 && memcmp(s->data, prefix, sizeof prefix - 1) == 0)
+            task[n] = n;
+        if (!a->self[n])
+            continue;
+        snprintf(text, sizeof text, "%s", none);
+        if (task[n])
+            sp_describe(SP_REPORT_FUNCTION, v, sp_report_function(v, task[n]), 0, text, sizeof text);
+        add_name(a, text, (double)a->self[n]);
+    }
+    free(task);
+}
+
+#define SPANS_SHOWN 32
+
+/* "checkout / render": a span's row is what it did itself, without those that were opened in it. */
+static void put_spans(const struct sp_view *v, const uint32_t *span, uint32_t n, struct sp_buf *b)
+{
+    char name[1024];
+    uint32_t way[SPANS_SHOWN], k = 0;
+    for (uint32_t at = n; at && k < SPANS_SHOWN; at = span[sp_node_at(v->region, at)->parent])
+        way[k++] = at;
+    while (k--) {
+        sp_describe_span(v, sp_report_function(v, way[k]), name, sizeof name);
+        sp_buf_str(b, name);
+        sp_buf_str(b, k ? " / " : "");
+    }
+}
+
+static void by_span(struct adding *a)
+{
+    struct sp_view *v = a->v;
+    uint32_t *span = memset(sp_cli_alloc(NULL, v->n_nodes * sizeof *span), 0, v->n_nodes * sizeof *span);
+    char text[8192];
+    for (uint32_t n = 1; n < v->n_nodes; n++) {
+        const struct sp_frame *f = sp_frame_at(v->region, sp_node_at(v->region, n)->frame);
+        bool is_span = f->kind == SP_FRAME_TASK && sp_describe_span(v, sp_report_function(v, n), text, sizeof text);
+        span[n] = is_span ? n : span[sp_node_at(v->region, n)->parent];
+        if (!a->self[n])
+            continue;
+        SP_BUF(b, text);
+        if (span[n])
+            put_spans(v, span, span[n], &b);
+        else
+            sp_buf_str(&b, "(no span)");
+        add_name(a, text, (double)a->self[n]);
+    }
+    free(span);
 }
 
 static void by_functions(struct adding *a)
@@ -250,10 +262,22 @@ static void by_functions(struct adding *a)
     a->row_of_function = sp_cli_alloc(NULL, sizeof(int) * (v->n_functions + 1ull));
     for (uint32_t i = 0; i < v->n_functions; i++)
         a->row_of_function[i] = -1;
-    for (uint32_t n = 1; n < v->n_nodes; n++)
+    for (uint32_t n = 1; n < v->n_nodes && !a->rows->tree; n++)
         if (a->self[n])
             add_stack(a, n, (double)a->self[n]);
+    for (uint32_t n = 1; n < v->n_nodes && a->rows->tree; n++)
+        a->rows->sum += (double)a->self[n];
+    if (a->rows->tree)
+        sp_tree_add(a->rows->tree, a->rows, v, a->self, row_of, a);
     free(a->row_of_function);
+}
+
+static void by_gil(struct adding *a)
+{
+    for (uint32_t i = 0; i < sp_view_n_profiles(a->v); i++)
+        if (wanted(a, i))
+            sp_view_each_gil(a->v, sp_view_profile_at(a->v, i), weigh, a);
+    by_functions(a);
 }
 
 static bool add_view(struct adding *a, const struct sp_loaded *l)
@@ -265,25 +289,21 @@ static bool add_view(struct adding *a, const struct sp_loaded *l)
         by_process(a);
     } else {
         a->self = memset(sp_cli_alloc(NULL, a->v->n_nodes * sizeof *a->self), 0, a->v->n_nodes * sizeof *a->self);
-        weigh_stacks(a);
-        if (a->rows->by == SP_REPORT_LINE)
+        if (a->rows->by != SP_REPORT_GIL)
+            weigh_stacks(a);
+        if (a->rows->by == SP_REPORT_GIL)
+            by_gil(a);
+        else if (a->rows->by == SP_REPORT_TASK)
+            by_task(a);
+        else if (a->rows->by == SP_REPORT_SPAN)
+            by_span(a);
+        else if (a->rows->by == SP_REPORT_LINE)
             done = sp_report_add_lines(a->rows, l, a->v, a->self);
         else
             by_functions(a);
         free(a->self);
     }
     return done;
-}
-
-static void add_gil(void *arg, uint32_t node, uint64_t ns)
-{
-    static const char name[] = "(waiting for the GIL)";
-    struct adding *a = arg;
-    const struct sp_region *r = a->v->region;
-    const struct sp_frame *f = sp_frame_at(r, sp_node_at(r, node)->frame);
-    const struct sp_string *s = f->kind == SP_FRAME_WAIT ? sp_string_at(r, f->what) : NULL;
-    if (s && s->bytes == sizeof name - 1 && memcmp(s->data, name, s->bytes) == 0)
-        a->rows->lives.gil += (double)ns;
 }
 
 static bool add_lives(struct adding *a, const struct sp_loaded *l, struct sp_view *v)
@@ -297,8 +317,7 @@ static bool add_lives(struct adding *a, const struct sp_loaded *l, struct sp_vie
     a->rows->lives.waits += (double)w.wait_ns;
     a->rows->lives.threads += w.n_wall_threads;
     a->rows->lives.natives |= w.region->wall == SP_WALL_ALL;
-    for (uint32_t i = 0; i < sp_view_n_profiles(&w); i++)
-        sp_view_each_entry(&w, sp_view_profile_at(&w, i), add_gil, a);
+    sp_report_add_gil(a->rows, &w);
     for (uint32_t i = 0; i < w.n_own; i++)
         if (is_idle(a, i)) {
             a->rows->lives.idle_threads++;
@@ -318,10 +337,43 @@ bool sp_report_add(struct sp_report_rows *rows, const struct sp_loaded *l)
         return false;
     if (!l->is_text)
         sp_symbols_of_view(&v);
-    return (!rows->wall || add_lives(&a, l, &v)) && add_view(&a, l);
+    sp_describe_begin(&v);
+    if (rows->wall && !add_lives(&a, l, &v))
+        return false;
+    return (rows->wall && (rows->tree || rows->by == SP_REPORT_GIL)) || add_view(&a, l);
 }
 
-/* ---- printing */
+/* ---- processes */
+static uint32_t node_of_process(struct sp_report_rows *r, uint32_t *node, int i, bool by_run)
+{
+    char name[sizeof((struct sp_region *)0)->argv + 64];
+    const struct sp_process *p = &r->processes.of[i];
+    if (node[i])
+        return node[i];
+    uint32_t parent = p->parent >= 0 ? node_of_process(r, node, p->parent, by_run) : 0;
+    if (p->parent < 0 && by_run) {
+        sp_processes_run_name(p->run_ns, name, sizeof name);
+        parent = sp_tree_child(r->tree, 0, (int)row_for(r, name));
+    }
+    sp_processes_name(&r->processes, (size_t)i, name, sizeof name);
+    node[i] = sp_tree_child(r->tree, parent, (int)row_for(r, name));
+    r->tree->node[node[i]].self += p->ns;
+    return node[i];
+}
+
+void sp_report_plant_processes(struct sp_report_rows *r)
+{
+    sp_processes_link(&r->processes);
+    bool by_run = r->processes.n_runs > 1;
+    r->processes.n_runs = 1; /* its row tells, not each name */
+    uint32_t *node = memset(sp_cli_alloc(NULL, (r->processes.n + 1) * sizeof *node), 0, (r->processes.n + 1) * sizeof *node);
+    for (int i = 0; i < (int)r->processes.n; i++)
+        node_of_process(r, node, i, by_run);
+    free(node);
+    sp_processes_free(&r->processes);
+}
+
+/* ---- the order */
 static enum sp_report_sort sort_by;
 
 static int compare(const void *a, const void *b)
@@ -338,73 +390,10 @@ static int compare(const void *a, const void *b)
     return p != q ? (p < q ? 1 : -1) : strcmp(x->name, y->name);
 }
 
-static void print_share(double part, double whole)
+size_t sp_report_sort(struct sp_report_rows *r, enum sp_report_sort sort, long limit)
 {
-    double percent = whole > 0 ? 100 * part / whole : 0;
-    if (percent > 99.9 && part < whole)
-        printf(" >99.9");
-    else
-        printf("%6.1f", percent);
-}
-
-static void print_lives(const struct sp_report_rows *r)
-{
-    char all[32], rest[32];
-    double off = r->lives.all - r->lives.cpu, other = off > r->lives.waits ? off - r->lives.waits : 0;
-    sp_report_time(r->lives.all, all, sizeof all);
-    sp_report_time(other, rest, sizeof rest);
-    double whole = r->lives.all > 0 ? r->lives.all : 1;
-    printf("Lives:     %s, the sum of %.0f thread%s%s: %.1f %% on the CPU, %.1f %% in waits (%.1f %% for the GIL), the rest, "
-           "%s, without "
-           "a stack\n",
-           all, r->lives.threads, r->lives.threads == 1 ? "" : "s", r->lives.natives ? "" : " that ran Python",
-           100 * r->lives.cpu / whole, 100 * r->lives.waits / whole, 100 * r->lives.gil / whole, rest);
-    sp_report_time(r->lives.idle, all, sizeof all);
-    if (r->lives.idle_threads > 0)
-        printf("Idle:      %s of %.0f thread%s that used a CPU for less than a thousandth of %s%s\n", all,
-               r->lives.idle_threads, r->lives.idle_threads == 1 ? "" : "s",
-               r->lives.idle_threads == 1 ? "its life" : "their lives", r->no_idle ? ", left out below" : "");
-}
-
-static void print_time(double ns, bool is_dash)
-{
-    char text[32];
-    sp_report_time(ns, text, sizeof text);
-    printf(" %9s", is_dash && !(ns > 0) ? "-" : text);
-}
-
-static void print_row(const struct sp_report_rows *r, const struct sp_report_row *row)
-{
-    print_share(row->self, r->sum);
-    putchar(' ');
-    print_share(row->total, r->sum);
-    print_time(row->self, false);
-    print_time(row->total, false);
-    if (r->wall) {
-        print_time(row->cpu_self, true);
-        print_time(row->cpu_total, true);
-    }
-    fputs("  ", stdout);
-    sp_cli_print(stdout, row->name);
-    putchar('\n');
-}
-
-void sp_report_print_rows(struct sp_report_rows *r, enum sp_report_sort sort, long limit)
-{
-    static const char *const whats[] = {
-        "Function (file:first line)", "Function (file:line)", "File", "Library or package", "Thread", "Process"};
-    bool colours = sp_cli_colours();
-    const char *bold = colours ? "\033[1m" : "", *plain = colours ? "\033[0m" : "";
     sort_by = sort;
     if (r->n)
         qsort(r->row, r->n, sizeof *r->row, compare);
-    if (r->wall)
-        print_lives(r);
-    printf("\n%s %%Self %%Total %s  %s%s\n", bold, r->wall ? "Wall self     Total  CPU self     Total" : "     Self     Total",
-           whats[r->by], plain);
-    size_t shown = limit == 0 || (size_t)limit > r->n ? r->n : (size_t)limit;
-    for (size_t i = 0; i < shown; i++)
-        print_row(r, &r->row[i]);
-    if (shown < r->n)
-        printf("(%zu more rows: -n 0 shows all)\n", r->n - shown);
+    return limit == 0 || (size_t)limit > r->n ? r->n : (size_t)limit;
 }

@@ -92,10 +92,10 @@ void sp_report_add_skipped_beside(struct sp_report_skipped *s, const char *profi
         closedir(d);
 }
 
-void sp_report_print_skipped(const struct sp_report_skipped *s)
+void sp_report_print_skipped(FILE *out, const struct sp_report_skipped *s)
 {
     char used[32];
-    sp_report_time(s->ns, used, sizeof used);
+    sp_cli_time(s->ns, used, sizeof used);
     if (s->n > 0)
-        printf("Skipped:   %.0f processes beyond SPPROF_FILES, which used %s, have no profile\n", s->n, used);
+        fprintf(out, "Skipped:   %.0f profiles beyond SPPROF_FILES, of %s\n", s->n, used);
 }

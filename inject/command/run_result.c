@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -131,6 +132,9 @@ void sp_run_report(struct sp_run_place *p, bool is_said)
         fflush(stdout);
         if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
             sp_cli_report(n, files);
+        if (fflush(stdout) != 0)
+            __fpurge(stdout); /* the status is the program's */
+        clearerr(stdout);
     } else if (!is_said)
         fprintf(stderr, "spprof: there is no profile: no Python ran, or not for long enough, or a line above says why\n");
     for (int i = from; i < n; i++) {

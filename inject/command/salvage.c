@@ -190,29 +190,10 @@ static uint32_t node_here(struct salvage *s, uint32_t node, uint64_t cpu_ns)
     return s->into->pseudo_node[SP_PSEUDO_OVERFLOW];
 }
 
-static bool is_category(const struct sp_frame *f)
-{
-    return f->kind == SP_FRAME_PSEUDO && f->what != SP_CATEGORY_PYTHON && f->what < SP_CATEGORY_N;
-}
-
-/* As the sampler had it: a frame of the stack says why the CPU is in no Python stack. Native frames alone are of a thread without
- * Python. */
-static enum sp_category category_of(const struct salvage *s, uint32_t node)
-{
-    bool native = true;
-    for (; node; node = sp_node_at(s->into, node)->parent) {
-        const struct sp_frame *f = sp_frame_at(s->into, sp_node_at(s->into, node)->frame);
-        if (is_category(f))
-            return (enum sp_category)f->what;
-        native &= f->kind == SP_FRAME_NATIVE || (f->kind == SP_FRAME_PSEUDO && f->what == SP_PSEUDO_NATIVE_UNKNOWN);
-    }
-    return native ? SP_CATEGORY_NATIVE_THREAD : SP_CATEGORY_PYTHON;
-}
-
 static void copy_record(struct salvage *s, struct sp_thread *t, struct sp_record rec, uint64_t since)
 {
     struct sp_sample one = {.node = node_here(s, rec.node, rec.cpu_ns), .cpu_ns = rec.cpu_ns, .since_ns = since};
-    one.category = category_of(s, one.node);
+    one.category = sp_store_category_of(s->into, one.node);
     if (t && rec.wall_ns)
         sp_log_book_wait(s->into, t, one.node, rec.wall_ns, since);
     else if (rec.wall_ns && sp_intern_total_wait(s->into, 0, one.node, rec.wall_ns))
@@ -259,6 +240,7 @@ static void copy_off(struct salvage *s, struct sp_thread *t, const struct sp_thr
     uint64_t known = s->head.started_mono_ns + s->log_head.last_ns, since = from->open_since_ns;
     t->off_ns = sp_min_u64(from->off_ns - sp_min_u64(from->off_ns, from->open_ns), REST_NS_MAX);
     t->queued_ns = from->queued_ns;
+    t->gil_ns = sp_min_u64(from->gil_ns, REST_NS_MAX);
     t->is_python = from->is_python;
     t->open_node = node_here(s, from->open_node, 0);
     t->open_ns = since && known > since ? sp_min_u64(known - since, REST_NS_MAX) : 0;
@@ -299,14 +281,16 @@ static void copy_totals(struct salvage *s)
     uint32_t n = count_of(s, &s->log_head.totals, sizeof(struct sp_total));
     for (uint32_t id = 1; id < n; id++) {
         const struct sp_total *from = entry_at(s, s->log, &s->log_head.totals, id, sizeof *from);
-        if (!from || (!from->cpu_ns && !from->wall_ns && !from->samples))
+        if (!from || (!from->cpu_ns && !from->wall_ns && !from->gil_ns && !from->samples))
             continue;
         uint32_t number = from->thread < s->n_threads ? s->thread_of[from->thread] : 0;
         uint32_t node = node_here(s, from->node, from->cpu_ns);
-        enum sp_category category = category_of(s, node);
+        enum sp_category category = sp_store_category_of(s->into, node);
         uint64_t wall_ns = sp_min_u64(from->wall_ns, REST_NS_MAX);
         if (wall_ns && sp_intern_total_wait(s->into, number, node, wall_ns))
             *(number ? &sp_thread_at(s->into, number)->wait_ns : &s->into->folded_wait_ns) += wall_ns;
+        if (from->gil_ns)
+            sp_intern_total_gil(s->into, number, node, sp_min_u64(from->gil_ns, REST_NS_MAX));
         if (!sp_intern_total(s->into, number, node, from->cpu_ns, from->samples))
             continue;
         if (number)
@@ -381,6 +365,8 @@ static void copy_head(struct salvage *s)
     r->folded_prompt_ns = from->folded_prompt_ns;
     r->folded_off_ns = sp_min_u64(from->folded_off_ns, REST_NS_MAX);
     r->folded_queued_ns = from->folded_queued_ns;
+    r->folded_gil_ns = sp_min_u64(from->folded_gil_ns, REST_NS_MAX);
+    r->run_ns = from->run_ns;
     copy_text(r->host, from->host, sizeof r->host);
     copy_text(r->python, from->python, sizeof r->python);
     copy_text(r->build, from->build, sizeof r->build);

@@ -145,6 +145,7 @@ const char *sp_source_of_process(struct sp_source *s, pid_t pid)
     size_t cap = 0;
     snprintf(maps, sizeof maps, "/proc/%d/maps", (int)pid);
     FILE *f = fopen(maps, "r");
+    s->refused = !f && errno == EACCES;
     if (!f)
         return errno == ENOENT   ? "there is no such process"
                : errno == EACCES ? "it is another user's; that user and root may look into it"

@@ -13,7 +13,8 @@ struct sp_source {
     int fd;           /* -1: memory */
     pid_t pid;        /* the process that runs; 0: none is known */
     uint64_t address;
-    bool refused; /* there may be a region, but this user or this place cannot read it */
+    uint64_t later; /* of two copies in the file where the second, made after the first, begins; 0: there is one */
+    bool refused;   /* there may be a region, but this user or this place cannot read it */
 };
 
 /* Bytes read at offset `at`: fewer than n at the end of what there is. */

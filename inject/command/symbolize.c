@@ -10,12 +10,14 @@
 
 #include "inject/command/command.h"
 #include "inject/command/demangle.h"
+#include "inject/command/gunzip.h"
+#include "inject/command/input.h"
 #include "inject/command/source_lines.h"
 #include "inject/command/symbolize.h"
 #include "inject/command/unxz.h"
 #include "inject/command/write_file.h"
+#include "writers/writer.h"
 
-#define LARGEST_FILE (1ll << 30)
 #define MOST_LINES 16 /* about libraries */
 
 struct request {
@@ -27,25 +29,27 @@ struct request {
 /* NULL: a line on stderr says why not. */
 static char *read_whole(const char *path, size_t *n, mode_t *mode)
 {
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st = {0};
+    int fd = -1;
     char *text = NULL;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        sp_cli_fail(path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode)) {
-        sp_cli_fail(path, "is no regular file");
-    } else if (st.st_size > LARGEST_FILE) {
-        sp_cli_fail(path, "is larger than 1 GB; no profile of spprof is");
-    } else {
-        text = sp_cli_alloc(NULL, (size_t)st.st_size);
-        *mode = st.st_mode & 07777;
-        ssize_t r = 1;
-        for (*n = 0; r > 0 && *n < (size_t)st.st_size; *n += (size_t)(r > 0 ? r : 0))
-            r = read(fd, text + *n, (size_t)st.st_size - *n);
-    }
+    const char *error = sp_input_open(path, &fd);
+    if (!error && fstat(fd, &st) != 0)
+        error = strerror(errno);
+    if (!error && S_ISDIR(st.st_mode))
+        error = "is a directory";
+    if (!error && st.st_size <= (off_t)SP_INPUT_MOST) {
+        text = sp_input_text(fd, n);
+        error = *n > SP_INPUT_MOST ? SP_INPUT_TOO_LARGE : sp_gunzip(text, n);
+    } else if (!error)
+        error = SP_INPUT_TOO_LARGE;
+    *mode = S_ISREG(st.st_mode) ? st.st_mode & 07777 : 0;
     if (fd >= 0)
         close(fd);
-    return text;
+    if (!error)
+        return text;
+    sp_cli_fail(path, error);
+    free(text);
+    return NULL;
 }
 
 /* What the command was built without, in one line. */
@@ -91,9 +95,27 @@ static void say_found(const struct sp_symbolize *s, const char *out)
     fputc('\n', stderr);
 }
 
-static int write_text(struct sp_out *o, void *arg)
+struct writing {
+    const struct sp_symbolize *s;
+    const char *name;
+};
+
+static const struct sp_symbolize *written;
+
+static int write_text(const struct sp_profile *p, struct sp_out *o)
 {
-    return sp_symbolize_write(arg, o);
+    (void)p;
+    return sp_symbolize_write(written, o);
+}
+
+/* In a gzip frame if its name says so. */
+static int write_all(struct sp_out *o, void *arg)
+{
+    static const struct sp_writer_ops as_it_is = {.write = write_text};
+    const struct writing *w = arg;
+    struct sp_profile nothing = {.most_bytes = UINT64_MAX};
+    written = w->s;
+    return sp_writer_write(&as_it_is, w->name, &nothing, o);
 }
 
 static int symbolize(const char *path, const struct request *q)
@@ -117,7 +139,8 @@ static int symbolize(const char *path, const struct request *q)
     }
     if (!error && (q->out || s.n_native)) {
         const char *out = q->out ? q->out : realpath(path, real) ? real : path;
-        rc = sp_cli_write_file(out, q->out ? 0 : mode, write_text, &s);
+        struct writing w = {&s, out};
+        rc = sp_cli_write_file(out, q->out ? 0 : mode, write_all, &w);
         if (rc == 0)
             say_found(&s, out);
     }
@@ -141,6 +164,12 @@ static const char *take(void *arg, const struct sp_cli_given *g)
 int sp_cli_symbolize(int argc, char **argv)
 {
     struct request q = {0};
+    struct stat st;
     int rc = sp_cli_parse(argc, argv, take, &q);
-    return rc >= 0 ? rc : symbolize(argv[optind], &q);
+    if (rc >= 0)
+        return rc;
+    if (!q.out && sp_input_stat(argv[optind], &st) && !S_ISDIR(st.st_mode) &&
+        (sp_input_is_standard(argv[optind]) || !S_ISREG(st.st_mode)))
+        return sp_cli_fail(argv[optind], "comes from no file: give the new profile's name with -o");
+    return symbolize(argv[optind], &q);
 }

@@ -108,7 +108,7 @@ const char *sp_symbolize_read(struct sp_symbolize *s, const char *text, size_t n
     *s = (struct sp_symbolize){.text = {.at = text, .end = text + n}};
     struct sp_scan all = s->text, root = sp_scan_value(&all), block = sp_scan_member(root, "spprof");
     if (!sp_scan_ends(&all))
-        return n == 0 ? "is empty" : *text == '\x1f' ? "is a gzip file; gunzip it first" : "is no JSON text, or is cut off";
+        return n == 0 ? "is empty" : "is no JSON text, or is cut off";
     s->frames = sp_scan_member(sp_scan_member(root, "shared"), "frames");
     if (!s->frames.at || *s->frames.at != '[' || !sp_scan_member(root, "profiles").at)
         return "is not a Speedscope profile";

@@ -6,6 +6,7 @@
 
 #include "compat/base.h"
 #include "inject/command/command.h"
+#include "inject/command/input.h"
 
 /* The code point at s, and how many bytes it has; 0: there is none. */
 static size_t decode(const unsigned char *s, uint32_t *point)
@@ -41,6 +42,50 @@ static bool is_hidden(uint32_t point)
     return false;
 }
 
+/* East Asian Wide and Fullwidth, and emoji, coarsely; combining marks take none. */
+static int width_of(uint32_t point)
+{
+    static const uint32_t wide[][2] = {{0x1100, 0x115f},  {0x2e80, 0x303e},   {0x3041, 0xa4cf},   {0xa960, 0xa97f},
+                                       {0xac00, 0xd7a3},  {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff00, 0xff60},
+                                       {0xffe0, 0xffe6},  {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1faff},
+                                       {0x20000, 0x3fffd}};
+    if (point >= 0x300 && point < 0x370)
+        return 0;
+    for (size_t i = 0; i < SP_ARRAY_LEN(wide); i++)
+        if (point >= wide[i][0] && point <= wide[i][1])
+            return 2;
+    return 1;
+}
+
+int sp_cli_character(const char *s, size_t *bytes)
+{
+    uint32_t point;
+    size_t n = decode((const unsigned char *)s, &point);
+    *bytes = n ? n : 1;
+    return n ? width_of(point) : 1;
+}
+
+void sp_cli_print_json(FILE *out, const char *text)
+{
+    uint32_t point;
+    fputc('"', out);
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        size_t n = decode(s, &point);
+        if (n == 0)
+            fprintf(out, "\\\\x%02x", *s); /* visible text, as the writers have it */
+        else if (*s == '"' || *s == '\\')
+            fprintf(out, "\\%c", *s);
+        else if (!is_hidden(point))
+            fwrite(s, 1, n, out);
+        else if (point < 0x10000)
+            fprintf(out, "\\u%04x", point);
+        else
+            fprintf(out, "\\u%04x\\u%04x", 0xd7c0 + (point >> 10), 0xdc00 + (point & 0x3ff));
+        s += n ? n : 1;
+    }
+    fputc('"', out);
+}
+
 int sp_cli_print(FILE *out, const char *text)
 {
     int columns = 0;
@@ -58,6 +103,20 @@ int sp_cli_print(FILE *out, const char *text)
     return columns;
 }
 
+void sp_cli_time(double ns, char *out, size_t cap)
+{
+    if (!(ns < 1e18)) /* no profile of ours: a number is a number */
+        snprintf(out, cap, "%.3gs", ns / 1e9);
+    else if (ns >= 60e9)
+        snprintf(out, cap, "%.0fm%04.1fs", (double)(long)(ns / 60e9), ns / 1e9 - 60 * (double)(long)(ns / 60e9));
+    else if (ns >= 1e9)
+        snprintf(out, cap, "%.2fs", ns / 1e9);
+    else if (ns >= 1e6)
+        snprintf(out, cap, "%.1fms", ns / 1e6);
+    else
+        snprintf(out, cap, "%.0fus", ns / 1e3);
+}
+
 bool sp_cli_colours(void)
 {
     const char *no = getenv("NO_COLOR");
@@ -67,7 +126,7 @@ bool sp_cli_colours(void)
 int sp_cli_fail(const char *name, const char *what)
 {
     fprintf(stderr, "spprof: ");
-    sp_cli_print(stderr, name);
+    sp_cli_print(stderr, sp_input_name(name));
     fprintf(stderr, ": %s\n", what);
     return 1;
 }

@@ -8,8 +8,9 @@
 #include "writers/out.h"
 
 /* [any] Has `write` write a file, "-" being standard output: beside its name first, so that a reader never sees half a file, and an
- * older profile goes only when the new one is there. What stands under the name and is no profile of ours stays. mode: of the file;
- * 0: as the library does it. `write` returns 0 or a negative errno. 0; else 1, and a line on stderr. */
+ * older profile goes only when the new one is there. A pipe or a device is written to as it is; what else stands under the name and is no
+ * profile of ours stays. mode: of the file; 0: as the library does it. `write` returns 0 or a negative errno. 0; else 1, and a line on
+ * stderr. */
 int sp_cli_write_file(const char *name, mode_t mode, int (*write)(struct sp_out *o, void *arg), void *arg);
 
 #endif

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """What the region costs when it is full and many threads use it."""
-import glob
 import os
 import subprocess
 import sys
@@ -12,9 +11,7 @@ from cost import PLAIN, ROOT, check, compile_c, paired, preloaded
 def with_store(source, *arguments):
     """Figures printed by a C program on the store and the writers."""
     with tempfile.TemporaryDirectory() as d:
-        files = [f for folder in ("sampler", "writers", "compat") for f in glob.glob(os.path.join(ROOT, folder, "*.c"))
-                 if not f.endswith(("os_darwin.c", "os_windows.c"))]
-        exe = compile_c(source, d, "-x", "c", "-D_GNU_SOURCE", "-I", ROOT, *files, "-ldl", "-lpthread")
+        exe = compile_c(source, d, "-D_GNU_SOURCE", "-I", ROOT, "-x", "none", os.path.join(ROOT, "build", "inject", "command", "libprofile.a"), "-ldl", "-lpthread")
         return list(map(float, subprocess.run([exe, *arguments], check=True, capture_output=True, text=True).stdout.split()))
 
 
@@ -131,6 +128,11 @@ def writer_1_gigabyte():
 @check(0.3, "s")
 def writer_collapsed():
     return min(with_store(WRITER, "100", "p.collapsed")[0] for _ in range(3))
+
+
+@check(0.3, "s")
+def writer_page():
+    return min(with_store(WRITER, "100", "p.html")[0] for _ in range(3))
 
 
 EXECS = """

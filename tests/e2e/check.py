@@ -46,6 +46,7 @@ def works_here(b):
     is_said(lines, "ok", "profile", r"written; (shared|static) build, \d+ samples")
     is_said(lines, "ok", "kernel", r"\d+\.\d+")
     is_said(lines, "note", "tick", r"CONFIG_HZ=\d+")
+    is_said(lines, "ok", "control", "are answered, by a process beside")
     is_said(lines, "ok", "files", "can be written to")
     is_said(lines, "note", "lost", "SIGKILL.*exit_group")
     assert os.listdir(tmp) == [], os.listdir(tmp)

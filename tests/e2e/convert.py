@@ -12,6 +12,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from formats import THREADS, collapsed, left_by_a_kill  # noqa: E402
+from page import Page  # noqa: E402
 from pprof import Pprof  # noqa: E402
 from sp import CASES, Profile, case, main  # noqa: E402
 
@@ -71,7 +72,7 @@ def trace_stacks(path):
 def from_all_to_all(b):
     """Speedscope and spool files to every format."""
     spool, directory = left_by_a_kill(b, SPPROF_INTERVAL="1ms"), b.fresh()
-    out = {name: os.path.join(directory, name) for name in ("p.json", "p.json.gz", "p.txt", "p.pb.gz", "p.trace.json")}
+    out = {name: os.path.join(directory, name) for name in ("p.json", "p.json.gz", "p.txt", "p.pb.gz", "p.trace.json", "p.html")}
     for path in out.values():
         assert spprof(b, "convert", spool, "-o", path).stderr == ""
     p = Profile(out["p.json"])
@@ -81,7 +82,7 @@ def from_all_to_all(b):
         for name in out:
             again[name] = os.path.join(directory, "again-" + name)
             r = spprof(b, "convert", out[source], "-o", again[name])
-            lacks = "first line" if name == "p.pb.gz" else "what each line cost" if name.startswith("p.json") else ""
+            lacks = "first line" if name == "p.pb.gz" else "what each line cost" if name.startswith(("p.json", "p.html")) else ""
             assert (lacks in r.stderr and r.stderr.count("\n") == 1) if lacks else r.stderr == "", (name, r.stderr)
         for files in (out, again):
             q = Profile(files["p.json"])
@@ -90,14 +91,33 @@ def from_all_to_all(b):
             with gzip.open(files["p.json.gz"]) as f, open(files["p.json"], "rb") as g:
                 assert f.read() == g.read()
             assert sum(collapsed(files["p.txt"]).values()) == p.total()
-            pb, trace = Pprof(files["p.pb.gz"]), trace_stacks(files["p.trace.json"])
-            assert pb.total() == p.total() == sum(trace.values()), (pb.total(), p.total(), sum(trace.values()))
+            pb, trace, page = Pprof(files["p.pb.gz"]), trace_stacks(files["p.trace.json"]), Page(files["p.html"])
+            assert pb.total() == p.total() == sum(trace.values()) == page.total(), (pb.total(), p.total(), sum(trace.values()), page.total())
+            assert {**page.block, "lines": 0} == {**p.block, "lines": 0}, (page.block, p.block)
             for name, of in stacks.items():
-                assert pb.stacks(name) == of, (name, pb.stacks(name), of)
+                assert pb.stacks(name) == of == page.stacks(name), (name, pb.stacks(name), of, page.stacks(name))
                 assert {s: ns for (t, s), ns in trace.items() if t == name} == dict(of), (name, trace, of)
     assert any(s.stack[-1].line > s.stack[-1].start_line for s in Pprof(out["p.pb.gz"]).samples)
     assert not any(line for line in Profile(again["p.json"]).block.get("lines", [])), "lines are made up"
     assert spprof(b, "report", out["p.json.gz"]).stdout == spprof(b, "report", out["p.json"]).stdout
+
+
+@case
+def light_stacks_of_a_page(b):
+    """What makes it too large stands beside what is heavy, under a name of its own, and not in its caller's own time."""
+    directory = b.fresh()
+    stacks = {f"main;parent;{'light' * 9}{i}": 1000 + i % 7 for i in range(30000)}
+    light = sum(stacks.values())
+    stacks.update({"main": 10**12, "main;parent": 5, "main;parent;heavy": 10**11, "other": 10**10})
+    source, out = made(os.path.join(directory, "a.json"), stacks), os.path.join(directory, "a.html")
+    spprof(b, "convert", source, "-o", out)
+    page = Page(out)
+    shown = page.stacks()
+    others = shown.pop(("main", "parent", "(others)"))
+    assert page.total() == sum(stacks.values()) and os.path.getsize(out) < 2 * 10**6, (page.total(), os.path.getsize(out))
+    assert others == page.block["bounded"]["folded_ns"] and light / 2 < others <= light, (others, light, page.block["bounded"])
+    assert all(stacks[";".join(s)] == ns for s, ns in shown.items()), [s for s, ns in shown.items() if stacks[";".join(s)] != ns][:3]
+    assert len(shown) >= 4 and ("main", "parent") in shown, len(shown)
 
 
 @case
@@ -128,7 +148,7 @@ def refused(b):
     assert "gunzip" in spprof(b, "convert", packed, "-o", out, status=1).stderr
     assert "gunzip" in spprof(b, "symbolize", packed, status=1).stderr
     spprof(b, "convert", good, "-o", out)
-    assert "Speedscope" in spprof(b, "convert", out, "-o", out, status=1).stderr
+    assert "Speedscope" in spprof(b, "convert", out, "-o", os.path.join(directory, "again.pb.gz"), status=1).stderr
     assert "suffix of no format" in spprof(b, "convert", good, "-o", os.path.join(directory, "x.svg")).stderr
     spprof(b, "convert", made(good, {"main;g": 5}), "-o", out)  # an older one is replaced
     assert Pprof(out).total() == 5
@@ -148,6 +168,28 @@ def refused(b):
         f.write(data.replace(b"app.py", b"App.py"))
     assert "damaged" in spprof(b, "report", cut, status=1).stderr
     assert "no profile" in spprof(b, "merge", b.fresh(), "-o", out, status=1).stderr
+
+
+@case
+def onto_itself(b):
+    """What is read is not written over: the new file lacks what a region has no place for."""
+    directory = b.fresh()
+    path = os.path.join(directory, "a.json")
+    made(path, {"main;f": 10**9})
+    made(os.path.join(directory, "b.json"), {"main;f": 10**9}, pid=2)
+    os.link(path, os.path.join(directory, "hard.json"))
+    os.symlink("a.json", os.path.join(directory, "soft.json"))
+    with open(path, "rb") as f:
+        before = f.read()
+    for name in (path, os.path.join(directory, "hard.json"), os.path.join(directory, "soft.json"), os.path.join(directory, ".", "a.json")):
+        for args in (["convert", path], ["merge", path, os.path.join(directory, "b.json")], ["merge", directory], ["merge", os.path.join(directory, "[ab].json")]):
+            r = spprof(b, *args, "-o", name, status=2)
+            assert "is read" in r.stderr and not r.stdout, r
+            with open(path, "rb") as f:
+                assert f.read() == before, name
+    assert sorted(os.listdir(directory)) == ["a.json", "b.json", "hard.json", "soft.json"]
+    spprof(b, "merge", directory, "-o", os.path.join(directory, "all.json"))
+    assert "is read" in spprof(b, "merge", directory, "-o", os.path.join(directory, "all.json"), status=2).stderr  # not counted twice
 
 
 MANY = THREADS + """
@@ -175,7 +217,7 @@ def processes_together(b):
     for stack, ns in m.stacks().items():
         roots[stack[0]] += ns
     for p in parts:
-        script = os.path.basename(p.block["argv"][-1])
+        script = os.path.basename(p.block["argv"][-1]) + (" worker" if p.block["ppid"] in {q.block["pid"] for q in parts} else "")
         seen = p.total() - p.block["cpu"]["thread_start_end"]
         assert roots.pop(f"{script} [{p.block['pid']}]") == seen, (roots, p.block)
     assert set(roots) <= {"(thread start/end)"}, roots
@@ -196,6 +238,29 @@ def processes_together(b):
     assert together.stdout == spprof(b, "report", *(p.path for p in parts)).stdout and "Profiles:  4" in together.stdout
     head = spprof(b, "report", merged).stdout
     assert "(4 processes)" in head and "pid 0" not in head, head
+
+
+@case
+def native_threads_stay_native(b):
+    """A thread of a library, told by symbols or by source lines, is no Python thread when some of a file is left out."""
+    for has_source in (False, True):
+        path = made(os.path.join(b.fresh(), "a.json"), {"main;work": 10**9, "start;burn": 5 * 10**8})
+        p = json.load(open(path))
+        for i, f in enumerate(p["shared"]["frames"]):
+            if f["name"] in ("start", "burn"):
+                f["name"] += " [libburn.so]"
+                f.update(file="/srv/burn.c") if has_source else (f.update(file="/srv/libburn.so"), f.pop("line"))
+        p["spprof"].update(cpu={"used": 15 * 10**8, "python": 10**9, "native_thread": 5 * 10**8}, modules=[{"path": "/srv/libburn.so", "build_id": "00"}],
+                           native=[[i, 0, 16 * i] for i, f in enumerate(p["shared"]["frames"]) if "libburn" in f["name"]])
+        with open(path, "w") as f:
+            json.dump(p, f, separators=(",", ":"))
+        line = "Not in Python stacks: (native thread) 500.0ms\n"
+        for more in ([], ["--focus", "."], ["--thread", "."], ["--ignore", "nobody"], ["--to", "9"]):
+            assert line in spprof(b, "report", *more, path).stdout, (more, spprof(b, "report", *more, path).stdout)
+        assert line in spprof(b, "report", "--focus", "burn", path).stdout and line not in spprof(b, "report", "--ignore", "burn", path).stdout
+        out = path + ".out.json"
+        spprof(b, "convert", "--focus", ".", path, "-o", out)
+        assert Profile(out).block["cpu"]["native_thread"] == 5 * 10**8 and line in spprof(b, "report", out).stdout
 
 
 @case
@@ -227,6 +292,44 @@ def differences(b):
     made(os.path.join(several, "2.json"), before, 500, pid=2)
     r = spprof(b, "diff", a, several, "--fail-above", "0%")
     assert "of 2 processes" in r.stdout and "+0.0" in r.stdout, r.stdout
+
+
+@case
+def differences_in_a_page(b):
+    """Beside the table, or alone on standard output: both profiles are in it, to the nanosecond."""
+    directory = b.fresh()
+    a = made(os.path.join(directory, "a.json"), {"main;parse": 40 * 10**7, "main;gone": 10**7}, 500)
+    c = made(os.path.join(directory, "c.json"), {"main;new": 10**7, "main;parse": 70 * 10**7 + 1}, 800)
+    page, table = os.path.join(directory, "d.html"), spprof(b, "diff", a, c).stdout
+    assert spprof(b, "diff", a, c, "-o", page).stdout == table
+    p = Page(page)
+    assert p.stacks("A") == {("main", "parse"): 40 * 10**7, ("main", "gone"): 10**7} and p.stacks("B") == {("main", "parse"): 70 * 10**7 + 1, ("main", "new"): 10**7}
+    assert [(s["name"], s["used"], s["whole"], s["samples"], s["files"]) for s in p.data["compared"]["of"]] == [(a, 41 * 10**7, 41 * 10**7, 500, 1), (c, 71 * 10**7 + 1, 71 * 10**7 + 1, 800, 1)]
+    assert len(p.text) - len(re.search('json">([^<]*)<', p.text)[1]) <= 30000
+    assert spprof(b, "diff", a, c, "--html", "-").stdout == p.text
+    spprof(b, "diff", a, c, "--per", "parse", "--html", page + ".gz", "--fail-above", "0%", status=1)
+    q = Page(page + ".gz").data["compared"]
+    assert q["per"] == "parse" and [(s["whole"], s["samples"]) for s in q["of"]] == [(40 * 10**7, 488), (70 * 10**7 + 1, 789)], q
+    before = open(a).read()
+    for name, why in ((os.path.join(directory, "d.json"), "is no name for a page"), (os.path.join(directory, "gone", "d.html"), "No such file")):
+        r = spprof(b, "diff", a, c, "-o", name, status=2)
+        assert why in r.stderr and not os.path.exists(name), r
+    shared = made(os.path.join(directory, "is_json.html"), {"main": 10**7})
+    assert "is read" in spprof(b, "diff", a, shared, "-o", shared, status=2).stderr and open(a).read() == before
+    with open(os.path.join(directory, "mine.html"), "w") as f:
+        f.write("<html>mine</html>")
+    assert "stays" in spprof(b, "diff", a, c, "-o", f.name, status=2).stderr and open(f.name).read() == "<html>mine</html>"
+
+
+@case
+def differences_of_real_programs(b):
+    """Threads, what no thread has, native frames: each side of the page is what its profile used."""
+    files = [b.run(THREADS, SPPROF_NATIVE="on", SPPROF_WALL=i).profile().path for i in range(2)]
+    page = os.path.join(b.fresh(), "d.html")
+    spprof(b, "diff", *files, "-o", page)
+    p = Page(page)
+    assert [sum(p.stacks(side).values()) for side in "AB"] == [s["used"] for s in p.data["compared"]["of"]] == [Profile(f).total() for f in files]
+    assert len(p.data["sets"]) == 1 and p.total() == sum(Profile(f).total() for f in files)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def files_of_a_run(b):
                 new = sorted(names - before) or ["p.json"]
                 for text in (report(b, skipped), report(b, os.path.join(directory, new[0])), report(b, skipped, os.path.join(directory, new[0]))):
                     used = sum(cpu for _, _, cpu in rows) * 1e3
-                    assert f"Skipped:   8 processes beyond SPPROF_FILES, which used {used:.1f}ms, have no profile\n" in text, (used, text)
+                    assert f"Skipped:   8 profiles beyond SPPROF_FILES, of {used:.1f}ms\n" in text, (used, text)
         assert not r.err, r.err
     r = b.run(program, 12, SPPROF_FILES=0)
     assert len(r.files()) == 13 and not os.path.exists(os.path.join(r.directory, "spprof.skipped")), r.files()
@@ -173,7 +173,7 @@ def something_is_in_the_way(b):
         assert stays() and len(r.files()) == 2 and r.err.count("no line can be appended") == 3, (make, r.files(), r.err)
     elsewhere = b.fresh()
     b.run(program, 6, SPPROF_FILES=3, SPPROF_OUT="/proc/p.json", TMPDIR=elsewhere)
-    assert len(os.listdir(elsewhere)) == 4 and len(lines_of(os.path.join(elsewhere, "spprof.skipped"))) == 4, os.listdir(elsewhere)
+    assert len(os.listdir(elsewhere)) == 4 and len(lines_of(os.path.join(elsewhere, "p.json.skipped"))) == 4, os.listdir(elsewhere)
 
 
 if __name__ == "__main__":

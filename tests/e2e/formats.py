@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from page import Page  # noqa: E402
 from sp import BUSY, CASES, Profile, case, main, need_frames  # noqa: E402,F401
 
 THREADS = BUSY + """
@@ -50,11 +51,12 @@ def recovered(b, spool, name):
 
 @case
 def same_in_all(b):
-    """One profile in two formats: the same stacks, to the nanosecond."""
+    """One profile in three formats: the same stacks, to the nanosecond."""
     need_frames(b)
     spool = left_by_a_kill(b, SPPROF_INTERVAL="1ms")
-    lines, p = collapsed(recovered(b, spool, "p.folded")), Profile(recovered(b, spool, "p.json"))
-    assert sum(lines.values()) == p.total(), (sum(lines.values()), p.total())
+    lines, p, page = collapsed(recovered(b, spool, "p.folded")), Profile(recovered(b, spool, "p.json")), Page(recovered(b, spool, "p.html"))
+    assert sum(lines.values()) == p.total() == page.total(), (sum(lines.values()), p.total(), page.total())
+    assert page.block == p.block, (page.block, p.block)
     threads = {t["name"].replace(";", "\\x3b"): t["profile"] for t in p.block["threads"]}
     assert set(threads) == {"MainThread", "pool\\x3b1"}, threads
     for name, number in threads.items():
@@ -76,6 +78,8 @@ def by_name(b):
         f.write("# not spprof's\n")
     r = b.run(THREADS, cwd=directory, SPPROF_OUT="p.collapsed")
     assert "it stays" in r.err and sorted(os.listdir(directory)) == ["p-2.collapsed", "p.collapsed"], r.err
+    page = Page(os.path.join(b.run(THREADS, SPPROF_OUT="page.html", SPPROF_WALL=1).directory, "page.html"))
+    assert page.total() == page.block["cpu"]["used"] and 0 < page.total(wall=True) == page.block["wall"]["life"], page.block
     r = b.run("import os, sys\nif os.fork() == 0:\n    sum(range(10**7)); os._exit(0)\nos.wait()\n", SPPROF_OUT="p.folded")
     assert all(name.endswith(".folded") for name in os.listdir(r.directory)), os.listdir(r.directory)
 

@@ -75,9 +75,10 @@ print(lib.spin_with_siglongjmp({600 * scale}))
 
 @case(where="few")
 def raw_handler(b):
-    """A library that sets SIGPROF by the raw system call gets the ticks: noticed, said, not fought."""
+    """A library that sets SIGPROF by the raw system call gets the ticks: noticed, said, not fought. A SIGPROF that waits while the
+    profile is written does not make the time before (SIGPROF blocked)."""
     program = HEAD + f"""
-import ctypes
+import ctypes, subprocess
 lib = ctypes.CDLL({os.path.join(b.build, 'tests/libspin.so')!r})
 busy(0.1)
 print(lib.raw_sigprof_handler())
@@ -85,6 +86,9 @@ busy(0.2)
 end = thread_time() + 20
 while not lib.raw_sigprof_hits() and thread_time() < end: busy(0.02)
 print(lib.raw_sigprof_hits() > 0)
+hits = lib.raw_sigprof_hits()
+subprocess.Popen(["sh", "-c", "while kill -PROF $PPID; do :; done"], env={{}}, stdout=-3, stderr=-3)
+while lib.raw_sigprof_hits() < hits + 100: busy(0.01)
 """
     r = b.run(program, SPPROF_INTERVAL="1ms")
     assert r.out == "0\nTrue\n" and r.err.count("raw system call") == 1, (r.out, r.err)
@@ -192,6 +196,35 @@ print(len(late), sum(late))
         if r.out == "none\n":
             raise Skip("/proc/self/timers does not tell the value of a tick")
         assert r.out == "20 0\n", (sig, r.out)
+
+
+@case(where="few")
+def flags_are_read_back(b):
+    """sigaction() tells what the program set, before a handler that is to run once has run, and after."""
+    b.run("""
+import ctypes, os, signal
+libc = ctypes.CDLL(None)
+class Action(ctypes.Structure): # glibc's and musl's on 64 bits
+    _fields_ = [("handler", ctypes.c_void_p), ("mask", ctypes.c_char * 128), ("flags", ctypes.c_uint), ("restorer", ctypes.c_void_p)]
+seen = []
+handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda sig: seen.append(sig))
+at = ctypes.cast(handler, ctypes.c_void_p).value
+def read(sig):
+    a = Action()
+    assert libc.sigaction(sig, None, ctypes.byref(a)) == 0
+    return a.handler or 0, a.flags & ~0x04000000 # SA_RESTORER
+for sig in (signal.SIGCHLD, signal.SIGUSR1, signal.SIGTERM):
+    for flags in (0, 4, 0x80000000, 0x80000004, 0x90000000, 0x50000000):
+        a = Action(handler=at, flags=flags)
+        assert libc.sigaction(sig, ctypes.byref(a), None) == 0
+        assert read(sig) == (at, flags), (sig, flags, read(sig))
+        os.kill(os.getpid(), sig)
+        once = flags & 0x80000000
+        assert read(sig) == (0 if once else at, flags), (sig, flags, read(sig))
+        a = Action(flags=flags)
+        assert libc.sigaction(sig, ctypes.byref(a), None) == 0 and read(sig) == (0, flags), (sig, flags, read(sig))
+assert len(seen) == 18, seen
+""")
 
 
 @case(where="few")

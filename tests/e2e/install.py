@@ -12,7 +12,7 @@ with tempfile.TemporaryDirectory() as d:
     found = sorted(os.path.relpath(os.path.join(p, f), d) for p, _, fs in os.walk(d) for f in fs)
     print("\n".join(found))
     names = [os.path.basename(f) for f in found]
-    assert sorted(names) == ["_spprof", "libspprof.so", "spprof", "spprof", "spprof.1", "spprof.fish", "spprof_region.h"], names
+    assert sorted(names) == ["_spprof", "libspprof.so", "spprof", "spprof", "spprof.1", "spprof.5", "spprof.fish", "spprof.py", "spprof.pyi", "spprof_region.h"], names
     for f in found:
         assert f.split("/")[0] in ("bin", "lib", "lib64", "include", "share"), f
     header = next(f for f in found if f.endswith("spprof_region.h"))
@@ -24,15 +24,22 @@ with tempfile.TemporaryDirectory() as d:
     subprocess.run([exe], check=True)
     out = subprocess.run([os.path.join(d, "bin/spprof"), "version"], capture_output=True, text=True, check=True).stdout
     assert out.startswith("spprof 0."), out
+    for place in ("lib/python3.9/site-packages", "lib/python3/dist-packages", "."):  # as pip puts them: an environment, Debian's, --target
+        with tempfile.TemporaryDirectory(prefix="a*[b]") as e:
+            for f, to in (("bin/spprof", "bin/spprof"), (next(f for f in found if f.endswith(".so")), place + "/spprof/libspprof.so")):
+                os.makedirs(os.path.dirname(os.path.join(e, to)), exist_ok=True)
+                os.link(os.path.join(d, f), os.path.join(e, to))
+            out = subprocess.run([os.path.join(e, "bin/spprof"), "--lib"], capture_output=True, text=True, check=True).stdout
+            assert out == os.path.realpath(os.path.join(e, place, "spprof/libspprof.so")) + "\n", out
     completion = os.path.join(d, "share/bash-completion/completions/spprof")
     def offered(typed, more=""):
         """By bash, which takes "=" for a word of its own."""
         words = [w for part in typed.split(" ") for w in part.replace("=", " = ").split(" ")]
         script = f'. {completion}; {more}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _spprof; echo "${{COMPREPLY[@]}}"'
         return subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True).stdout.split()
-    names = ["check", "convert", "diff", "help", "lib", "merge", "recover", "report", "run", "snapshot", "symbolize", "version"]
-    bys = ["file", "function", "library", "line", "process", "thread"]
-    for typed, wanted in (("spprof re", ["recover", "report"]), ("spprof report --so", ["--sort"]), ("spprof run --interv", ["--interval"]),
+    names = ["check", "convert", "diff", "dump", "help", "lib", "merge", "recover", "report", "reset", "run", "snapshot", "start", "stop", "symbolize", "top", "version"]
+    bys = ["file", "function", "gil", "library", "line", "module", "package", "process", "span", "task", "thread"]
+    for typed, wanted in (("spprof re", ["recover", "report", "reset"]), ("spprof report --so", ["--sort"]), ("spprof run --interv", ["--interval"]),
                           ("spprof --", ["--help", "--lib", "--version"]), ("spprof help ", names), ("spprof help --completion ", ["bash", "fish", "zsh"]),
                           ("spprof report --by ", bys), ("spprof report --by=li", ["library", "line"]), ("spprof report --by=", bys), ("spprof report f", []),
                           ("spprof run --native ", ["full", "off", "on"]), ("spprof run --interval=1ms --imports ", ["full", "short"]),
@@ -52,7 +59,7 @@ with tempfile.TemporaryDirectory() as d:
                 script = f"source {os.path.join(d, name)}; complete -C '{typed}'"
                 return [line.split("\t")[0] for line in subprocess.run([shell, "--no-config", "-c", script], capture_output=True, text=True,
                                                                       check=True, env={**os.environ, "HOME": d}).stdout.splitlines()]
-            assert say("spprof report --by ") == bys and say("spprof help re") == ["recover", "report"] and "--lib" in say("spprof --l")
+            assert say("spprof report --by ") == bys and say("spprof help re") == ["recover", "report", "reset"] and "--lib" in say("spprof --l")
             assert "env" in say("spprof run --native on en") and say("spprof run --native ") == ["full", "off", "on"]
         else:
             script = ("_arguments() { print -rl -- \"$@\" }; _describe() { print -rl -- $commands }; compadd() { print -rl -- \"$@\" }; PREFIX=-\n"
@@ -60,6 +67,6 @@ with tempfile.TemporaryDirectory() as d:
             def say(typed):
                 return subprocess.run([shell, "-f", "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "TYPED": typed}).stdout
             assert "\n--lib\n" in say("spprof") and "report:prints" in say("spprof")
-            assert ":WHAT:(function line file library thread process)\n" in say("spprof report") and "*:file:_files\n" in say("spprof report")
+            assert ":WHAT:(function line file module package library thread task span process gil)\n" in say("spprof report") and "*:file:_files\n" in say("spprof report")
             assert "*::arguments:_normal\n" in say("spprof run") and ":VALUE:(off on full)\n" in say("spprof run") and ":(run report " in say("spprof help")
 print("installed")

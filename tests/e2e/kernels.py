@@ -13,10 +13,10 @@ from sp import BUSY, CASES, WORK, Profile, Skip, case, complaints, main, need_fr
 
 # asm/unistd_64.h
 NUMBERS = dict(read=0, write=1, close=3, poll=7, mmap=9, mprotect=10, munmap=11, brk=12, rt_sigaction=13, rt_sigprocmask=14, rt_sigreturn=15,
-               ioctl=16, sched_yield=24, mremap=25, madvise=28, getpid=39, exit=60, kill=62, prctl=157, gettid=186, futex=202, timer_create=222,
+               ioctl=16, sched_yield=24, mremap=25, madvise=28, getpid=39, exit=60, wait4=61, kill=62, prctl=157, gettid=186, futex=202, timer_create=222,
                timer_settime=223, timer_getoverrun=225, timer_delete=226, clock_gettime=228, clock_nanosleep=230, exit_group=231, tgkill=234,
                openat=257, newfstatat=262, set_robust_list=273, timerfd_create=283, dup3=292, prlimit64=302, process_vm_readv=310,
-               renameat2=316, getrandom=318, memfd_create=319, membarrier=324, rseq=334, clone=56, clone3=435, close_range=436, getdents64=217,
+               renameat2=316, getrandom=318, memfd_create=319, membarrier=324, setpgid=109, rseq=334, clone=56, clone3=435, close_range=436, getdents64=217,
                sched_getaffinity=204, rt_sigtimedwait=128, clock_getres=229, lseek=8)
 
 FILTER = f"""
@@ -103,6 +103,30 @@ OLD = {
     "PROCMAP_QUERY": "(16, ERRNO | 25, 1, 0xc0686611),",
     "process_vm_readv, membarrier, rseq": "(310, ERRNO | 38), (324, ERRNO | 38), (334, ERRNO | 38),",
 }
+
+
+@case(where="few")
+def sandboxed_by_itself(b):
+    """A program that forbids itself processes, on pain of death, lives on: we make none from then on."""
+    need_x86()
+    program = WORK + FILTER + """
+import signal, threading
+got = []
+signal.signal(signal.SIGUSR1, lambda *a: got.append(1))
+def naps():
+    for i in range(20): time.sleep(.02)
+t = threading.Thread(target=naps); t.start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+install([(NUMBERS[n], KILL) for n in ("clone", "wait4", "setpgid", "close_range")], ALLOW)
+os.kill(os.getpid(), signal.SIGUSR1)
+busy(0.3)
+t.join()
+print("alive", got, flush=True)
+os._exit(0)
+"""
+    for options in ({}, {"SPPROF_WALL": 1}):
+        r = b.run(program, SPPROF_OUT="p.json", check=False, **options)
+        assert (r.code, r.out) == (0, "alive [1]\n"), (options, r.code, r.out, r.err)
 
 
 @case

@@ -239,5 +239,27 @@ def sent_to_a_thread_that_blocks_all(b):
     assert b.run(SENT_TO_ONE, preload=False).out == b.run(SENT_TO_ONE).out == "alive\n"
 
 
+@case
+def all_blocked_by_the_call_itself(b):
+    """The main thread has everything blocked, libc's own signals too: another thread takes what the process is sent, each time."""
+    r = b.run("""
+import ctypes, os, platform, signal, threading, time
+seen = []
+signal.signal(signal.SIGUSR1, lambda *a: seen.append(a))
+threading.Thread(target=lambda: time.sleep(60), daemon=True).start()
+time.sleep(.05)
+everything = ctypes.c_uint64(2**64 - 1)
+number = {"x86_64": 14, "aarch64": 135}[platform.machine()]
+assert ctypes.CDLL(None).syscall(number, 2, ctypes.byref(everything), None, 8) == 0
+for n in range(1, 6):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    until = time.monotonic() + 20
+    while len(seen) < n and time.monotonic() < until: sum(range(100))
+print(len(seen), flush=True)
+os._exit(0)
+""", SPPROF_OUT="p.json", timeout=150)
+    assert r.out == "5\n", r.out
+
+
 if __name__ == "__main__":
     sys.exit(main())

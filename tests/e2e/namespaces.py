@@ -251,5 +251,22 @@ def overlay_does_not_tell(b):
         shutil.rmtree(top, ignore_errors=True)
 
 
+@case
+def first_child_is_the_program_s(b):
+    """Who unshared a namespace of pids makes its process 1: no process of ours is that."""
+    for how in ("SPPROF_ROTATE", "SPPROF_DURATION"):
+        r = b.run(UNSHARE + """
+unshare(NEWPID)
+while not os.path.exists('p.json'): busy(0.02)
+busy(0.1)
+pid = os.fork()
+if pid == 0: os._exit(os.getpid())
+print(os.waitpid(pid, 0)[1] >> 8)
+""", check=False, SPPROF_OUT="p.json", **{how: "60ms"})
+        if r.code == 77:
+            raise Skip("namespaces are refused here: " + r.out)
+        assert r.out == "1\n", (how, r.out, r.err)
+
+
 if __name__ == "__main__":
     sys.exit(main())

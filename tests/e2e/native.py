@@ -27,7 +27,8 @@ def is_native(frame):
 
 def stacks(p, profile=0):
     """Stacks of (name, library or None), root first -> ns. Of a native frame only its library's name counts."""
-    named = [("", os.path.basename(f["file"])) if is_native(f) and "file" in f else (f["name"].split(" ")[0], None) for f in p.frames]
+    named = [("", f["name"]) if f["name"] == "(gc)" else ("", os.path.basename(f["file"])) if is_native(f) and "file" in f else
+             (f["name"].split(" ")[0], None) for f in p.frames]
     sums = {}
     for s, w in zip(p.profiles[profile]["samples"], p.profiles[profile]["weights"]):
         key = tuple(named[i] for i in s)

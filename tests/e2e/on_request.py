@@ -3,6 +3,7 @@
 """SPPROF_SIGNAL: a signal writes the profile so far; the program runs on and notices nothing."""
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -135,6 +136,71 @@ print(os.path.exists("p.json"), flush=True)
     for value, sig in (("hup", "SIGHUP"), ("SIGUSR1", "SIGUSR1"), ("40", "SIGRTMIN + 6")):
         r = b.run(f"import os, signal; os.kill(os.getpid(), signal.{sig}); print(os.listdir('.'))", SPPROF_SIGNAL=value, SPPROF_OUT="p.json")
         assert r.out == "['p.json']\n", (value, r.out, r.err)
+
+
+@case
+def asked_while_it_starts(b):
+    """From the moment on at which the signal does not kill."""
+    bit = 1 << (signal.SIGUSR2 - 1)
+    for i in range(50):
+        d = b.fresh()
+        child = subprocess.Popen([b.python, "-S", "-c", "[sum(range(50000)) for i in range(4)]; raise SystemExit(7)"], cwd=d,
+                                 env=b.env(SPPROF_OUT="p.json", SPPROF_SIGNAL="USR2", SPPROF_SPOOL=d), stderr=subprocess.PIPE)
+        with open(f"/proc/{child.pid}/status", "rb", buffering=0) as f:
+            while child.poll() is None:
+                f.seek(0)
+                caught = re.search(rb"SigCgt:\s*(\w+)", f.read())
+                if caught and int(caught[1], 16) & bit:
+                    break
+        for k in range(i % 4 + 1):
+            child.send_signal(signal.SIGUSR2)
+        assert child.wait() == 7, (i, child.returncode, child.stderr.read())
+        child.stderr.close()
+        left = [n for n in os.listdir(d) if ".tmp-" in n or n.endswith(".spool")]
+        assert not left, left
+
+
+@case
+def asked_at_a_fork(b):
+    """A child takes its signal from its first moment on."""
+    r = b.run("""
+import os, random, signal, time
+ends = []
+for i in range(500):
+    pid = os.fork()
+    if pid == 0:
+        for k in range(3): sum(range(20000))
+        os._exit(5)
+    time.sleep(random.random() * random.choice((0.0003, 0.004)))
+    for k in range(i % 3 + 1): os.kill(pid, signal.SIGUSR2)
+    ends.append(os.waitpid(pid, 0)[1])
+print(set(ends))
+""", SPPROF_OUT="%p.json", SPPROF_SIGNAL="USR2", SPPROF_DURATION="5ms", SPPROF_FILES=0)
+    assert r.out == "{1280}\n", r.out
+
+
+@case
+def what_is_closed_stays_closed(b):
+    """A program that closed its stderr and writes there writes into no file of ours."""
+    r = b.run("""
+import json, os, signal, threading, time
+os.close(2)
+stop = False
+def writes():
+    while not stop:
+        try: os.write(2, b"XXERRXX")
+        except OSError: pass
+t = threading.Thread(target=writes)
+t.start()
+for i in range(30):
+    os.kill(os.getpid(), signal.SIGUSR2)
+    time.sleep(0.003)
+    with open("p.json") as f: json.load(f)
+stop = True
+t.join()
+print("ok")
+""", SPPROF_OUT="p.json", SPPROF_SIGNAL="USR2", SPPROF_VERBOSE=0)
+    assert r.out == "ok\n", r.out
 
 
 if __name__ == "__main__":

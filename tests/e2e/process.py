@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -312,6 +313,42 @@ def file_directory_missing(b):
     Profile(os.path.join(tmp, os.listdir(tmp)[0]))
     r = b.run(WORK + "import shutil; shutil.rmtree('gone')\n", cwd=made(b.fresh(), "gone"), SPPROF_OUT="gone/p.json", TMPDIR=tmp)
     assert len(os.listdir(tmp)) == 2 and "could not be written" in r.err, r.err
+
+
+@case(where="few")
+def file_elsewhere_keeps_its_name(b):
+    """Where the file goes to TMPDIR it has the name and the format that were asked for; nothing that is there is touched or followed."""
+    def left(out, program=WORK, **env):
+        tmp = os.path.join(b.fresh(), "50%p")
+        os.mkdir(tmp)
+        for name, make in env.pop("before", {}).items():
+            make(os.path.join(tmp, name))
+        r = b.run(program, SPPROF_OUT="/nonexistent/" + out, TMPDIR=tmp, SPPROF_VERBOSE=1, SPPROF_TEST_WORK="0.01", **env)
+        return tmp, {n: os.path.join(tmp, n) for n in os.listdir(tmp)}, r
+
+    def begins(path):
+        with open(path, "rb") as f:
+            return f.read(40)
+    for out, head in (("p.json", b'{"$schema'), ("my.html", b"<!DOCTYPE html><!-- spprof"), ("x.pb.gz", b"\x1f\x8b"), ("a.b.folded", b"# spprof"), ("plain", b'{"$schema')):
+        tmp, files, r = left(out)
+        assert list(files) == [out] and begins(files[out]).startswith(head) and os.stat(files[out]).st_mode & 0o77 == 0, (files, r.err)
+        assert r.err.count(os.path.join(tmp, out)) >= 1, r.err
+    assert list(left("%e/q-%e.json")[1]) == [f"q-app{b.count}.json"]
+    child = WORK + "import os\nif not os.fork():\n    work(); os._exit(0)\nos.wait()\n"
+    assert sorted(re.sub(r"\d+", "N", n) for n in left("p.json", child)[1]) == ["p.N.json", "p.json"]
+    assert sorted(re.sub(r"\d+", "N", n) for n in left("p-%p.json", child)[1]) == ["p-N.json", "p-N.json"]
+    victim = b.write("precious", "victim")
+    old = b.run(WORK, SPPROF_OUT="p.json").files()[0]
+    os.utime(old, (1, 1))
+    for make in (lambda p: os.symlink(victim, p), lambda p: os.symlink("/dev/null", p), os.mkdir, os.mkfifo, lambda p: shutil.copy2(old, p), lambda p: open(p, "w").close()):
+        tmp, files, r = left("p.json", before={"p.json": make})
+        own = [p for n, p in files.items() if re.fullmatch(r"p\.\d+\.json", n)]
+        assert len(files) == 2 and len(own) == 1 and Profile(own[0]).block["pid"], (files, r.err)
+    with open(victim) as f:
+        assert f.read() == "precious"
+    long = "n" * 300 + ".json"  # no file can be called so: the default name can
+    assert [re.sub(r"\d+", "N", n) for n in left(long)[1]] == ["spprof-N.speedscope.json"]
+    assert [re.sub(r"\d+", "N", n) for n in left("", cwd=b.fresh())[1]] == ["spprof-N.speedscope.json"]
 
 
 def made(d, sub):

@@ -111,14 +111,22 @@ print(n)
 
 @case
 def spool_is_cut_off(b):
-    """Somebody truncates the spool of a living process: it goes on, without a profile and with a line."""
-    for size, wall in ((0, 0), (4096, 0), (20000, 0), (0, 1), (20000, 1)):
+    """Somebody truncates the spool of a living process: it goes on, without a profile and with a line, however
+    many threads meet it at once."""
+    for size, wall in ((0, 0), (4096, 0), (20000, 0), *((20000, 1), (0, 1)) * 4):
         d = b.fresh()
         r = b.run(WORK + f"""
 import threading, glob
 spool, = glob.glob({d!r} + '/*.spool')
 def cuts(): os.truncate(spool, {size}); time.sleep(0.01) # what touches it first is a tick, or a look at this wait
+stop = not {wall}
+def sleeps():
+    while not stop: time.sleep(0.0011)
+sleepers = [threading.Thread(target=sleeps) for _ in range(8)]
+for t in sleepers: t.start()
 cutter = threading.Thread(target=cuts); cutter.start(); cutter.join()
+stop = True
+for t in sleepers: t.join()
 ts = [threading.Thread(target=busy, args=(0.05,)) for _ in range(3)]
 for t in ts: t.start()
 for i in range(200): exec(f'def f{{i}}(): pass\\nf{{i}}()')
@@ -128,6 +136,40 @@ print('ok')
 """, SPPROF_SPOOL=d, SPPROF_INTERVAL="1ms", SPPROF_WALL=wall, check=False)
         assert r.out == "ok\n", (size, wall, r.code, r.out, r.err)
         assert r.err.count("cut off") == 1 and not r.files(), (size, r.err, r.files())
+
+
+@case
+def spool_is_cut_off_at_the_end(b):
+    """... or of one that begins, or writes its profile."""
+    d = b.fresh()
+    cutter = b.write("""
+import os, random, sys, time
+d, own, when = sys.argv[1], sys.argv[2], {}
+while os.getppid() == int(own):
+    for n in os.listdir(d):
+        if not n.endswith('.spool') or n == 'spprof-%s.spool' % own: continue
+        if time.monotonic() < when.setdefault(n, time.monotonic() + random.random() * 0.02): continue
+        try: os.truncate(os.path.join(d, n), 0)
+        except OSError: pass
+        when[n] = time.monotonic() + 1
+""", "cutter.py")
+    r = b.run(WORK + f"""
+import os, subprocess, sys
+exec(chr(10).join(f"def f_{{i}}(n): return sum(range(n))" for i in range(300)))
+fs = [f for name, f in list(globals().items()) if name.startswith('f_')]
+cutter = subprocess.Popen([sys.executable, '-S', {cutter!r}, {d!r}, str(os.getpid())], env=dict(os.environ, LD_PRELOAD=''))
+ends = []
+for i in range(200):
+    pid = os.fork()
+    if pid == 0:
+        for f in fs: f(300)
+        os._exit(5)
+    ends.append(os.waitpid(pid, 0)[1])
+cutter.kill(); cutter.wait()
+print(set(ends))
+""", SPPROF_SPOOL=d, SPPROF_INTERVAL="1ms", SPPROF_OUT="%p.json", SPPROF_VERBOSE=0)
+    assert r.out == "{1280}\n", (r.out, r.err)
+    assert not [n for n in os.listdir(r.directory) if ".tmp-" in n], os.listdir(r.directory)
 
 
 if __name__ == "__main__":

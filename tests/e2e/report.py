@@ -164,7 +164,9 @@ def with_block(name, profiles=one["profiles"], **changes):
 
 short = [{"profile": i, "name": "t", "tid": i, "cpu": 4_000_000, "samples": 0} for i in range(1, 61)]
 of_short = one["profiles"][:1] + [dict(one["profiles"][1], samples=[[0]], weights=[4_000_000])] * 60
-check("Hint" not in with_block("long.json", prompt=1.0), "no hint where nothing is wrong")
+busy_ns = one["spprof"]["cpu"]["used"]
+check("Hint" not in with_block("long.json", prompt=1.0, wall_ns=busy_ns), "no hint where nothing is wrong")
+check("in step with the clock" in with_block("idle.json", prompt=1.0, samples=40, wall_ns=3 * busy_ns), "a hint where a CPU was used now and then")
 check("fell on threads" in with_block("short.json", of_short, prompt=1.0, threads=short), "a hint for short threads")
 check("seen late" in with_block("late.json", prompt=0.5, samples=40), "a hint for late samples")
 
@@ -202,7 +204,10 @@ left = os.path.join(spool, f"spprof-{runs.pid}.spool")
 subprocess.run([command, "recover", "-o", os.path.join(spool, "recovered.json"), left], check=True, capture_output=True)
 for args in ([], ["--by", "line"], ["--by", "file"], ["--by", "library"], ["--by", "thread"], ["--by", "process"], ["--thread", "helper"]):
     direct, recovered = (report("-n", "0", *args, path) for path in (left, os.path.join(spool, "recovered.json")))
-    check(direct.returncode == 0 and direct.stdout == recovered.stdout, f"a spool file {args}: {direct.stderr}")
+    (says, told), (same, shown) = (re.subn(r"[\d.]+% of CPU seen", "CPU seen", r.stdout) for r in (direct, recovered))
+    prompt = [float(x) for r in (direct, recovered) for x in re.findall(r"([\d.]+)% of CPU seen", r.stdout)]
+    check(direct.returncode == 0 and says == same and told == shown == 1 and abs(prompt[0] - prompt[1]) < 0.15,  # a file has thousandths, rounded
+          f"a spool file {args}: {direct.stderr}")
 with open(left, "r+b") as f:
     f.truncate(3000)
 cut = report(left)
@@ -242,8 +247,8 @@ check("waiting for somebody to write" in said and out == report(write("of_pipe.j
 # --- wrong use: the option, what is wrong, what to do; of each subcommand in the same words
 see, use = "; see spprof help {}", "; usage: spprof {}"
 for args, said in ((["report", "--sort", "x", p.path], "report --sort x: cannot be used; accepted: self, total, name"),
-                   (["report", "--by=x", p.path], "report --by x: cannot be used; accepted: function, line, file, library, thread, process"),
-                   (["report", "--by"], "report --by: wants a value; accepted: function, line, file, library, thread, process"),
+                   (["report", "--by=x", p.path], "report --by x: cannot be used; accepted: function, line, file, module, package, library, thread, task, span, process, gil"),
+                   (["report", "--by"], "report --by: wants a value; accepted: function, line, file, module, package, library, thread, task, span, process, gil"),
                    (["report", "-n", "x", p.path], "report -n x: is no number of rows; 0 shows all"),
                    (["report", "-n"], "report -n: wants a value" + see.format("report")),
                    (["report", "--thread", "(", p.path], "report --thread (: is no regular expression; see regex(7)"),
@@ -251,8 +256,7 @@ for args, said in ((["report", "--sort", "x", p.path], "report --sort x: cannot 
                    (["report", p.path, "--nope"], "report --nope: there is no such option" + see.format("report")),
                    (["report", "-x", p.path], "report -x: there is no such option" + see.format("report")),
                    (["report"], "report: an argument is missing" + use.format("report [OPTION...] FILE | PID | DIRECTORY...")),
-                   (["report", "--by", "line", "--thread", "x", p.path], "report --thread: --by line tells of CPU and of all threads together only; leave one out"),
-                   (["report", "--by", "line", "--wall", p.path], "report --wall: --by line tells of CPU and of all threads together only; leave one out"),
+                   (["report", "--by", "line", "--wall", p.path], "report --wall: --by line tells of CPU only; leave one out"),
                    (["run", "--l", "x"], "run --l: may be several options; write it in full" + see.format("run")),
                    (["run", "--native"], "run --native: wants a value; accepted: off, on, full"),
                    (["check", "-z"], "check -z: there is no such option" + see.format("check")),
@@ -275,7 +279,7 @@ for line in subprocess.check_output([command, "help"], text=True).splitlines():
         shown[m[1]] = asked[0]
         check(asked[0] == asked[1] == asked[2] and asked[0].startswith(f"usage: spprof {m[1]}") and "see below" not in asked[0], f"help of {m[1]}")
 check({"run", "lib", "version", "help", "report"} <= set(shown) and "--interval VALUE" in shown["run"] and "--run" not in shown["run"], f"of all: {list(shown)}")
-check("no --wall" in shown["report"] and subprocess.check_output([command, "-h"]) == subprocess.check_output([command, "help"]), "what does not go together")
+check("CPU alone" in shown["report"] and subprocess.check_output([command, "-h"]) == subprocess.check_output([command, "help"]), "what does not go together")
 
 big = json.loads(whole)
 prof = big["profiles"][0]

@@ -18,7 +18,7 @@ def all_seen(p, more_than=0):
 def basic(b):
     program = BUSY + "import sys\ndef f(): busy(0.4 * int(sys.argv[1]))\nf()\nprint('x')\n"
     p, scale = telling(lambda scale: b.run(program, scale).profile(), lambda p: p.block["samples"] >= 20)
-    assert p.block["python"].startswith("%d.%d" % b.version)
+    assert p.block["python"].startswith("%d.%d" % b.version) and ("no-GIL" in p.block["build"]) == b.free_threaded, p.block
     assert p.block["samples"] >= 20
     assert len(p.profiles) == 1
     name = ("<module>", "f", "busy") if b.known else (UNKNOWN,)
@@ -422,7 +422,7 @@ def lines_option(b):
     p, scale = telling(lambda scale: b.run(source, scale).profile(), enough)
     index = [i for i, f in enumerate(p.frames) if f["name"] == "f"][0]
     rows = dict((i, dict((l, (s, t)) for l, s, t in rows)) for i, rows in p.block["lines"])[index]
-    assert set(rows) == {10, 11} and all(abs(t - 0.15e9 * scale) <= p.doubt_ns() and s == 0 for s, t in rows.values()), rows
+    assert set(rows) == {10, 11} and all(abs(t - 0.15e9 * scale) <= p.doubt_ns() and s < 0.1 * t for s, t in rows.values()), rows
 
 
 if __name__ == "__main__":

@@ -175,5 +175,18 @@ time.sleep(0.01)
     assert r.profile().block["complete"] and r.err == "", r.err
 
 
+@case
+def who_wrote_is_buried(b):
+    """When the recording is over its writer does not stay, dead, for as long as the program lives."""
+    b.run(PHASES + """
+def children(): # of any kind
+    try: return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | 0x40000000) is not None # __WALL
+    except ChildProcessError: return None
+until(written)
+until(lambda: children() is None)
+assert timers() <= 1
+""", SPPROF_DURATION="50ms", SPPROF_OUT="p.json")
+
+
 if __name__ == "__main__":
     sys.exit(main())

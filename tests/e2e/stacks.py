@@ -194,6 +194,32 @@ def goroutines(b):
 
 
 @case
+def goroutines_asked(b):
+    """SIGURG is Go's, and what the command sends by it is not."""
+    r = go(b, f"""
+import random, sys, threading
+sys.path.insert(0, {SUPPORT!r})
+import ring
+stop, sent = False, 0
+def rings():
+    global sent
+    while not stop:
+        for tid in map(int, os.listdir('/proc/self/task')):
+            try: ring.send(os.getpid(), ring.value(random.choice((ring.IMAGE, ring.BEGIN, ring.END, ring.RESET, 5, 6)), 9), tid)
+            except OSError: continue
+            sent += 1
+t = threading.Thread(target=rings)
+t.start()
+while sent < 1000: print(go.Crunch(100), file=sys.stderr)
+stop = True
+t.join()
+print('ok')
+""", SPPROF_VERBOSE=0)
+    assert r.out == "ok\n" and set(r.err.split()) == {"64"}, (r.out, r.err)
+    assert r.profile().share("(native thread)") > 0.3, r.profile().total_ns()
+
+
+@case
 def go_profiles_itself(b):
     """Go's own profiler sees its own samples, and we ours."""
     r = go(b, "print(go.Profiled(500) > 0, go.Crunch(200))", SPPROF_INTERVAL="1ms")

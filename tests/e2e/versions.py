@@ -25,6 +25,9 @@ def unknown_version(b):
     assert r.out == "unharmed\n"
     assert r.err.count("spprof:") == 1 and "cannot be looked into" in r.err, r.err
     assert spent(b, r.profile()) >= 0.2e9, r.profile().block
+    r = b.run(BUSY + "import threading\nt = threading.Thread(target=time.sleep, args=(.05,)); t.start(); busy(0.05); t.join(); print('unharmed')\n",
+              SPPROF_WALL="all", SPPROF_NATIVE="full", SPPROF_TASKS=1, SPPROF_LINES=1, SPPROF_INTERVAL="1ms")
+    assert r.out == "unharmed\n" and r.profile().block["wall"]["life"], r.err
 
 
 @case

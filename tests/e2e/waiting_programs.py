@@ -250,10 +250,45 @@ subprocess.run(["true"]); os.close(os.open("/dev/null", os.O_RDONLY))
         of_each = collections.Counter(line.split("/")[4] for line in files).values()
         assert sorted(of_each) == ([1, 3] if wall else []), files  # the main thread's also where its profile begins
         calls = collections.Counter(line.split("(")[0] for line in lines if "(" in line and "/schedstat" not in line)
-        calls.subtract({"read": len(files), "close": len(files)})
+        calls.subtract({"fcntl": 3 * len(files), "pread64": len(files), "close": len(files), "fstat": 2 * len(files)})
         seen.append(calls)
     more = {n: (seen[0][n], seen[1][n]) for n in seen[0] | seen[1] if seen[0][n] != seen[1][n] and n not in own | steps}
     assert not more, more
+
+
+@case
+def no_descriptor_of_ours(b):
+    """Threads end and signals arrive while the main thread forks: no child has a file of the kernel's that was ours."""
+    r = b.run("""
+import os, signal, threading, time
+signal.signal(signal.SIGUSR1, lambda *a: None)
+is_over = False
+def end(): time.sleep(.0015)
+def churn():
+    while not is_over:
+        threads = [threading.Thread(target=end) for _ in range(8)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        os.kill(os.getpid(), signal.SIGUSR1)
+threads = [threading.Thread(target=churn) for _ in range(3)]
+for t in threads: t.start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+foreign = 0
+def own():
+    links = []
+    for fd in os.listdir("/proc/self/fd"):
+        try: links.append(os.readlink("/proc/self/fd/" + fd))
+        except OSError: pass
+    return sum("stat" in f for f in links)
+for _ in range(300):
+    pid = os.fork()
+    if pid == 0: os._exit(own())
+    foreign += os.waitpid(pid, 0)[1] >> 8
+is_over = True
+for t in threads: t.join()
+print(foreign)
+""", SPPROF_OUT="p.json", SPPROF_WALL=1, SPPROF_FILES=1, SPPROF_VERBOSE=0, timeout=120)
+    assert r.out == "0\n", r.out
 
 
 if __name__ == "__main__":

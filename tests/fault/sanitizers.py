@@ -46,6 +46,10 @@ async def co(n):
     for i in range(n): await asyncio.sleep(0)
 async def gather(): await asyncio.gather(*[co(100) for _ in range(30)])
 asyncio.run(gather())
+import spprof
+for i in range(20):
+    with spprof.Profiler() as p: threading.Thread(target=busy, args=(.005,)).start(); busy(.005)
+    assert sum(s.weight_ns for s in p.profile.samples) == p.profile.stats.cpu_ns
 zero = os.open("/dev/zero", os.O_RDONLY)
 end = time.thread_time() + .2
 while time.thread_time() < end: os.read(zero, 1 << 16) # ticks in frames of ours

@@ -20,7 +20,7 @@
 
 struct result {
     uint64_t steps, accepted, no_tstate, jumps, rejected[SP_PY_REJECT_N];
-    uint64_t deepest, tasks, wrong_tasks, ending;
+    uint64_t deepest, tasks, wrong_tasks, spans, wrong_spans, ending;
     uint64_t early, back; /* in Py_FinalizeEx() before it says so; no longer, though it says nothing yet */
     char jump[512];       /* the first impossible step, in words */
 };
@@ -28,6 +28,7 @@ struct result {
 int step_prepare(void);
 void step_start(uint64_t most);
 void step_stop(struct result *r);
+int step_learn(struct sp_py_span_known known, int is_alone);
 void step_to_the_end(uint64_t burst);
 void step_some(void);
 
@@ -86,6 +87,23 @@ static void read_task(uintptr_t tstate)
     result.wrong_tasks += n && (n < 6 || (memcmp(name, "Task-", 5) != 0 && memcmp(name, "named-", 6) != 0));
 }
 
+/* Which of its spans the program may be in: two at a change, the last bit for none. */
+#define SPANS 31
+#define FIRST_SPAN (1u << 20)
+uint32_t step_allowed;
+
+static void read_span(uintptr_t tstate)
+{
+    uint32_t number = sp_py_span_now(tstate), in = number - FIRST_SPAN < SPANS ? number - FIRST_SPAN : SPANS;
+    result.spans += in != SPANS;
+    result.wrong_spans += !(step_allowed >> in & 1);
+}
+
+int step_learn(struct sp_py_span_known known, int is_alone)
+{
+    return sp_py_span_learn(&known, is_alone);
+}
+
 static void on_step(int sig, siginfo_t *info, void *context)
 {
     (void)sig, (void)info;
@@ -111,6 +129,7 @@ static void on_step(int sig, siginfo_t *info, void *context)
         n_last = 0;
         return;
     }
+    read_span(tstate);
     struct sp_py_walk w = {.frames = stacks[which ^ 1],
                            .cap = CAP,
                            .sp = sp_cpu_context_sp(context),
@@ -206,8 +225,8 @@ __attribute__((destructor)) static void report(void)
     setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
     step_stop(&r);
     char text[768];
-    int n = snprintf(text, sizeof text, "%lu %lu %lu %lu %lu %lu %lu %s\n", r.steps, r.accepted, r.ending, r.jumps,
-                     r.rejected[SP_PY_BAD_TSTATE], r.early, r.back, r.jump);
+    int n = snprintf(text, sizeof text, "%lu %lu %lu %lu %lu %lu %lu %lu %lu %s\n", r.steps, r.accepted, r.ending, r.jumps,
+                     r.rejected[SP_PY_BAD_TSTATE], r.early, r.back, r.spans, r.wrong_spans, r.jump);
     if (write(1, text, (size_t)n) != n)
         _exit(9);
 }

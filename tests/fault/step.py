@@ -8,13 +8,32 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from sp import CASES, Skip, case, main  # noqa: E402,F401
 
+# A context variable whose value begins with the number of a span, as the module's own.
+SPANS = r'''
+import contextvars
+var, spans = contextvars.ContextVar("span"), [int("104857%d" % (6 + i)) for i in range(4)]
+class Known(ctypes.Structure):
+    _fields_ = [(n, ctypes.c_uint64) for n in ("context", "variable", "value")] + [
+        ("hash", ctypes.c_int64), ("number", ctypes.c_uint64), ("number_is", ctypes.c_uint32)]
+lib.step_learn.argtypes = [Known, ctypes.c_int]
+def learn(context, others):
+    for i in range(others): contextvars.ContextVar(str(i)).set(i)
+    value = (spans[0], others); var.set(value)
+    return lib.step_learn(Known(id(context), id(var), id(value), hash(var), id(spans[0]), spans[0]), others == 0)
+for n in (0, 200):
+    context = contextvars.Context()
+    assert context.run(learn, context, n)
+allowed, NONE = ctypes.c_uint32.in_dll(lib, "step_allowed"), 1 << 31
+allowed.value = NONE
+'''
+
 PROGRAM = r'''
 import ctypes, sys, asyncio, gc
 lib = ctypes.PyDLL(sys.argv[1]); steps = int(sys.argv[2])
 class Result(ctypes.Structure):
     _fields_ = [(n, ctypes.c_uint64) for n in ("steps", "accepted", "no_tstate", "jumps")] + [
         ("rejected", ctypes.c_uint64 * 9), ("deepest", ctypes.c_uint64), ("tasks", ctypes.c_uint64),
-        ("wrong_tasks", ctypes.c_uint64), ("ending", ctypes.c_uint64), ("early", ctypes.c_uint64), ("back", ctypes.c_uint64),
+        ("wrong_tasks", ctypes.c_uint64), ("spans", ctypes.c_uint64), ("wrong_spans", ctypes.c_uint64), ("ending", ctypes.c_uint64), ("early", ctypes.c_uint64), ("back", ctypes.c_uint64),
         ("jump", ctypes.c_char * 512)]
 lib.step_start.argtypes = [ctypes.c_uint64]; lib.step_start.restype = None
 lib.step_stop.argtypes = [ctypes.POINTER(Result)]; lib.step_stop.restype = None
@@ -36,6 +55,14 @@ async def tasks():
     a = loop.create_task(co()); b = loop.create_task(co())
     if hasattr(a, "set_name"): b.set_name("named-%d" % len(gc.get_count()))
     await a; await b; a.get_name()
+others = []
+def spanned(n):
+    before, was = var.get(None), allowed.value
+    allowed.value = was | 1 << n; var.set((spans[n], before)); allowed.value = 1 << n; plain(2)
+    if n == 1:
+        others.append(contextvars.ContextVar("o%d" % len(others))); others[-1].set(n)
+        contextvars.copy_context().run(spanned, 2)
+    allowed.value |= was; var.set(before); allowed.value = was
 def drive(c):
     try:
         while True: c.send(None)
@@ -62,6 +89,7 @@ def tries():
     finally: plain(1)
 compiled = compile('def f(a):\n return [b for b in (1, 2)]\nf(1)\n', '<c>', 'exec')
 def round(k):
+    spanned(k % 2)
     if k % 2 == 0: loop.run_until_complete(tasks())
     deep(400 if k % 4 == 0 else 30)  # across the end of a chunk of the data stack
     plain(8); star(3, **{}); list(gen(4)); list(delegating(3)); drive(co())
@@ -92,9 +120,10 @@ loop = asyncio.new_event_loop()
 counter = ctypes.c_uint64.in_dll(lib, "step_count")
 def peek(): return counter.value
 assert lib.step_prepare() == 0
+''' + SPANS + r'''
 run()
 lib.step_stop(ctypes.byref(r))
-print(r.steps, r.accepted, r.no_tstate, r.jumps, list(r.rejected), r.deepest, r.tasks, r.wrong_tasks, r.early, r.jump)
+print(r.steps, r.accepted, r.no_tstate, r.jumps, list(r.rejected), r.deepest, r.tasks, r.wrong_tasks, r.early, r.spans, r.wrong_spans, r.jump)
 '''
 
 
@@ -112,7 +141,8 @@ def singlestep(b):
     assert jumps == 0, r.out
     assert deepest > 400 or b.debug or "-O0" in b.python, "the chunk's end was not crossed: " + r.out
     assert accepted > 0.99 * n, r.out
-    seen, wrong, early = map(int, r.out.split("]")[1].split()[1:4])
+    seen, wrong, early, spans, wrong_spans = map(int, r.out.split("]")[1].split()[1:6])
+    assert spans > 0 and wrong_spans == 0, r.out
     assert early == 0, "before the end: " + r.out
     assert wrong == 0 and (seen > 0) == (b.version >= (3, 14) and not b.free_threaded), r.out
 
@@ -122,6 +152,8 @@ THE_END = r'''
 import ctypes, sys, atexit, gc
 lib = ctypes.PyDLL(sys.argv[1])
 assert lib.step_prepare() == 0
+''' + SPANS + r'''
+allowed.value = 1 << 3 | NONE; var.set((spans[3], None))
 def plain(n): return n if n < 2 else plain(n - 1) + 1
 def gen(n, plain=plain):
     for i in range(n): yield plain(i % 3)
@@ -157,7 +189,8 @@ def the_whole_end(b):
     r = b.run(None, command=[b.python, "-S", "-E", b.write(THE_END, "end.py"), os.path.join(b.build, "tests/fault/libstep.so"), burst],
               preload=False, timeout=3000, MALLOC_PERTURB_="85")
     print(r.out.strip(), r.err.strip())
-    steps, accepted, ending, jumps, bad_tstate, early, back = map(int, r.out.split()[:7])
+    steps, accepted, ending, jumps, bad_tstate, early, back, spans, wrong_spans = map(int, r.out.split()[:9])
+    assert spans > 0 and wrong_spans == 0, r.out
     assert steps > 5000 and ending > 0.5 * steps and accepted > 0, r.out
     assert jumps == 0 and bad_tstate == 0, r.out
     assert early > 0 and back == 0, r.out

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Builds and runs one fuzz target. usage: fuzz.py SOURCE_DIR BUILD_DIR TARGET     SPPROF_FUZZ_SECONDS: how long (4)
+"""Builds and runs one fuzz target. usage: fuzz.py SOURCE_DIR BUILD_DIR TARGET     SPPROF_FUZZ_SECONDS: how long (2)
 
 A crash leaves its input in BUILD_DIR/crash-TARGET-*; run the target on that file to see it again. Inputs that found
 something new are kept in BUILD_DIR/corpus-TARGET.
@@ -29,7 +29,7 @@ corpus = os.path.join(build, f"corpus-{target}")
 os.makedirs(corpus, exist_ok=True)
 here = os.path.dirname(os.path.abspath(__file__))
 seeds = [os.path.join(here, "../golden"), os.path.join(here, "seeds")] if target == "report" else []
-until, executed, status = time.monotonic() + float(os.environ.get("SPPROF_FUZZ_SECONDS", "4")), 0, 0
+until, executed, status = time.monotonic() + float(os.environ.get("SPPROF_FUZZ_SECONDS", "2")), 0, 0
 while status == 0 and time.monotonic() < until:
     seconds = max(1, min(30, round(until - time.monotonic())))  # report leaks what it read, as a command may
     r = subprocess.run([os.path.join(build, "tests/fuzz", f"fuzz_{target}"), f"-max_total_time={seconds}",

@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct sp_out out = {.sink = sink, .arg = &written, .buffer = buffer, .cap = sizeof buffer, .most = UINT64_MAX};
         into->lines = data[0] & 4;
         struct sp_profile p = sp_writer_profile(into);
-        const struct sp_writer_ops *format = sp_writer_at((data[0] >> 3) % 4);
+        const struct sp_writer_ops *format = sp_writer_at((data[0] >> 3) % 5);
         if (sp_writer_write(format ? format : sp_writer_default(), "", &p, &out) == 0 && written < 30)
             abort();
     }

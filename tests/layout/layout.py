@@ -123,6 +123,10 @@ def relations(minor, free_threaded, row):
                   (("log2_index_bytes", 9), ("kind", 10), ("nentries", 24), ("indices", 32))})
         r.update({"general_keys": ("DICT_KEYS_GENERAL", 0), "values": ("offsetof(PyDictValues, values)", 8 if minor >= 13 else 0),
                   "entry": ("sizeof(PyDictKeyEntry)", 24), "unicode_entry": ("sizeof(PyDictUnicodeEntry)", 16)})
+    if minor >= 13:  # compat/py_tstate.c
+        d = "offsetof(struct _Py_DebugOffsets, {}) / 8".format
+        r["threads_behind_next"] = (f"{d('interpreter_state.threads_head')} - {d('interpreter_state.next')}", 1)
+        r["next_before_interp"] = (f"{d('thread_state.interp')} - {d('thread_state.next')}", 1)
     if minor >= 13 and not free_threaded:
         r["valid"] = ("offsetof(PyDictValues, valid)", 3)
     if minor == 13 and free_threaded:

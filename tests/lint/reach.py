@@ -18,8 +18,8 @@ ENGINE = ["set_interval", "rounded_to", "owns", "thread_start", "first_tick", "t
 # Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer, beside what the formats say.
 ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", *ENGINE,
          "standin", "foreign", "relay",
-         "sp_lifecycle_finish", "write_here", "begin_here", "due", "act", "write_closing", "do_beside", "enter_beside", "fault", "sp_lifecycle_finish_before_exit", "count_entry",
-         "named", "takes_vdso", "keep", "measure_soon", "join", "call_booked", "sink_fd", "sp_gzip_sink", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
+         "sp_lifecycle_finish", "write_here", "begin_here", "due", "act", "write_closing", "obey", "serve_beside", "serve_here", "put_thread", "take_sleeper", "do_beside", "enter_beside", "fault", "sp_lifecycle_finish_before_exit", "count_entry",
+         "named", "takes_vdso", "keep", "measure_soon", "join", "call_booked", "emit_gil", "sum_gil", "sink_fd", "sp_gzip_sink", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
          "_exit", "_Fork", "sigaction", "signal",
          "execve", "sigprocmask", "pthread_sigmask"]
 # libc functions that touch nothing but their arguments, or are bare system calls
@@ -46,10 +46,12 @@ INDIRECT = {
     "count_entry": "the same", "fits_taken_in": "the same",
     "join": "emit functions of the formats and view_bound.c are roots", "sp_view_bound": "entry_bytes is a root",
     "sp_view_each_sum": "emit", "flush_window": "emit", "flush_run": "emit",
-    "sp_view_each_entry": "emit", "sp_view_each_stack": "emit",
-    **dict.fromkeys(["sp_turn_call", "sp_lifecycle_finish", "sp_lifecycle_begin", "due", "write_in_place", "do_beside", "enter_beside", "sp_os_beside", "sp_turn_hand_over"], "write_here, begin_here, act and write_closing are roots"),
-    **dict.fromkeys(["sp_recording_begin", "sp_recording_end", "sp_recording_await", "start_all", "begin_recording", "begin_here", "act", "sp_recording_close", "sp_recording_replace"], "engine"),
+    "sp_view_each_gil": "emit", "emit_gil": "emit", "sp_view_each_entry": "emit", "sp_view_each_stack": "emit",
+    **dict.fromkeys(["sp_turn_call", "sp_lifecycle_finish", "sp_lifecycle_begin", "due", "write_in_place", "do_beside", "enter_beside", "sp_os_beside", "sp_turn_hand_over", "sp_doorbell_answer", "obey_if_allowed"], "write_here, begin_here, act, write_closing, obey, serve_beside and serve_here are roots"),
+    **dict.fromkeys(["sp_recording_begin", "sp_recording_end", "sp_recording_await", "start_all", "begin_recording", "begin_here", "act", "sp_recording_close", "sp_recording_replace", "begin_as_always", "begin_anew", "close_now", "sp_schedule_obey", "obey"], "engine"),
     "sp_lifecycle_fork_bare": "libc's own _Fork, which calls no handlers", "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
+    "put_stack": "see sigsafe.py", "take": "the same, inlined", "take_own": "the same, inlined", "fault": "back to sp_os_beside_try()",
+    "sp_os_beside_try": "take_sleeper is a root",
     "sp_elf_loader_finds": "glibc's _dl_find_object, which takes no lock",
     "sp_os_each_mapping_by": "note_mapping and takes_name, which are SP_SIGSAFE; takes_vdso is a root",
     "name_by_table": "writers/symbols.c's named is a root",

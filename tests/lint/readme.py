@@ -44,7 +44,7 @@ def keys(value):
 with open(os.path.join(root, "tests/golden/speedscope.json"), encoding="utf-8") as f:
     block = json.load(f)["spprof"]
 losses = re.findall(r'\[SP_LOSS_\w+\] = "(\w+)"', open(os.path.join(root, "sampler/store.c")).read())
-described = manual.partition(".SH PROFILE")[2].replace("\\-", "-")
+described = subprocess.run([command, "help", "--man5"], capture_output=True, text=True, check=True).stdout.partition(".SH BLOCK")[2].replace("\\-", "-")
 for key in sorted(set(keys(block)) | set(losses) - {"none"}):
     if not re.search(rf"\b{key}\b", described):
         problems.append(f"the manual page does not describe {key}")

@@ -37,6 +37,7 @@ INDIRECT = {
     "sp_module_at": "the same, inlined",
     "sp_os_each_mapping_by": "callback: note_mapping in the handler, which is marked",
     "fill": "the same, inlined",
+    "fault": "back to sp_os_beside_try(), in a process beside the program",
 }
 
 

@@ -26,16 +26,20 @@ THROUGH_POINTERS = {
     **dict.fromkeys(["sample", "take_sample", "sp_sample_take", "sp_handler_taken", "sp_handler_is_tick", "sp_handler_freeze",
                      "sp_engine_start", "sp_engine_stop", "sp_engine_ticks", "init_region", "await_python", "after_fork_in_child",
                      "sp_recording_begin_child", "sp_session_is_own_process", "sp_session_is_running", "sp_session_region",
-                     "look_at_unhooked", "pause_ticks", "install", "is_managed"], ENGINE),
+                     "look_at_unhooked", "pause_ticks", "install", "sp_hook_signal_is_managed"], ENGINE),
     **dict.fromkeys(["measure_one", "measure_soon", "measure_profile", "measure_all", "fits_taken_in", "sp_view_bound"], BYTES),
     "count_entry": BYTES, **dict.fromkeys(["sp_names_profile", "thread_name"], ["sp_identity_thread_name_of"]),
     **dict.fromkeys(["each_of_thread", "each_of_profile"], ["measure_soon", "join", "call_booked"]),
-    "call_booked": ["measure_soon", "join"], "sp_walk_stack": ["walk"], "sp_os_each_thread": ["adopt"],
+    "call_booked": ["measure_soon", "join"], "sp_view_each_gil": ["emit_gil"], "emit_gil": ["sum_gil"], "sp_walk_stack": ["walk"], "sp_os_each_thread": ["adopt"],
     "sp_os_each_entry": ["count_entry_of", "count_name", "weigh"], "sp_os_each_mapping": ["is_named", "reaches"], "sp_os_each_mapping_by": ["note_mapping"],
     "sp_elf_loader_finds": ["dlsym@plt"], "die": ["sp_lifecycle_finish"],
-    # on a stack of their own: write_here, act, begin_here, write_closing
-    **dict.fromkeys(["sp_turn_call", "sp_turn_hand_over", "sp_os_beside", "sp_lifecycle_finish", "sp_lifecycle_begin", "due", "write_in_place"], []),
-    **dict.fromkeys(["sp_recording_begin", "begin_recording", "begin_here", "act", "sp_recording_close", "sp_recording_replace"], ENGINE),
+    # on a stack of their own: write_here, act, begin_here, write_closing, obey, serve_beside, serve_here
+    **dict.fromkeys(["sp_turn_call", "sp_turn_hand_over", "sp_os_beside", "sp_lifecycle_finish", "sp_lifecycle_begin", "due", "write_in_place",
+                     "obey_if_allowed"], []),
+    "sp_doorbell_answer": ["child_ticks"], "ring": ["child_ticks"], **dict.fromkeys(["put_stack", "take", "take_own"], ["walk"]),
+    "sp_os_beside_try": ["take_sleeper"],
+    **dict.fromkeys(["sp_recording_begin", "begin_recording", "begin_here", "act", "sp_recording_close", "sp_recording_replace",
+                     "begin_as_always", "begin_anew", "close_now", "sp_schedule_obey", "obey"], ENGINE),
     "foreign": [], "relay": [],  # the program's handler, on the stack that it asked for
     "kept_tstate": ["pthread_getspecific@plt"], "sp_py_own_tstate": ["pthread_getspecific@plt"],
     **dict.fromkeys(["flush", "sp_out_mem", "sp_out_finish"], ["sink_fd", "sp_gzip_sink"]),
@@ -125,7 +129,7 @@ def main(library, build, source):
     room = constant(source, "sampler/handler.h", "SP_HANDLER_BYTES")
     writer = constant(source, "inject/turn.c", "WRITER_STACK_BYTES")
     failed = 0
-    for root, most in (("sp_handler", room), ("standin", room), ("relay", room), ("write_here", writer // 2), ("act", writer // 2), ("begin_here", writer // 2), ("write_closing", writer // 2), ("sp_unwind", UNWIND)):
+    for root, most in (("sp_handler", room), ("standin", room), ("relay", room), ("write_here", writer // 2), ("act", writer // 2), ("begin_here", writer // 2), ("write_closing", writer // 2), ("obey", writer // 2), ("serve_beside", writer // 2), ("serve_here", writer // 2), ("put_thread", writer // 2), ("sp_unwind", UNWIND)):
         used, way = depths.deepest(root)
         print(f"{root}: {used} of {most} bytes: {' > '.join(way)}")
         failed += used > most

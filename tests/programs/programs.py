@@ -15,6 +15,7 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
+import dozen  # noqa: F401
 import foreign  # noqa: F401
 import servers  # noqa: F401
 from harness import BUSY, Skip, main, program

@@ -30,9 +30,9 @@ def like_python(b, library):
     return ["-Wl,--disable-new-dtags", f"-Wl,--dynamic-linker,{loader},-rpath,{os.path.dirname(library)},--allow-shlib-undefined"]
 
 
-def embed(b, how, source, *args, linked=False, name="embed", **kw):
-    """Runs a script in tests/support/embed.c."""
+def embed(b, how, source, *args, linked=False, before=(), name="embed", **kw):
+    """Runs a script in tests/support/embed.c. before: libraries that it is linked to before all others."""
     library = libpython(b)
-    program = compile_support(b, "embed.c", name + "1" * linked, *like_python(b, library), *(["-DLINKED", library] if linked else []))
+    program = compile_support(b, "embed.c", name + "1" * linked, *like_python(b, library), *(["-DLINKED", *before, library] if linked else []))
     # a copy of a debug or relocated build looks for its standard library where PYTHONHOME says
     return b.run(None, command=[program, how, b.write(source), library, *args], PYTHONHOME=ask(b, "sys.base_prefix"), **kw)

@@ -65,7 +65,9 @@ class Pprof:
         self.samples = []
         for data in of[2]:
             sample = message(data)
-            labels = {text[k[1]]: text[k[2]] if 2 in k else k[3] for k in (message(v) for field, v in fields(data) if field == 3)}
+            told = [message(v) for field, v in fields(data) if field == 3]
+            labels = {text[k[1]]: text[k[2]] if 2 in k else k[3] for k in told}
+            labels.update({"span": [text[k[2]] for k in told if text[k[1]] == "span"]} if "span" in labels else {})
             values = packed(sample[2])
             assert len(values) == len(self.types), values
             stack = tuple(locations[i] for i in reversed(packed(sample[1])))

@@ -24,6 +24,7 @@ static inline struct sp_region *region_new(uint64_t bytes, uint32_t depth)
         .ppid = 4700,
     };
     sp_store_init(r, bytes, &o);
+    r->run_ns = 1795421590000000123ull;
     memcpy(r->host, "web-1", 6);
     memcpy(r->python, "3.12.1", 7);
     memcpy(r->build, "shared", 7);

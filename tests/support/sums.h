@@ -133,4 +133,34 @@ static inline uint64_t chrome_sum(const char *text, size_t n)
     return sum + last;
 }
 
+/* The profile in a page: its block, and how long that is. */
+static inline const char *html_block(const char *text, size_t n, size_t *bytes)
+{
+    static const char begin[] = "<script id=\"profile\" type=\"application/json\">";
+    const char *at = memmem(text, n, begin, sizeof begin - 1);
+    CHECK(at);
+    at += sizeof begin - 1;
+    const char *end = memchr(at, '<', n - (size_t)(at - text));
+    CHECK(end && memcmp(end, "</script>", 9) == 0);
+    *bytes = (size_t)(end - at);
+    return at;
+}
+
+/* Of the entries, pairs of node and weight, of the first set. */
+static inline uint64_t html_sum(const char *text, size_t n)
+{
+    static const char entries[] = "\"entries\":[";
+    uint64_t sum = 0;
+    const char *at = html_block(text, n, &n), *end = at + n, *wall = memmem(at, n, "\"wall\":true", 11);
+    for (end = wall ? wall : end; (at = memmem(at, (size_t)(end - at), entries, sizeof entries - 1));) {
+        char *next = (char *)(uintptr_t)at + sizeof entries - 2;
+        while (*next != ']' && next[1] != ']') {
+            CHECK(strtoull(next + 1, &next, 10) && *next == ',');
+            sum += strtoull(next + 1, &next, 10);
+        }
+        at = next;
+    }
+    return sum;
+}
+
 #endif

@@ -121,6 +121,14 @@ static void no_room(void)
     lay(3, SP_UNWIND_BOTTOM, pcs, 7, loops, 2);
     w.cap = 3;
     CHECK_STR(merged(SP_NATIVE_ON), "l10 i20 p1");
+    lay(0, SP_UNWIND_BOTTOM, pcs, 7, NULL, 0); /* more native frames than there is room for, and no others */
+    w.cap = 2;
+    CHECK_STR(merged(SP_NATIVE_FULL), "l10 i20");
+    CHECK(w.truncated);
+    const struct sp_py_loop one[] = {{0x2800, 1}};
+    lay(1, SP_UNWIND_BOTTOM, pcs, 7, one, 1);
+    w.cap = 5;
+    CHECK_STR(merged(SP_NATIVE_FULL), "l10 i20 p1 i40 l50");
 }
 
 /* A handler's stack may lie above the one that was interrupted, and the instruction there is no call's. */

@@ -316,6 +316,54 @@ static void which_builds_are_accepted(void)
     CHECK(sp_py_probe(lookup, NULL) && !sp_py.layout && strstr(sp_py.why, "older"));
 }
 
+/* The wait entry of CPython's parking lot on the waiting thread's stack, and near it what it parks with. */
+struct parked {
+    uint64_t park_arg, addr, sema[4], fair_ns, handed_off;
+    char top[16];
+};
+
+static enum sp_py_wait waits_for(uintptr_t tstate, struct parked *p, uintptr_t stack_top)
+{
+    const struct sp_py_wait_at at = {(uintptr_t)p->sema, (uintptr_t)p - 64, stack_top, 7 * SP_NS_PER_S};
+    return sp_py_wait_of(tstate, &at);
+}
+
+static void what_a_thread_parks_for(void)
+{
+    static uint64_t world[4];
+    CHECK(sp_os_probe_init());
+    EACH_LAYOUT(l)
+    {
+        struct fake f = fake_new(l);
+        sp_py.layout = l;
+        struct parked p = {.fair_ns = 7 * SP_NS_PER_S + 900000};
+        uintptr_t top = (uintptr_t)&p + sizeof p;
+        bool ft = l->free_threaded;
+        p.addr = (uintptr_t)world + 4;
+        CHECK_EQ(waits_for(f.tstate, &p, top), SP_PY_WAIT_OTHER); /* an event */
+        p.park_arg = (uintptr_t)&p.fair_ns;
+        p.addr = 0x7f0000000020; /* a lock of the program's */
+        CHECK_EQ(waits_for(f.tstate, &p, top), SP_PY_WAIT_OTHER);
+        p.addr = 0x7f000000002a; /* an object's */
+        CHECK_EQ(waits_for(f.tstate, &p, top), ft ? SP_PY_WAIT_MUTEX : SP_PY_WAIT_OTHER);
+        CHECK_EQ(waits_for(f.tstate, &p, (uintptr_t)&p.handed_off), SP_PY_WAIT_OTHER); /* on no stack of its own */
+        p.fair_ns += SP_NS_PER_S;
+        CHECK_EQ(waits_for(f.tstate, &p, top), SP_PY_WAIT_OTHER);
+        p.park_arg = 0;
+        p.addr = (uintptr_t)world + 4;
+        world[2] = f.tstate; /* requester of the stop */
+        CHECK_EQ(waits_for(f.tstate, &p, top), ft ? SP_PY_WAIT_STOPS : SP_PY_WAIT_OTHER);
+        world[2] += 8;
+        CHECK_EQ(waits_for(f.tstate, &p, top), SP_PY_WAIT_OTHER);
+        p.addr = ft ? sp_py_state_at(f.tstate) : 0;
+        CHECK_EQ(waits_for(f.tstate, &p, top), ft ? SP_PY_WAIT_STOPPED : SP_PY_WAIT_OTHER);
+        p.addr = 8; /* nothing can be read there */
+        CHECK_EQ(waits_for(f.tstate, &p, top), SP_PY_WAIT_OTHER);
+        p.addr = 12;
+        CHECK_EQ(waits_for(f.tstate, &p, top), SP_PY_WAIT_OTHER);
+    }
+}
+
 const struct unit_case unit_cases[] = {
     {"a_stack", a_stack},
     {"a_generator_runs", a_generator_runs},
@@ -327,6 +375,7 @@ const struct unit_case unit_cases[] = {
     {"frames_of_a_compiler", frames_of_a_compiler},
     {"dead_stack_is_below_on_the_own_stack", dead_stack_is_below_on_the_own_stack},
     {"strings_of_every_kind", strings_of_every_kind},
+    {"what_a_thread_parks_for", what_a_thread_parks_for},
     {"which_builds_are_accepted", which_builds_are_accepted},
     {NULL, NULL},
 };

@@ -7,6 +7,7 @@
 #include "tests/support/region.h"
 #include "tests/support/sums.h"
 #include "tests/support/unit.h"
+#include "writers/html_page.h"
 #include "writers/json.h"
 #include "writers/view_bound.h"
 
@@ -110,7 +111,8 @@ static void is_golden(const char *name)
     int fd = open(path, O_RDONLY);
     ssize_t n = fd >= 0 ? read(fd, want, sizeof want) : -1;
     if (n != (ssize_t)text_bytes || memcmp(want, text, text_bytes) != 0) {
-        fprintf(stderr, "differs from %s; the bytes are:\n%.*s", path, (int)text_bytes, text);
+        fprintf(stderr, "differs from %s; the bytes are:\n", path);
+        fwrite(text, 1, text_bytes, stderr);
         _exit(1);
     }
 }
@@ -138,6 +140,16 @@ static void golden_chrome(void)
 {
     CHECK_EQ(write_as(&sp_writer_chrome, small(), "golden", UINT64_MAX), 0);
     is_golden("chrome.json");
+}
+
+/* The page around it is the same for all. */
+static void golden_html(void)
+{
+    CHECK_EQ(write_as(&sp_writer_html, small(), "golden", UINT64_MAX), 0);
+    CHECK(sp_html_page_before_bytes + sp_html_page_after_bytes <= 30000);
+    const char *block = html_block(text, text_bytes, &text_bytes);
+    memmove(text, block, text_bytes);
+    is_golden("html.json");
 }
 
 static void golden_lines(void)
@@ -220,6 +232,16 @@ static void sink_errors_are_kept(void)
     CHECK_EQ(write_it(r, "full", UINT64_MAX), -28);
 }
 
+/* What a page is to hold: no more than can be sent, all of the CPU, and light stacks under a name that is theirs. */
+static void page_is_bounded(const struct sp_region *r, const char *name, uint64_t sum, bool is_large)
+{
+    CHECK_EQ(write_as(&sp_writer_html, r, name, UINT64_MAX), 0);
+    CHECK(text_bytes < 2000000);
+    CHECK_EQ(html_sum(text, text_bytes), sum);
+    CHECK(is_large == !memmem(text, text_bytes, "\"folded_ns\":0,", 14));
+    CHECK(memmem(text, text_bytes, "\"window_ms\":0,", 14) == NULL);
+}
+
 /* 5 million records: more than the log holds, and far more than a viewer. */
 static void five_million_records(void)
 {
@@ -238,6 +260,7 @@ static void five_million_records(void)
     CHECK_EQ(write_it(r, "five-million", UINT64_MAX), 0);
     CHECK(text_bytes < 25000000);
     CHECK(memmem(text, text_bytes, "\"endValue\":5000000001234", 23)); /* with (thread start/end) */
+    page_is_bounded(r, "five-million", 5000000001234, false);
 }
 
 /* 50,000 distinct deep stacks. */
@@ -273,6 +296,7 @@ static void deep_stacks(void)
     CHECK_EQ(write_it(r, "deep-stacks-1m", 1000000), 0);
     CHECK(text_bytes < 1000000);
     CHECK(memmem(text, text_bytes, want, strlen(want)));
+    page_is_bounded(r, "deep-stacks", sum + 1234, true);
 }
 
 static uint64_t nothing(void *arg, uint32_t node)
@@ -353,6 +377,7 @@ static const struct reader {
 } readers[] = {{&sp_writer_speedscope, speedscope_sum},
                {&sp_writer_collapsed, collapsed_sum},
                {&sp_writer_chrome, chrome_sum},
+               {&sp_writer_html, html_sum},
                {&sp_writer_pprof, pprof_sum}};
 
 static void every_format_holds_all_cpu_of(const struct sp_region *r)
@@ -454,6 +479,7 @@ const struct unit_case unit_cases[] = {
     {"golden_collapsed", golden_collapsed},
     {"golden_pprof", golden_pprof},
     {"golden_chrome", golden_chrome},
+    {"golden_html", golden_html},
     {"golden_lines", golden_lines},
     {"imports_are_one_frame", imports_are_one_frame},
     {"formats_by_name", formats_by_name},

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""What the command costs a program that it asks, and what a dump of many threads takes."""
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import ring
+from cost import ROOT, check, preloaded
+
+TOOL = os.path.join(ROOT, "build", "spprof")
+SPIN = """
+#include <time.h>
+static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1e6 + t.tv_nsec / 1e3; }
+double longest_us(double for_us) {
+    double end = now() + for_us, last = now(), most = 0;
+    for (double t; (t = now()) < end; last = t) most = t - last > most ? t - last : most;
+    return most;
+}
+"""
+PAUSES = """import ctypes, sys
+l = ctypes.CDLL(sys.argv[1]); l.longest_us.restype = ctypes.c_double
+print("ready", flush=True)
+for line in sys.stdin: print(l.longest_us(ctypes.c_double(60000)), flush=True)
+"""
+CPU = """import resource, sys
+def used():
+    a, b = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return a.ru_utime + a.ru_stime + b.ru_utime + b.ru_stime
+sum(range(20000000)) # something is recorded
+print("ready", flush=True)
+for line in sys.stdin: print(used(), flush=True)
+"""
+ASKED = 200
+THREADS = """import sys, threading
+gone = threading.Event()
+for i in range(500): threading.Thread(target=gone.wait, daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+import os; os._exit(0)
+"""
+
+
+def take_image(child):
+    """As the command does where memory may not be read."""
+    with tempfile.TemporaryFile() as f:
+        bell = ring.Listener(ring.IMAGE)
+        peer = bell.rings(child.pid)
+        ring.pass_file(peer, ring.IMAGE, f.fileno())
+        assert peer.recv(8192)
+        peer.close()
+        bell.socket.close()
+
+
+def ask(child, *args):
+    if args == ("image",):
+        take_image(child)
+        return
+    subprocess.run([TOOL, *args, str(child.pid)], check=True, capture_output=True)
+
+
+def begin(directory, source, *args):
+    child = subprocess.Popen([sys.executable, "-c", source, *args], cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                             env=preloaded(SPPROF_OUT=os.path.join(directory, "p.json")))
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def longest_us(child, *asks):
+    """The longest time that the program stood still while it was asked, where nobody else had its CPU meanwhile: of many the least but two."""
+    seen = []
+    for i in range(24):
+        child.stdin.write("\n")
+        child.stdin.flush()
+        time.sleep(0.01)
+        if asks:
+            ask(child, asks[i % len(asks)])
+        seen.append(float(child.stdout.readline()))
+    return sorted(seen)[2]
+
+
+@check(200, "us")
+def pause():
+    with tempfile.TemporaryDirectory() as d:
+        library = os.path.join(d, "spin.so")
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=SPIN, text=True, check=True)
+        child = begin(d, PAUSES, library)
+        figures = [longest_us(child, *asks) for asks in (("dump",), ("image",), ("reset",), ("stop", "start"))]
+        child.stdin.close()
+        child.wait()
+        return max(figures)
+
+
+@check(0.1, "%")
+def image_each_second():
+    """What spprof top takes of a CPU where the process must give it its image: with the child beside that does it."""
+    with tempfile.TemporaryDirectory() as d:
+        child = begin(d, CPU)
+
+        def used():
+            child.stdin.write("\n")
+            child.stdin.flush()
+            return float(child.stdout.readline())
+        used()
+        before = used()
+        for _ in range(ASKED):
+            take_image(child)
+        share = (used() - before) / ASKED * 100
+        child.stdin.close()
+        child.wait()
+        return share
+
+
+@check(15, "ms")
+def dump_of_500_threads():
+    with tempfile.TemporaryDirectory() as d:
+        child = begin(d, THREADS)
+        took = []
+        for _ in range(9):
+            at = time.monotonic()
+            ask(child, "dump")
+            took.append((time.monotonic() - at) * 1e3)
+        child.stdin.close()
+        child.wait()
+        return min(took)
