@@ -216,6 +216,7 @@ def at(pid):
     try: return os.readlink('/proc/%s/cwd' % pid)
     except OSError: return ''
 if not os.path.exists('/proc/self/task/%d/children' % os.getpid()): print('skip'); sys.exit()
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2]) # where there are many one is gone before it is looked at
 begin_load()
 buried = apart = 0
 until = newest() + 3000
