@@ -9,7 +9,8 @@ import sys
 import tempfile
 
 dist, pythons = sys.argv[1], sys.argv[2:]
-WHEEL, SOURCE = (glob.glob(os.path.join(dist, f"*{suffix}"))[0] for suffix in (".whl", ".tar.gz"))
+WHEEL, = glob.glob(os.path.join(dist, "*.whl"))
+SOURCE = WHEEL[:WHEEL.index("-py3-")] + ".tar.gz"
 APP = """
 import sys
 def f(n): return sum(i * i for i in range(n))

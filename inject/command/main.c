@@ -269,6 +269,17 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .does = "prints the path of the library, for LD_PRELOAD; --lib is the same",
         .status = "0; 1 if it is not beside this command",
     },
+    {
+        .name = "install",
+        .run = sp_cli_install,
+        .arguments = "DIRECTORY",
+        .least = 1,
+        .most = 1,
+        .does = "copies the library and this command into a directory",
+        .text = "For an init container, which fills a volume that the program's container mounts: the image needs neither a "
+                "shell nor cp. Each file appears whole, in place of an older one; the paths are printed.",
+        .status = "0; 1 if there is no library beside this command, or a file could not be written",
+    },
     {.name = "version", .run = version, .arguments = "", .does = "prints the version", .status = "0"},
     {.name = NULL},
 };

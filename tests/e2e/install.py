@@ -31,13 +31,27 @@ with tempfile.TemporaryDirectory() as d:
                 os.link(os.path.join(d, f), os.path.join(e, to))
             out = subprocess.run([os.path.join(e, "bin/spprof"), "--lib"], capture_output=True, text=True, check=True).stdout
             assert out == os.path.realpath(os.path.join(e, place, "spprof/libspprof.so")) + "\n", out
+    volume = os.path.join(d, "volume")
+    for umask in (0o22, 0o77):
+        out = subprocess.run([os.path.join(d, "bin/spprof"), "install", volume], capture_output=True, text=True, check=True, umask=umask).stdout
+        assert out == f"{volume}/libspprof.so\n{volume}/spprof\n" and sorted(os.listdir(volume)) == ["libspprof.so", "spprof"], out
+        for name, mode in (("libspprof.so", 0o644), ("spprof", 0o755)):
+            copy, of = os.path.join(volume, name), next(os.path.join(d, f) for f in found if f.endswith(("bin/spprof", "spprof/" + name)) and f.endswith(name))
+            assert os.stat(copy).st_mode & 0o7777 == mode and open(copy, "rb").read() == open(of, "rb").read(), (copy, of)
+    assert subprocess.run([os.path.join(volume, "spprof"), "--lib"], capture_output=True, text=True).stdout == volume + "/libspprof.so\n"
+    r = subprocess.run([os.path.join(d, "bin/spprof"), "install", "/dev/null/x"], capture_output=True, text=True)
+    assert r.returncode == 1 and r.stdout == "" and r.stderr.count("\n") == 1 and "/dev/null/x: " in r.stderr, r
+    full = os.path.join(d, "full")  # no room: no half of a file, and the older one stays
+    os.mkdir(full)
+    r = subprocess.run(["sh", "-c", 'ulimit -f 8; trap "" XFSZ; exec "$@"', "sh", os.path.join(d, "bin/spprof"), "install", full], capture_output=True, text=True)
+    assert r.returncode == 1 and r.stderr.count("\n") == 1 and not os.listdir(full), (r, os.listdir(full))
     completion = os.path.join(d, "share/bash-completion/completions/spprof")
     def offered(typed, more=""):
         """By bash, which takes "=" for a word of its own."""
         words = [w for part in typed.split(" ") for w in part.replace("=", " = ").split(" ")]
         script = f'. {completion}; {more}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _spprof; echo "${{COMPREPLY[@]}}"'
         return subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True).stdout.split()
-    names = ["check", "convert", "diff", "dump", "help", "lib", "merge", "recover", "report", "reset", "run", "snapshot", "start", "stop", "symbolize", "top", "version"]
+    names = ["check", "convert", "diff", "dump", "help", "install", "lib", "merge", "recover", "report", "reset", "run", "snapshot", "start", "stop", "symbolize", "top", "version"]
     bys = ["file", "function", "gil", "library", "line", "module", "package", "process", "span", "task", "thread"]
     for typed, wanted in (("spprof re", ["recover", "report", "reset"]), ("spprof report --so", ["--sort"]), ("spprof run --interv", ["--interval"]),
                           ("spprof --", ["--help", "--lib", "--version"]), ("spprof help ", names), ("spprof help --completion ", ["bash", "fish", "zsh"]),
