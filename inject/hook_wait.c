@@ -140,13 +140,15 @@ uint64_t sp_hook_wait_begin(enum sp_hook_wait call, const void *at)
         return 0;
     uint64_t now = sp_os_mono_fast_ns();
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    if (here >= l->wait_sp) /* not in a signal's handler that interrupted another wait; or one that was left by a jump */
+    bool is_gil = sp_py_wait_is_gil((uintptr_t)at);
+    /* Not in a signal's handler that interrupted another wait; or one that was left by a jump. No handler waits for the GIL. */
+    if (here >= l->wait_sp || SP_UNLIKELY(is_gil))
         l->wait_sp = here;
     if (SP_UNLIKELY(is_to_be_entered(l, call, now))) {
         struct sp_offcpu_wait w = wait_of(call, now, at);
         enter(l, &w);
     }
-    if (SP_UNLIKELY(sp_py_wait_is_gil((uintptr_t)at)))
+    if (SP_UNLIKELY(is_gil))
         sp_gil_wait_begins(&l->gil, l->profile, l->slot_number, now);
     return now;
 }

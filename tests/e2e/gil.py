@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from lives import HEAD, SHORT, lives, unseen, waits  # noqa: E402
-from sp import CASES, Profile, Skip, case, main, need_frames, telling  # noqa: E402,F401
+from sp import CASES, Profile, Skip, case, compile_support, main, need_frames, telling  # noqa: E402,F401
 
 # What a function was off its CPU, by its own two clocks.
 OFF = HEAD + """
@@ -130,6 +130,32 @@ both_want(sleeps)
     most = waits(lives(p)["calls"], "sleeps", "(waiting: usleep)")
     assert 0.29e9 - SHORT <= most and 0.15e9 <= seen <= most, (seen, most, p.block["gil"])
     assert calls.get("gil_held", 0) >= 0.29e9 - SHORT, calls
+
+
+@case(where="few")
+def a_wait_left_by_a_jump(b):
+    """A C handler jumped out of a wait, and all waits since are further in: one for the GIL ends all the same."""
+    need_a_gil(b)
+    library = compile_support(b, "wall.c", "libwall.so", "-shared", "-fPIC")
+    p = b.run(HEAD + f"""
+import ctypes
+lib = ctypes.PyDLL({library!r})
+def deep(n, f): list(map(lambda _: deep(n - 1, f), [0])) if n else f()
+def burn(s):
+    until = thread_time() + s
+    while thread_time() < until: pass
+def first(): burn(.2)
+def second(): burn(.4)
+def runs(): deep(1, first); deep(1, second)
+def contends():
+    other = threading.Thread(target=runs)
+    other.start(); burn(.15); other.join()
+lib.cancel(); lib.jump_out(2)
+deep(8, contends)
+""", SPPROF_OUT="p.json", SPPROF_WALL=1).profile()
+    waited, total = held(p, "MainThread"), p.total_ns()
+    assert by_function(waited, "first") > 0 and total["second"] > 0.3e9, (waited, total)
+    assert by_function(waited, "second") < 0.25 * total["second"], (waited, total)
 
 
 @case
