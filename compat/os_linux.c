@@ -227,7 +227,8 @@ bool sp_os_readable(uintptr_t address)
 
 bool sp_os_can_read(const void *p, size_t bytes)
 {
-    return sp_os_readable((uintptr_t)p) && sp_os_readable((uintptr_t)p + bytes - 1);
+    uintptr_t first = (uintptr_t)p, last = first + bytes - 1;
+    return sp_os_readable(first) && (first >> 3 == last >> 3 || sp_os_readable(last));
 }
 
 bool sp_os_probe_init(void)

@@ -46,6 +46,12 @@ SP_REAL_SLOT(__ppoll_chk);
 SP_REAL_SLOT(epoll_pwait);
 SP_REAL_SLOT(epoll_pwait2);
 
+/* Else the kernel says EFAULT. */
+static bool can_read(const sigset_t *set)
+{
+    return set && sp_os_can_read(set, sizeof(uint64_t));
+}
+
 static bool has_sigprof(const sigset_t *set)
 {
     return set && sigismember(set, SIGPROF) == 1;
@@ -98,7 +104,9 @@ SP_EXPORT int sigpending(sigset_t *set)
 /* ---- waiting for SIGPROF: the thread must have it blocked for real, and nobody is unblocked any more. And for what rings. */
 static bool waits_for(const sigset_t *set)
 {
-    bool may_be_rung = is_running() && set && sigismember(set, SP_RING_SIGNAL) == 1;
+    if (!can_read(set))
+        return false;
+    bool may_be_rung = is_running() && sigismember(set, SP_RING_SIGNAL) == 1;
     if (!has_sigprof(set))
         return may_be_rung;
     sp_hook_mask_name_sigprof();
@@ -125,7 +133,7 @@ static int wait_past_ticks(const sigset_t *set, siginfo_t *info, const struct ti
 {
     siginfo_t own;
     struct timespec left;
-    uint64_t deadline_ns = timeout ? deadline(timeout) : 0;
+    uint64_t deadline_ns = timeout && sp_os_can_read(timeout, sizeof *timeout) ? deadline(timeout) : 0;
     bool is_ignored = sp_hook_signal_rings() && !(sp_os_mask_block(0) & SP_OS_MASK(SP_RING_SIGNAL));
     info = info ? info : &own;
     for (;;) {
@@ -291,7 +299,7 @@ static void pause_ticks(struct sp_live *l)
 
 SP_EXPORT int signalfd(int fd, const sigset_t *set, int flags)
 {
-    if (has_sigprof(set) && waits_for(set) && sp_session_region()) {
+    if (waits_for(set) && has_sigprof(set) && sp_session_region()) {
         sp_hook_pending_is_watched = true;
         if (sp_session_self && sp_session_self->pause != SP_PAUSE_NOW && sp_os_mask_block(0) & SP_OS_MASK(SIGPROF))
             pause_ticks(sp_session_self);
@@ -329,7 +337,7 @@ void sp_hook_pending_thread_begins(struct sp_live *l, uint64_t mask)
 /* ---- waits that let SIGPROF in */
 static void let_in(const sigset_t *mask)
 {
-    if (!is_running() || !mask || sigismember(mask, SIGPROF) == 1)
+    if (!is_running() || !can_read(mask) || sigismember(mask, SIGPROF) == 1)
         return;
     int saved = errno;
     take_ticks();
@@ -346,7 +354,7 @@ static int waited(int rc)
 /* What waits for a signal would be over with one that the program ignores, for a handler of ours that rings. */
 static const sigset_t *unrung(const sigset_t *mask, sigset_t *room)
 {
-    if (!mask || !sp_hook_signal_rings())
+    if (!sp_hook_signal_rings() || !can_read(mask))
         return mask;
     *room = *mask;
     sigaddset(room, SP_RING_SIGNAL);

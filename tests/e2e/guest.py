@@ -42,6 +42,27 @@ print(lib.count_eintr(150))
 
 
 @case(where="few")
+def addresses_that_lead_nowhere(b):
+    """What the kernel answers to them with EFAULT is no crash."""
+    program = """
+import ctypes
+c = ctypes.CDLL(None, use_errno=True)
+nowhere, full, room, soon = ctypes.c_void_p(8), ctypes.create_string_buffer(b"\\xff" * 128), ctypes.create_string_buffer(256), (ctypes.c_long * 2)(0, 1000)
+for name, *arguments in (("sigsuspend", nowhere), ("sigwait", nowhere, room), ("sigwaitinfo", nowhere, None), ("sigtimedwait", nowhere, None, soon),
+                         ("sigtimedwait", full, None, nowhere), ("sigpending", nowhere), ("signalfd", -1, nowhere, 0),
+                         ("pselect", 0, None, None, None, soon, nowhere), ("ppoll", None, 0, soon, nowhere),
+                         ("epoll_pwait", -1, room, 1, 0, nowhere), ("epoll_pwait2", -1, room, 1, soon, nowhere),
+                         ("sigaltstack", nowhere, None), ("sigwait", None, room), ("sigtimedwait", None, None, soon)):
+    if hasattr(c, name): # epoll_pwait2 came with glibc 2.35
+        ctypes.set_errno(0)
+        print(name, getattr(c, name)(*arguments), ctypes.get_errno(), flush=True)
+"""
+    plain = b.run(program, preload=False).out
+    r = b.run(program, SPPROF_WALL=1)
+    assert r.out == plain and plain.count(" 14") >= 12, (r.out, plain)
+
+
+@case(where="few")
 def alternate_stacks(b):
     """2 and 4 KB alternate stacks of the program are never touched by a tick."""
     for size in (2048, 4096):
