@@ -122,12 +122,13 @@ void sp_os_thread_name(char name[16])
 
 int sp_os_tgkill(int tid, int sig)
 {
-    return (int)sp_syscall6(SYS_tgkill, sp_os_getpid(), tid, sig, 0, 0, 0);
+    int pid = sp_os_getpid(); /* a filter may refuse to tell */
+    return (int)(pid > 0 ? sp_syscall6(SYS_tgkill, pid, tid, sig, 0, 0, 0) : sp_syscall6(SYS_tkill, tid, sig, 0, 0, 0, 0));
 }
 
 int sp_os_kill(int pid, int sig)
 {
-    return (int)sp_syscall6(SYS_kill, pid, sig, 0, 0, 0, 0);
+    return pid > 0 ? (int)sp_syscall6(SYS_kill, pid, sig, 0, 0, 0, 0) : -ESRCH; /* -1 would be everybody */
 }
 
 int sp_os_timer_create(int tid, uint64_t value, int *timer)
@@ -389,7 +390,7 @@ void sp_os_requeue_to_process(int sig, siginfo_t *info)
 {
     /* To itself a process may send any siginfo; si_code SI_USER comes from the kernel only to others. */
     if (sp_syscall6(SYS_rt_sigqueueinfo, sp_os_getpid(), sig, (long)info, 0, 0, 0) != 0)
-        sp_syscall6(SYS_kill, sp_os_getpid(), sig, 0, 0, 0, 0);
+        sp_os_kill(sp_os_getpid(), sig);
 }
 
 #ifndef MADV_WIPEONFORK

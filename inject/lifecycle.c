@@ -226,6 +226,10 @@ static bool begin_recording(uint64_t cpu_before, bool is_whole)
 
 static void start(uint64_t cpu_before)
 {
+    if (sp_session.pid <= 0) {
+        sp_diag("the system forbids getpid(); this process runs unprofiled");
+        return;
+    }
     if (!sp_hook_signal_can_start()) {
         sp_diag("the system forbids signal handlers; this process runs unprofiled");
         return;

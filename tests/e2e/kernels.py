@@ -147,6 +147,36 @@ def forbidden_calls(b):
 
 
 @case
+def getpid_is_forbidden(b):
+    """A signal that ends the program is nobody else's, whenever the filter came. In a namespace of pids: it would be everybody's."""
+    need_x86()
+    if subprocess.run(["unshare", "-pf", "--mount-proc", "true"], capture_output=True).returncode:
+        raise Skip("no namespaces of pids")
+    wrapper = b.write(FILTER + "import os, sys\ninstall([(39, ERRNO | 1)], ALLOW)\nos.execv(sys.argv[1], sys.argv[1:])\n", "refuse.py")
+    program = b.write(WORK + FILTER + """
+import sys
+busy(0.05)
+if sys.argv[1] == "later": install([(39, ERRNO | 1)], ALLOW)
+print("up", flush=True)
+for i in range(200): busy(.05)
+""", "program.py")
+    driver = b.write(f"""
+import os, subprocess, sys
+library = ["/usr/bin/env", "LD_PRELOAD={b.library}", {b.python!r}, "-S", {program!r}]
+for name, command in (("first", ["/usr/bin/python3", "-S", {wrapper!r}] + library), ("later", library)):
+    bystander = subprocess.Popen(["sleep", "60"])
+    p = subprocess.Popen(command + [name], stdout=subprocess.PIPE)
+    p.stdout.readline()
+    p.terminate()
+    print(name, p.wait(), bystander.poll())
+    bystander.kill()
+""", "driver.py")
+    r = b.run(None, command=["unshare", "-pf", "--mount-proc", "/usr/bin/python3", driver], preload=False, SPPROF_OUT="p.json")
+    assert r.out == "first -15 None\nlater -15 None\n", (r.out, r.err)
+    assert complaints(r.err) == "spprof: the system forbids getpid(); this process runs unprofiled\n", r.err
+
+
+@case
 def old_kernels(b):
     """A call that is missing is done without: files are replaced, children profiled, spools made as ever."""
     need_x86()
