@@ -332,7 +332,8 @@ void sp_unwind(struct sp_unwind *u, const void *context)
     uint32_t closing = __atomic_load_n(&n_closing, __ATOMIC_SEQ_CST);
     u->n = 0;
     u->end = SP_UNWIND_CLOSING;
-    if (!closing || (closing == 1 && sp_load_relaxed(&closer) == sp_cpu_thread_pointer())) {
+    bool walks = !closing || (closing == 1 && sp_load_relaxed(&closer) == sp_cpu_thread_pointer());
+    if (walks && !sp_unwind_by_libunwind(u, context)) {
         begin(u, context, !closing && !sp_load_relaxed(&overdue));
         unwind_frames(u);
         if (u->end == SP_UNWIND_STRANGE && u->used_kept) { /* for want of a register that kept rules do not follow? */

@@ -60,6 +60,27 @@ void sp_unwind_closed(void);
 /* [fork-child] The walks of the parent's other threads do not end here. */
 void sp_unwind_forked(void);
 
+/* ---- libunwind as the engine (unwind_libunwind.c), of a build with -DSPPROF_LIBUNWIND=ON: for a processor whose tables we do not read.
+ * It breaks what is promised above: libunwind takes locks of its own and the loader's, and 4 KB more of the stack. A thread that forks
+ * beside a tick, or wants the loader's lock, can hang. */
+#ifdef SPPROF_LIBUNWIND
+/* [any] Loads it, its names for itself alone, and says on stderr that it is used, or why it is not. */
+void sp_unwind_libunwind_start(void);
+
+/* [handler] The walk of sp_unwind(). False: it is not loaded, nothing was done. */
+SP_SIGSAFE bool sp_unwind_by_libunwind(struct sp_unwind *u, const void *context);
+#else
+SP_INLINE void sp_unwind_libunwind_start(void)
+{
+}
+
+SP_INLINE bool sp_unwind_by_libunwind(struct sp_unwind *u, const void *context)
+{
+    (void)u, (void)context;
+    return false;
+}
+#endif
+
 /* What walks cost: counted since the start, by all threads. */
 struct sp_unwind_counts {
     uint64_t misses; /* frames for which the tables were read */

@@ -208,6 +208,7 @@ static void install(void)
     if (config.native) {
         sp_modules_start();
         sp_py_gc_start();
+        sp_unwind_libunwind_start();
     }
     sp_offclock_is_on = config.wall;
     sp_engine->open(config.interval_ns); /* its ticks are known from here on */

@@ -21,7 +21,7 @@ def main(root):
     if not shutil.which(CC):
         print(f"skip: no {CC} (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross)")
         return 77
-    compat = [f for f in glob.glob(os.path.join(root, "compat", "*.c")) if not f.endswith(("_darwin.c", "_windows.c"))]
+    compat = [f for f in glob.glob(os.path.join(root, "compat", "*.c")) if not f.endswith(("_darwin.c", "_windows.c", "_libunwind.c"))]
     others = [f for folder in ("sampler", "writers") for f in glob.glob(os.path.join(root, folder, "*.c"))]
     subprocess.run([CC, *FLAGS, "-I", root, "-fsyntax-only", *compat, *others], check=True)
     if not shutil.which(RUN):
