@@ -30,7 +30,7 @@ c()
         assert p.total_ns()["a"] < 0.03e9 and spent(b, p, "c") >= 0.3e9, (p.total_ns(), p.block)
 
 
-@case(where="all")
+@case
 def no_eintr(b):
     """A C program over every call that SA_RESTART does not restart."""
     r = b.run(f"""
@@ -345,7 +345,7 @@ def made(d, sub):
     return d
 
 
-@case(where="all")
+@case(where="few")
 def fork_storm(b):
     """Forks from threads while others sample: no zombie, no leak, no deadlock."""
     r = b.run(HEAD + """

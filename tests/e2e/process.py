@@ -68,7 +68,7 @@ def exec_python(b):
         assert spent(b, p) >= 0.12e9, p.block
 
 
-@case
+@case(where="few")
 def two_ends_at_once(b):
     """A fatal signal in a thread while main returns; _exit in a thread during the destructor."""
     for tail in ("os.kill(os.getpid(), signal.SIGTERM)", "os._exit(4)"):
@@ -92,7 +92,7 @@ def exec_of_no_path(b):
     assert b.run(program, preload=False).out == b.run(program).out
 
 
-@case(where="all")
+@case
 def fork_children(b):
     r = b.run(BUSY + """
 import os, sys, time

@@ -51,7 +51,7 @@ for i in range(12): ns["f"](0)
     assert all(1 <= row[0] <= 40002 for row in rows)
 
 
-@case
+@case(where="few")
 def small_region(b):
     """1 MB: everything may fill up, and the sums stay exact (Profile checks them)."""
     p = b.run(BUSY + """
