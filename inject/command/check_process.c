@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * See check.h: whether a process that runs is being profiled, and how. Only read. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,12 @@ static bool look_at_maps(struct sp_check *c, pid_t pid, struct found *f)
 {
     char path[64], *line = NULL;
     size_t cap = 0;
-    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    pid_t thread = sp_source_thread_of(pid);
+    if (pid && !thread && kill(pid, 0) == 0) {
+        sp_check_say(c, SP_CHECK_NO, "process", "%d: it has ended; its parent has not asked yet how", (int)pid);
+        return false;
+    }
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)(thread ? thread : pid));
     FILE *maps = pid ? fopen(path, "r") : NULL;
     if (!maps) {
         bool exists = pid && errno != ENOENT;

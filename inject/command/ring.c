@@ -18,6 +18,7 @@
 
 #include "compat/os.h"
 #include "inject/command/ring_thread.h"
+#include "inject/command/source.h"
 
 #define WAIT_MS 150        /* for a process that can answer, before it is rung again */
 #define ANSWER_MS 60000    /* ... and for its work: a file may be written to a slow disk */
@@ -44,10 +45,7 @@ static struct process look_at(pid_t pid)
     FILE *f = fopen(path, "r");
     while (f && fgets(line, sizeof line, f)) {
         unsigned real, effective;
-        char state;
-        if (sscanf(line, "State: %c", &state) == 1)
-            p.is_there = state != 'Z' && state != 'X';
-        else if (strncmp(line, "SigCgt:", 7) == 0)
+        if (strncmp(line, "SigCgt:", 7) == 0)
             p.caught = strtoull(line + 7, NULL, 16);
         else if (strncmp(line, "SigIgn:", 7) == 0)
             p.ignored = strtoull(line + 7, NULL, 16);
@@ -60,6 +58,7 @@ static struct process look_at(pid_t pid)
     }
     if (f)
         fclose(f);
+    p.is_there = sp_source_thread_of(pid);
     return p;
 }
 
@@ -69,7 +68,7 @@ static bool lacks_library(pid_t pid)
     char path[64], *line = NULL;
     size_t cap = 0;
     bool has = false, has_any = false;
-    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)sp_source_thread_of(pid));
     FILE *f = fopen(path, "r");
     for (; f && !has && getline(&line, &cap, f) > 0; has_any = true)
         has = strstr(line, "libspprof") != NULL;

@@ -3,6 +3,7 @@
  * region's head are compared. */
 #include "inject/command/source.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -23,7 +24,7 @@ static long read_some(const struct sp_source *s, void *p, size_t n, uint64_t at)
     if (s->fd >= 0)
         return pread(s->fd, p, n, (off_t)at);
     struct iovec here = {p, n}, there = {(void *)(uintptr_t)(s->address + at), n};
-    return process_vm_readv(s->pid, &here, 1, &there, 1, 0);
+    return process_vm_readv(s->thread, &here, 1, &there, 1, 0);
 }
 
 uint64_t sp_source_read(const struct sp_source *s, void *p, uint64_t n, uint64_t at)
@@ -69,6 +70,42 @@ static bool ends_in(const char *s, const char *tail)
 static bool is_spool(const struct mapping *m)
 {
     return m->inode && m->mode[3] == 's' && (ends_in(m->path, ".spool") || ends_in(m->path, ".spool (deleted)"));
+}
+
+static bool lives(pid_t tid)
+{
+    char name[64], line[256], state = 'X';
+    snprintf(name, sizeof name, "/proc/%d/status", (int)tid);
+    FILE *f = fopen(name, "r");
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "State: %c", &state) != 1)
+        ;
+    if (f)
+        fclose(f);
+    return state != 'Z' && state != 'X';
+}
+
+pid_t sp_source_thread_of(pid_t pid)
+{
+    char name[64];
+    pid_t found = lives(pid) ? pid : 0;
+    snprintf(name, sizeof name, "/proc/%d/task", (int)pid);
+    DIR *d = found ? NULL : opendir(name);
+    for (const struct dirent *e; d && !found && (e = readdir(d));) {
+        pid_t tid = (pid_t)atoi(e->d_name);
+        found = tid > 0 && lives(tid) ? tid : 0;
+    }
+    if (d)
+        closedir(d);
+    return found;
+}
+
+/* By a thread that lives: what ended maps nothing. */
+static FILE *open_maps(pid_t pid)
+{
+    char name[64];
+    pid_t thread = sp_source_thread_of(pid);
+    snprintf(name, sizeof name, "/proc/%d/maps", (int)(thread ? thread : pid));
+    return fopen(name, "r");
 }
 
 /* The process's number for itself: the last of its NSpid, which each namespace of pids that it is in adds to. */
@@ -119,7 +156,9 @@ static int open_mapped(pid_t pid, const struct mapping *m)
 /* Whether the mapping is the process's region, and how it is to be read. */
 static bool take(struct sp_source *s, pid_t pid, uint32_t number, const struct mapping *m, bool *refused)
 {
-    struct sp_source file = {.fd = is_spool(m) ? open_mapped(pid, m) : -1}, memory = {.fd = -1, .pid = pid, .address = m->from};
+    pid_t thread = sp_source_thread_of(pid);
+    struct sp_source file = {.fd = is_spool(m) ? open_mapped(thread, m) : -1},
+                     memory = {.fd = -1, .thread = thread, .address = m->from};
     uint64_t magic;
     if (file.fd >= 0 && is_region_of(&file, number)) {
         s->fd = file.fd;
@@ -135,16 +174,16 @@ static bool take(struct sp_source *s, pid_t pid, uint32_t number, const struct m
     if (!is_region_of(&memory, number))
         return false;
     s->pid = pid;
+    s->thread = thread;
     s->address = m->from;
     return true;
 }
 
 const char *sp_source_of_process(struct sp_source *s, pid_t pid)
 {
-    char maps[64], *line = NULL;
+    char *line = NULL;
     size_t cap = 0;
-    snprintf(maps, sizeof maps, "/proc/%d/maps", (int)pid);
-    FILE *f = fopen(maps, "r");
+    FILE *f = open_maps(pid);
     s->refused = !f && errno == EACCES;
     if (!f)
         return errno == ENOENT   ? "there is no such process"
@@ -178,10 +217,9 @@ const char *sp_source_of_process(struct sp_source *s, pid_t pid)
 /* Whether a process maps the inode; -1: that may not be read. */
 static int maps_inode(uint32_t pid, uint64_t inode)
 {
-    char name[64], *line = NULL;
+    char *line = NULL;
     size_t cap = 0;
-    snprintf(name, sizeof name, "/proc/%u/maps", pid);
-    FILE *f = fopen(name, "r");
+    FILE *f = open_maps((pid_t)pid);
     if (!f)
         return errno == ENOENT || errno == ESRCH ? 0 : -1;
     int found = 0;

@@ -184,5 +184,38 @@ def process(b):
         is_said(lines, "no", "process", f"^{number}: there is no such process")
 
 
+@case
+def threads_that_ended(b):
+    """A main thread that ended before others ends no process: the commands find it. What has ended altogether is said to have."""
+    source = b.write("""
+import ctypes, os, sys, threading, time
+def runs():
+    while open('/proc/self/stat').read().rsplit(')')[1].split()[0] != 'Z': time.sleep(.01)
+    end = time.thread_time() + .1
+    while time.thread_time() < end: pass
+    print('ready', flush=True)
+    os.read(0, 1)
+    os._exit(0)
+threading.Thread(target=runs).start()
+ctypes.CDLL(None).pthread_exit(None)
+""")
+    command = os.path.join(b.build, "spprof")
+    for env in ({"SPPROF_SPOOL": b.fresh()}, {}):
+        d = b.fresh()
+        p = subprocess.Popen([b.python, source], env=b.env(**env), cwd=d, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert p.stdout.readline() == "ready\n"
+        code, lines, text = check(b, str(p.pid))
+        assert "It is being profiled" in text, text
+        for args, seen in ((["dump"], "in runs"), (["report"], "runs"), (["stop"], "stopped")):
+            r = subprocess.run([command, *args, str(p.pid)], cwd=d, capture_output=True, text=True, timeout=60)
+            assert r.returncode == 0 and seen in r.stdout + r.stderr, (args, r.stdout, r.stderr)
+        p.stdin.close()
+        os.waitid(os.P_PID, p.pid, os.WEXITED | os.WNOWAIT)
+        code, lines, text = check(b, str(p.pid))
+        assert code == NOT, text
+        is_said(lines, "no", "process", "has ended")
+        assert p.wait() == 0
+
+
 if __name__ == "__main__":
     sys.exit(main())
