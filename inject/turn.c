@@ -10,10 +10,11 @@
 #define FEW_PROCESSES 256
 #define WAIT_FOR_PROGRESS_NS (10 * SP_NS_PER_S)
 
-enum state { IDLE, TAKEN, DONE };
+enum { DONE = -2, BESIDE, IDLE };
 
-/* Threads: state, handed and beside any, by compare-and-swap; the rest by who has the turn, be it a process beside. */
-static int state, owner; /* a thread's id; 0: none yet, or a process beside */
+/* Threads: state, handed and beside any, by compare-and-swap; the rest by who has the turn, be it a process beside. One word says that it
+ * is taken and by whom: between two a handler of a fault would wait for its own thread. */
+static int state = IDLE; /* one of these, or the id of the thread that has the turn */
 
 /* The process that had the turn last, until it is buried; and whether it has it now. */
 static uint64_t beside;           /* its turn's number << 32 | its id */
@@ -31,19 +32,25 @@ bool sp_turn_is_beside(void)
     return false;
 }
 
+static bool is_taken(int now)
+{
+    return now > IDLE || now == BESIDE;
+}
+
 static uint64_t cpu_of_owner(void)
 {
+    int owner = sp_load_acquire(&state);
     if (!sp_load_acquire(&handed))
-        return sp_os_thread_cpu_ns_of(sp_load_acquire(&owner));
+        return owner > IDLE ? sp_os_thread_cpu_ns_of(owner) : 0;
     return sp_turn_is_beside() ? sp_os_process_cpu_ns_of((int)sp_load_acquire(&beside)) : 0;
 }
 
 static bool wait_for_owner(void)
 {
-    if (sp_load_acquire(&owner) == sp_os_gettid())
+    if (sp_turn_is_mine())
         return false; /* the writer itself was interrupted: through */
     uint64_t until = sp_os_mono_exact_ns() + WAIT_FOR_PROGRESS_NS, cpu = 0;
-    while (sp_load_acquire(&state) == TAKEN && sp_os_mono_exact_ns() < until) {
+    while (is_taken(sp_load_acquire(&state)) && sp_os_mono_exact_ns() < until) {
         /* Whatever it does takes CPU; a writer that a file system lets hang takes none. */
         uint64_t now = cpu_of_owner();
         if (now != cpu)
@@ -56,37 +63,41 @@ static bool wait_for_owner(void)
 
 bool sp_turn_take(uint64_t *mask)
 {
-    int idle = IDLE;
-    while (!sp_cas(&state, &idle, TAKEN)) {
-        if (idle == DONE || !wait_for_owner()) {
-            if (idle == TAKEN && sp_load_acquire(&state) == TAKEN && sp_load_acquire(&owner) != sp_os_gettid())
+    int now;
+    /* A SIGTERM that found us here would end the process with half a file: it waits. Faults do not. */
+    while (*mask = sp_os_mask_block(~SP_TURN_FAULTS), now = IDLE, !sp_cas(&state, &now, sp_os_gettid())) {
+        sp_os_mask_set(*mask);
+        if (now == DONE || !wait_for_owner()) {
+            if (now != DONE && is_taken(sp_load_acquire(&state)) && !sp_turn_is_mine())
                 sp_diag("who writes the profile has not moved for 10 s, a file system that hangs or a process that was "
                         "stopped; what came since is lost");
             return false;
         }
-        idle = IDLE;
     }
-    /* A SIGTERM that found us here would end the process with half a file: it waits. Faults do not. */
-    *mask = sp_os_mask_block(~SP_TURN_FAULTS);
     sp_session_blocks(*mask);
-    sp_store_release(&owner, sp_os_gettid());
     return true;
+}
+
+bool sp_turn_is_mine(void)
+{
+    return sp_load_acquire(&state) == sp_os_gettid();
+}
+
+bool sp_turn_is_over(void)
+{
+    return sp_load_acquire(&state) == DONE;
 }
 
 bool sp_turn_try(void)
 {
     int idle = IDLE;
-    if (!sp_cas(&state, &idle, TAKEN))
-        return false;
-    sp_store_release(&owner, sp_os_gettid());
-    return true;
+    return sp_cas(&state, &idle, sp_os_gettid());
 }
 
 void sp_turn_end(bool is_last)
 {
     if (!is_last)
         sp_session_unblocks();
-    sp_store_release(&owner, 0);
     sp_store_release(&state, is_last ? DONE : IDLE);
 }
 
@@ -106,12 +117,12 @@ bool sp_turn_hand_over(void (*f)(void *arg), void *arg)
     run_beside = f;
     n_handed = n_handed % INT32_MAX + 1;
     sp_store_release(&beside, (uint64_t)n_handed << 32);
-    sp_store_release(&owner, 0);
+    sp_store_release(&state, BESIDE);
     sp_store_release(&handed, n_handed);
     if (sp_os_beside(do_beside, arg, (int *)&beside) == 0) /* its low half */
         return true;
     sp_store_release(&handed, 0);
-    sp_store_release(&owner, sp_os_gettid());
+    sp_store_release(&state, sp_os_gettid());
     return false;
 }
 
@@ -120,13 +131,13 @@ bool sp_turn_take_back(void)
     uint32_t turn = (uint32_t)(sp_load_acquire(&beside) >> 32);
     if (!sp_cas(&handed, &turn, 0))
         return false;
-    sp_store_release(&owner, sp_os_gettid());
+    sp_store_release(&state, sp_os_gettid());
     return true;
 }
 
 void sp_turn_give_again(void)
 {
-    sp_store_release(&owner, 0);
+    sp_store_release(&state, BESIDE);
     sp_store_release(&handed, (uint32_t)(sp_load_acquire(&beside) >> 32));
 }
 
@@ -172,7 +183,6 @@ void sp_turn_call(void (*f)(void *arg), void *arg)
 void sp_turn_forked(void)
 {
     state = IDLE;
-    owner = 0;
     beside = 0;
     handed = 0;
 }

@@ -13,6 +13,9 @@
 /* [hook] Waits until nobody has the turn, or for 10 s in which who has it used no CPU. Signals but those above are blocked then;
  * *mask: those before. False: the end has come, or who has the turn waits for the caller. */
 bool sp_turn_take(uint64_t *mask);
+/* [hook] Whether the calling thread has it: the caller interrupted it there. Whether nobody gets it any more. */
+bool sp_turn_is_mine(void);
+bool sp_turn_is_over(void);
 /* [handler] Takes the turn if nobody has it. All signals are blocked. */
 SP_SIGSAFE bool sp_turn_try(void);
 /* [hook] The mask stays for sp_turn_try's caller. is_last: nobody gets it any more. */
