@@ -39,7 +39,8 @@ SP_SIGSAFE static uint32_t node_of(struct sp_region *r, struct sp_live *l, const
     const char *mark = s.category == SP_CATEGORY_PYTHON ? mark_of(l, w) : w->mark;
     uint32_t text = sp_intern_string(r, mark, text_bytes(mark));
     uint32_t frame = text ? sp_intern_frame(r, SP_FRAME_WAIT, text, 0) : 0;
-    uint32_t below = s.loss == SP_LOSS_NO_FRAME ? 0 : s.node; /* a thread waits for the GIL before its first frame */
+    /* a thread waits for the GIL before its first frame: in its spans alone */
+    uint32_t below = s.loss == SP_LOSS_NO_FRAME ? sp_node_at(r, s.node)->parent : s.node;
     uint32_t node = frame ? sp_intern_node(r, below, frame) : 0;
     return node ? node : r->pseudo_node[SP_PSEUDO_OVERFLOW];
 }

@@ -140,14 +140,17 @@ void sp_store_scratch_end(struct sp_region *r)
 
 enum sp_category sp_store_category_of(const struct sp_region *r, uint32_t node)
 {
-    bool is_native = node;
+    bool is_else = false, is_native = false;
     for (; node; node = sp_node_at(r, node)->parent) {
         const struct sp_frame *f = sp_frame_at(r, sp_node_at(r, node)->frame);
         if (f->kind == SP_FRAME_PSEUDO && f->what != SP_CATEGORY_PYTHON && f->what < SP_CATEGORY_N)
             return (enum sp_category)f->what;
-        is_native &= f->kind == SP_FRAME_NATIVE || (f->kind == SP_FRAME_PSEUDO && f->what == SP_PSEUDO_NATIVE_UNKNOWN);
+        if (f->kind == SP_FRAME_NATIVE || (f->kind == SP_FRAME_PSEUDO && f->what == SP_PSEUDO_NATIVE_UNKNOWN))
+            is_native = true;
+        else if (f->kind != SP_FRAME_TASK) /* spans stand above native frames as well */
+            is_else = true;
     }
-    return is_native ? SP_CATEGORY_NATIVE_THREAD : SP_CATEGORY_PYTHON;
+    return is_native && !is_else ? SP_CATEGORY_NATIVE_THREAD : SP_CATEGORY_PYTHON;
 }
 
 int32_t sp_store_frame_line(const struct sp_region *r, uint32_t frame)

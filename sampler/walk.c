@@ -53,11 +53,19 @@ SP_SIGSAFE static bool add_pseudo(struct sp_region *r, enum sp_pseudo which, uin
     return *root != 0;
 }
 
-/* What lies rootward of a stack's first frame: its sub-interpreter, the interpreter's end, a first frame that was not found, its
- * spans and its task, the mark of a cut. False: the region is full. */
-SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uintptr_t tstate, const struct sp_py_walk *w,
+/* Puts the spans of the calling thread on top of *root. False: the region is full. */
+SP_SIGSAFE static bool add_spans(struct sp_region *r, const struct sp_live *l, uint32_t *root)
+{
+    bool is_another = SP_UNLIKELY(l->is_unhooked) && !sp_adopt_has_own_tls(l); /* what is there is its creator's */
+    return is_another || sp_span_intern_thread(r, root);
+}
+
+/* What lies rootward of a stack's first frame: its sub-interpreter, its thread's spans, the interpreter's end, a first frame that was
+ * not found, its context's spans and its task, the mark of a cut. False: the region is full. */
+SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_live *l, uintptr_t tstate, const struct sp_py_walk *w,
                                    bool finalizing, uint32_t *root)
 {
+    struct sp_thread *t = l->slot;
     *root = 0;
     uint32_t interpreter = sp_py_interpreter_id(tstate);
     if (SP_UNLIKELY(interpreter)) {
@@ -66,7 +74,7 @@ SP_SIGSAFE static bool intern_root(struct sp_region *r, struct sp_thread *t, uin
             return false;
         sp_intern_total(r, t->number, *root, 0, 1);
     }
-    if ((finalizing && !add_pseudo(r, SP_PSEUDO_SHUTDOWN, root)) ||
+    if (!add_spans(r, l, root) || (finalizing && !add_pseudo(r, SP_PSEUDO_SHUTDOWN, root)) ||
         (w->headless && !add_pseudo(r, (enum sp_pseudo)SP_CATEGORY_UNWALKABLE, root)) || !sp_span_intern(r, tstate, root))
         return false;
     uint32_t prefix = sizeof TASK_PREFIX - 1;
@@ -180,7 +188,7 @@ SP_SIGSAFE static struct sp_sample walk_python(struct sp_region *r, struct sp_li
     }
     l->saw_python = 1;
     uint32_t root, outermost = native ? sp_native_merge(r, native, &w) : w.n - 1;
-    uint32_t node = intern_root(r, t, tstate, &w, finalizing, &root) ? sp_stack_intern(r, t, &w, root) : 0;
+    uint32_t node = intern_root(r, l, tstate, &w, finalizing, &root) ? sp_stack_intern(r, t, &w, root) : 0;
     if (!node) {
         sp_stack_forget(t);
         return python(r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_LOSS_OVERFLOW);
@@ -197,24 +205,37 @@ SP_SIGSAFE static bool is_bare(const struct sp_region *r, const struct sp_sample
     return !n->parent && sp_frame_at(r, n->frame)->kind == SP_FRAME_PSEUDO && s->loss != SP_LOSS_OVERFLOW;
 }
 
-/* A sample without Python frames: its native ones, leafward of what says why there are no others. */
-SP_SIGSAFE static void add_native(struct sp_region *r, struct sp_thread *t, struct sp_native *native, struct sp_sample *s)
+/* A sample without Python frames: what says why there are none, in the thread's spans, and leafward of it its native frames, which
+ * say it themselves in a thread without Python. */
+SP_SIGSAFE static bool complete(struct sp_region *r, struct sp_live *l, struct sp_native *native, struct sp_sample *s)
 {
-    struct sp_py_walk w = {.frames = sp_stack_begin(r, t), .cap = t->stack_depth};
-    sp_native_merge(r, native, &w);
-    uint32_t root = s->category == SP_CATEGORY_NATIVE_THREAD ? 0 : s->node;
-    uint32_t node = w.n ? sp_stack_intern(r, t, &w, root) : 0;
+    struct sp_py_walk w = {.frames = NULL};
+    uint32_t spans = 0, node = s->node;
+    if (!add_spans(r, l, &spans))
+        return false;
+    if (SP_UNLIKELY(spans))
+        node = sp_intern_node(r, spans, sp_node_at(r, s->node)->frame);
+    if (SP_UNLIKELY(native)) {
+        w = (struct sp_py_walk){.frames = sp_stack_begin(r, l->slot), .cap = l->slot->stack_depth};
+        sp_native_merge(r, native, &w);
+    }
+    if (w.n && node) {
+        uint32_t root = s->category == SP_CATEGORY_NATIVE_THREAD ? spans : node;
+        uint32_t leaf = sp_stack_intern(r, l->slot, &w, root);
+        if (!leaf)
+            sp_stack_forget(l->slot);
+        node = leaf ? leaf : node;
+    }
     if (node)
         s->node = node;
-    else if (w.n)
-        sp_stack_forget(t);
+    return node;
 }
 
 struct sp_sample sp_walk_stack(struct sp_region *r, struct sp_live *l, uintptr_t sp, const void *context)
 {
     struct sp_native *native = sp_native_walk(r, l, context);
     struct sp_sample s = walk_python(r, l, sp, native);
-    if (SP_UNLIKELY(native) && is_bare(r, &s))
-        add_native(r, l->slot, native, &s);
+    if (is_bare(r, &s) && !complete(r, l, native, &s))
+        return python(r->pseudo_node[SP_PSEUDO_OVERFLOW], SP_LOSS_OVERFLOW);
     return s;
 }

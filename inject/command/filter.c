@@ -113,12 +113,14 @@ static bool is_in_span(const struct sp_filter *f, const struct sp_view *v, uint3
 
 static unsigned char *flags_of_frames(const struct filtering *x)
 {
+    char text[8192];
     unsigned char *of_frame = sp_cli_alloc(NULL, x->v.n_frames + 1ull);
     for (uint32_t i = 1; i < x->v.n_frames; i++) {
         const struct sp_frame *f = sp_frame_at(x->r, i);
         bool is_native = f->kind == SP_FRAME_NATIVE || f->kind == SP_FRAME_SYMBOL ||
                          (f->kind == SP_FRAME_PSEUDO && f->what == SP_PSEUDO_NATIVE_UNKNOWN);
-        of_frame[i] = is_native ? 0 : MANAGED;
+        bool is_span = sp_describe_span(&x->v, x->v.function_of_frame[i], text, sizeof text);
+        of_frame[i] = is_native || is_span ? 0 : MANAGED;
     }
     for (size_t i = 0; i < x->l->n_sources; i++)
         of_frame[x->l->sources[i]] = 0;
