@@ -207,6 +207,8 @@ SP_SIGSAFE int sp_os_populate(void *p, size_t bytes);
 /* Shares the file's first bytes at p, in the place of what is mapped there; out of core dumps. */
 SP_SIGSAFE int sp_os_map_file(int fd, void *p, size_t bytes);
 SP_SIGSAFE int sp_os_open_read(const char *path);
+int sp_os_open_write(
+    const char *path); /* [hook] as it is, made if it is not there, with the mode of sp_os_create; follows links */
 SP_SIGSAFE int sp_os_open_in_place(const char *path); /* truncates a regular file; never follows a link, never waits */
 SP_SIGSAFE long sp_os_read(int fd, void *p, size_t n);
 SP_SIGSAFE long sp_os_read_at(int fd, void *p, size_t n, uint64_t offset);

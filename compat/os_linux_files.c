@@ -122,6 +122,11 @@ int sp_os_open_in_place(const char *path)
     return sp_os_linux_open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 }
 
+int sp_os_open_write(const char *path)
+{
+    return sp_os_linux_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+}
+
 int sp_os_open_append(const char *path, bool owner_only)
 {
     int mode = owner_only ? 0600 : 0666;

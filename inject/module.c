@@ -11,7 +11,6 @@
 #include "compat/py.h"
 #include "compat/py_module.h"
 #include "compat/version.h"
-#include "inject/publish.h"
 #include "inject/python.h"
 #include "inject/python_source.h"
 #include "inject/window.h"
@@ -74,13 +73,14 @@ static int add(void *list, void *object)
     return rc;
 }
 
-/* (result, [bytes of a profile in each format from `first` to `last`]) */
-static void *told(enum sp_window result, struct sp_written *w, size_t first, size_t last)
+/* (result, [bytes of a profile in each format that was wanted]) */
+static void *told(enum sp_window result, struct sp_written *w)
 {
     void *list = py.list(0);
     int rc = list ? 0 : -1;
-    for (size_t i = first; i <= last && sp_writer_at(i) && rc == 0; i++)
-        rc = add(list, py.bytes(w->text[i], (intptr_t)w->bytes[i])); /* NULL: zeroes, none of them */
+    for (size_t i = 0; sp_writer_at(i) && rc == 0; i++)
+        if (w->formats >> i & 1)
+            rc = add(list, py.bytes(w->text[i], (intptr_t)w->bytes[i])); /* NULL: zeroes, none of them */
     sp_written_release(w);
     if (rc == 0)
         return py.build("(iN)", (int)result, list);
@@ -104,13 +104,13 @@ static void *start(void *module, void *arguments)
 
 static void *stop(void *module, void *unused)
 {
-    struct sp_written w = {.text = {NULL}};
+    struct sp_written w = {.formats = SP_WRITTEN_ALL};
     (void)module;
     (void)unused;
     void *state = py.release_gil();
     enum sp_window result = sp_window_close(&w);
     py.take_gil(state);
-    return told(result, &w, 0, SP_WINDOW_FORMATS - 1);
+    return told(result, &w);
 }
 
 static void *is_active(void *module, void *unused)
@@ -123,30 +123,26 @@ static void *is_active(void *module, void *unused)
 /* Of the window, or of all that is recorded, in the format of this number. */
 static void *look(void *module, void *arguments)
 {
-    struct sp_written w = {.text = {NULL}};
     int whole;
     unsigned int format;
     (void)module;
     if (!py.parse(arguments, "pI", &whole, &format))
         return NULL;
-    format %= SP_WINDOW_FORMATS;
+    struct sp_written w = {.formats = 1u << format % SP_WINDOW_FORMATS};
     void *state = py.release_gil();
-    enum sp_window result = sp_window_look(whole, format, &w);
+    enum sp_window result = sp_window_look(whole, &w);
     py.take_gil(state);
-    return told(result, &w, format, format);
+    return told(result, &w);
 }
 
 /* The file that the profile so far was written to; None: there is none. */
 static void *snapshot(void *module, void *unused)
 {
-    char path[SP_PATH_BYTES] = "";
+    char path[SP_PATH_BYTES];
     (void)module;
     (void)unused;
     void *state = py.release_gil();
-    if (sp_session_is_running() && sp_region_now()) {
-        sp_lifecycle_finish(SP_FINISH_SNAPSHOT);
-        memcpy(path, sp_publish_written(), strlen(sp_publish_written()) + 1);
-    }
+    sp_window_publish(path);
     py.take_gil(state);
     return path[0] ? py.path(path) : py.build("");
 }

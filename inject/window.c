@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * See window.h. Images are taken by who has the turn (turn.h), while the region is frozen: that takes as long as copying it. All
- * else is done to the copies, while the program and its recording go on. */
+ * else is done to the copies, while the program and its recording go on. While a thread has the turn only handlers of faults run in
+ * it: what they ask for is refused before anything is looked at. */
 #include "inject/window.h"
 
 #include <errno.h>
@@ -9,11 +10,13 @@
 #include "compat/cpu.h"
 #include "compat/os.h"
 #include "inject/difference.h"
+#include "inject/publish.h"
 #include "inject/schedule.h"
-#include "writers/writer.h"
+#include "inject/turn.h"
+#include "writers/view.h"
 
 #define BUFFER_BYTES 65536u
-#define STACK_BYTES 65536u
+#define STACK_BYTES 262144u /* handlers of the program's run there as well */
 
 struct moment {
     struct sp_region *image; /* NULL: there was no memory */
@@ -73,10 +76,14 @@ enum sp_window sp_window_open(const struct sp_recording_wish *wish)
     struct opening o = {SP_WINDOW_OFF, false};
     if (!sp_session_is_running())
         return SP_WINDOW_OFF;
+    if (sp_turn_is_mine())
+        return SP_WINDOW_BUSY;
     if (sp_lifecycle_look(open_here, &o))
         return o.result;
     o.is_own = sp_lifecycle_begin_as(wish);
-    return sp_lifecycle_look(open_here, &o) ? o.result : o.is_own ? SP_WINDOW_LOST : SP_WINDOW_NO_MEMORY;
+    if (sp_lifecycle_look(open_here, &o))
+        return o.result;
+    return sp_turn_is_over() ? SP_WINDOW_OFF : o.is_own ? SP_WINDOW_LOST : SP_WINDOW_NO_MEMORY;
 }
 
 /* ---- text */
@@ -99,16 +106,18 @@ static bool grow(struct sp_written *w, size_t format, size_t bytes)
 
 void sp_written_release(struct sp_written *w)
 {
-    for (size_t i = 0; i < SP_WINDOW_FORMATS; i++)
+    for (size_t i = 0; i < SP_WINDOW_FORMATS; i++) {
         if (w->text[i])
             sp_os_release(w->text[i], w->room[i]);
-    *w = (struct sp_written){.text = {NULL}};
+        w->text[i] = NULL;
+        w->bytes[i] = w->room[i] = 0;
+    }
 }
 
 struct writing {
     const struct sp_profile *profile;
     struct sp_written *written;
-    size_t format, last;
+    size_t format; /* the one that is being written */
     char *buffer;
     int error;
 };
@@ -124,24 +133,44 @@ static int append(void *arg, const void *data, size_t n)
     return 0;
 }
 
-static void write_formats(void *arg)
+static int count(const struct sp_profile *p, struct sp_window_stats *s)
+{
+    struct sp_view v;
+    if (!sp_view_init(&v, p))
+        return -ENOMEM;
+    *s = (struct sp_window_stats){.samples = v.samples,
+                                  .dropped = p->region->loss[SP_LOSS_OVERFLOW],
+                                  .cpu_ns = v.used_ns,
+                                  .duration_ns = p->wall_ns,
+                                  .interval_ns = sp_view_effective_interval_ns(&v),
+                                  .threads = v.n_own + v.n_others};
+    for (int i = SP_LOSS_NONE + 1; i < SP_LOSS_WALK_N; i++)
+        s->dropped += p->region->loss[i];
+    return 0;
+}
+
+static void write_wanted(void *arg)
 {
     struct writing *w = arg;
-    for (const struct sp_writer_ops *f; w->format <= w->last && !w->error && (f = sp_writer_at(w->format)); w->format++) {
+    if (w->written->counts)
+        w->error = count(w->profile, &w->written->stats);
+    for (const struct sp_writer_ops *f; !w->error && (f = sp_writer_at(w->format)); w->format++) {
         struct sp_out out = {.sink = append, .arg = w, .buffer = w->buffer, .cap = BUFFER_BYTES, .most = UINT64_MAX};
-        w->error = sp_writer_write(f, f->suffixes[0], w->profile, &out);
+        const char *name = w->written->name ? w->written->name : f->suffixes[0];
+        if (w->written->formats >> w->format & 1)
+            w->error = sp_writer_write(f, name, w->profile, &out);
     }
 }
 
 /* On a stack of its own: that of the caller may be as small as Python's threads can be. No tick of ours is to find it there. */
-static bool write_all(const struct sp_profile *p, size_t first, size_t last, struct sp_written *written)
+static bool write_all(const struct sp_profile *p, struct sp_written *written)
 {
     char *room = sp_os_pages(BUFFER_BYTES + STACK_BYTES);
     if (!room)
         return false;
-    struct writing w = {.profile = p, .written = written, .format = first, .last = last, .buffer = room};
+    struct writing w = {.profile = p, .written = written, .buffer = room};
     uint64_t mask = sp_os_mask_block(SP_OS_MASK(SIGPROF));
-    sp_cpu_call_on(room + BUFFER_BYTES + STACK_BYTES, write_formats, &w);
+    sp_cpu_call_on(room + BUFFER_BYTES + STACK_BYTES, write_wanted, &w);
     sp_os_mask_set(mask);
     sp_os_release(room, BUFFER_BYTES + STACK_BYTES);
     return !w.error;
@@ -155,7 +184,7 @@ struct cut {
 };
 
 /* Both images are used up. */
-static enum sp_window write_cut(struct cut *c, size_t first, size_t last, struct sp_written *w)
+static enum sp_window write_cut(struct cut *c, struct sp_written *w)
 {
     struct sp_region *r = c->to.image;
     if (c->result == SP_WINDOW_DONE && !r)
@@ -171,7 +200,7 @@ static enum sp_window write_cut(struct cut *c, size_t first, size_t last, struct
         p.wall_ns = c->to.mono_ns - sp_min_u64(c->to.mono_ns, r->started_mono_ns);
         p.thread_name = sp_identity_thread_name_of;
         sp_store_scratch_begin(r);
-        c->result = write_all(&p, first, last, w) ? SP_WINDOW_DONE : SP_WINDOW_NO_MEMORY;
+        c->result = write_all(&p, w) ? SP_WINDOW_DONE : SP_WINDOW_NO_MEMORY;
     }
     forget(&c->from);
     forget(&c->to);
@@ -212,6 +241,8 @@ enum sp_window sp_window_close(struct sp_written *w)
     struct cut c = {.result = SP_WINDOW_IS_NONE};
     if (!sp_session_is_running() || !sp_window_is_open())
         return SP_WINDOW_IS_NONE;
+    if (sp_turn_is_mine())
+        return SP_WINDOW_BUSY;
     bool is_done = sp_load_relaxed(&own_profile) ? sp_lifecycle_end(close_ended, &c) : sp_lifecycle_look(close_here, &c);
     if (!is_done) { /* there is no recording any more */
         c.result = take_opened(&c.from) ? SP_WINDOW_LOST : SP_WINDOW_IS_NONE;
@@ -220,7 +251,7 @@ enum sp_window sp_window_close(struct sp_written *w)
         else
             opened.image = NULL;
     }
-    return write_cut(&c, 0, SP_WINDOW_FORMATS - 1, w);
+    return write_cut(&c, w);
 }
 
 static void look_here(void *arg, struct sp_region *r, uint64_t cpu_ns)
@@ -235,11 +266,32 @@ static void look_here(void *arg, struct sp_region *r, uint64_t cpu_ns)
     c->to = moment_of(r, cpu_ns);
 }
 
-enum sp_window sp_window_look(bool whole, size_t format, struct sp_written *w)
+enum sp_window sp_window_look(bool whole, struct sp_written *w)
 {
     struct cut c = {.result = SP_WINDOW_IS_NONE, .is_whole = whole};
     if (!sp_session_is_running())
         return SP_WINDOW_OFF;
-    sp_lifecycle_look(look_here, &c);
-    return write_cut(&c, format, format, w);
+    if (sp_turn_is_mine())
+        return SP_WINDOW_BUSY;
+    if (!sp_lifecycle_look(look_here, &c) && sp_turn_is_over())
+        return SP_WINDOW_OFF;
+    return write_cut(&c, w);
+}
+
+enum sp_window sp_window_publish(char *path)
+{
+    path[0] = '\0';
+    if (!sp_session_is_running())
+        return SP_WINDOW_OFF;
+    if (sp_turn_is_mine())
+        return SP_WINDOW_BUSY;
+    sp_lifecycle_child_runs_python();
+    if (!sp_region_now())
+        return SP_WINDOW_IS_NONE;
+    if (sp_turn_is_over())
+        return SP_WINDOW_OFF;
+    sp_lifecycle_finish(SP_FINISH_SNAPSHOT);
+    const char *written = sp_publish_written();
+    memcpy(path, written, strlen(written) + 1);
+    return SP_WINDOW_DONE;
 }

@@ -56,11 +56,16 @@ void sp_writer_force(const struct sp_writer_ops *format)
     forced = format;
 }
 
-const struct sp_writer_ops *sp_writer_for(const char *file_name)
+const struct sp_writer_ops *sp_writer_by_suffix(const char *file_name)
 {
     size_t longest;
     const struct sp_writer_ops *found = by_suffix(base_name(file_name), &longest);
-    return forced ? forced : found ? found : writers[0];
+    return found ? found : writers[0];
+}
+
+const struct sp_writer_ops *sp_writer_for(const char *file_name)
+{
+    return forced ? forced : sp_writer_by_suffix(file_name);
 }
 
 bool sp_writer_is_unknown(const char *file_name)

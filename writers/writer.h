@@ -50,6 +50,9 @@ void sp_writer_force(const struct sp_writer_ops *format);
 /* [hook] The format for a file name: that with the longest suffix that fits; the default's for unknown ones. */
 const struct sp_writer_ops *sp_writer_for(const char *file_name);
 
+/* [hook] The same, whatever is forced. */
+const struct sp_writer_ops *sp_writer_by_suffix(const char *file_name);
+
 /* [hook] Whether a name has a suffix, and that of no format. */
 bool sp_writer_is_unknown(const char *file_name);
 

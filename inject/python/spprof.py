@@ -50,7 +50,7 @@ _KNOWN = "0.1.0", [  # of each format its key, suffixes, and whether it is alway
     ("chrome", [".trace.json", ".trace", None], 0), ("html", [".html", ".htm", None], 0),
     ("collapsed", [".collapsed", ".folded", ".txt"], 0)]
 __version__, _formats, _native, _address = (*_KNOWN, None, None) if _facts is _not_preloaded else _facts()
-_DONE, _BEGUN, _IS_OPEN, _IS_NONE, _OFF, _NO_MEMORY, _LOST = range(7)
+_DONE, _BEGUN, _IS_OPEN, _IS_NONE, _OFF, _NO_MEMORY, _LOST, _BUSY = range(8)
 _window = None  # which was opened last
 
 
@@ -246,6 +246,7 @@ _WHY = {
     _IS_NONE: "no window is open in this process; start() opens one",
     _OFF: "nothing can be recorded in this process; it is none of SPPROF_PROGRAMS, or it ends",
     _LOST: "the recording ended while the window was open, and what it held is in no window",
+    _BUSY: "the handler of a fault interrupted spprof itself here",
 }
 
 

@@ -1,18 +1,66 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""cmake --install puts everything in its place, and the header can be compiled. usage: install.py BUILD_DIR CC"""
+"""cmake --install puts everything in its place, and the headers can be compiled, spprof.h as every C and C++ that may include it. usage:
+install.py BUILD_DIR CC"""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 
 build, cc = sys.argv[1:3]
+
+# All functions, in two files of one program, after <dlfcn.h> and before it.
+USE = """#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+%s
+int %s(void)
+{
+    struct spprof_figures figures;
+    uint64_t span = spprof_span_begin("span");
+    int (*start)(uint64_t, uint64_t) = spprof_start;
+    int n = start(0, 0) + spprof_stats(&figures) + spprof_stop(NULL, &figures) + spprof_is_active() + spprof_snapshot("x", NULL, 0);
+    spprof_span_end(span);
+    return n + (spprof_version() != NULL) + (dlsym(RTLD_DEFAULT, "spprof_start") != NULL) + (spprof_reason(n)[0] == 0);
+}
+"""
+ONE = USE % ("#include <dlfcn.h>\n#include <spprof.h>\n#include <spprof.h>", "one")
+TWO = USE % ("#include <spprof.h>\n#include <dlfcn.h>", "two") + "int one(void);\nint main(void) { return one() == two() ? -two() : 1; }\n"
+STRICT = ["-O2", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Wshadow", "-Werror"]
+
+
+def check_spprof_h(d, pc, library):
+    """Without a warning, and linked to nothing; the program is told four times that it is not here, or no Python is."""
+    flags = ["-I" + os.path.join(d, "include")]
+    if shutil.which("pkg-config"):
+        def ask(*what):
+            return subprocess.run(["pkg-config", *what, os.path.join(d, pc)], capture_output=True, text=True, check=True).stdout.split()
+        assert os.path.samefile(*ask("--variable=library"), os.path.join(d, library)) and ask("--modversion")[0].startswith("0.")
+        assert [os.path.realpath(f[2:]) for f in ask("--cflags")] == [os.path.realpath(f[2:]) for f in flags] and ask("--libs") == []
+    else:
+        print("no pkg-config to read spprof.pc")
+    for language, compilers, standards in (("c", {cc, "gcc", "clang"}, ("c89", "gnu89", "c99", "c11", "c17")),
+                                           ("cpp", {"g++", "clang++"}, ("c++98", "c++11", "c++14", "c++17", "c++20"))):
+        names = [os.path.join(d, f"use{i}.{language}") for i in (1, 2)]
+        for name, text in zip(names, (ONE, TWO)):
+            with open(name, "w") as f:
+                f.write(text)
+        for compiler in filter(shutil.which, sorted(compilers)):
+            for standard in standards:
+                exe = os.path.join(d, "use")
+                subprocess.run([compiler, "-std=" + standard, *STRICT, *flags, *names, "-o", exe, "-Wl,--no-undefined", "-ldl"], check=True)
+                for preload, status in (("", 4), (os.path.join(d, library), 6)):
+                    got = subprocess.run([exe], env={**os.environ, "LD_PRELOAD": preload}).returncode
+                    assert got == status, (compiler, standard, preload, got)
+
+
 with tempfile.TemporaryDirectory() as d:
     subprocess.run(["cmake", "--install", build, "--prefix", d], check=True, stdout=subprocess.DEVNULL)
     found = sorted(os.path.relpath(os.path.join(p, f), d) for p, _, fs in os.walk(d) for f in fs)
     print("\n".join(found))
     names = [os.path.basename(f) for f in found]
-    assert sorted(names) == ["_spprof", "libspprof.so", "spprof", "spprof", "spprof.1", "spprof.5", "spprof.fish", "spprof.py", "spprof.pyi", "spprof_region.h"], names
+    assert sorted(names) == ["_spprof", "libspprof.so", "spprof", "spprof", "spprof.1", "spprof.5", "spprof.fish", "spprof.h", "spprof.pc", "spprof.py", "spprof.pyi", "spprof_region.h"], names
     for f in found:
         assert f.split("/")[0] in ("bin", "lib", "lib64", "include", "share"), f
     header = next(f for f in found if f.endswith("spprof_region.h"))
@@ -22,6 +70,7 @@ with tempfile.TemporaryDirectory() as d:
     exe = os.path.join(d, "t")
     subprocess.run([cc, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I", os.path.dirname(os.path.join(d, header)), c, "-o", exe], check=True)
     subprocess.run([exe], check=True)
+    check_spprof_h(d, next(f for f in found if f.endswith("spprof.pc")), next(f for f in found if f.endswith(".so")))
     out = subprocess.run([os.path.join(d, "bin/spprof"), "version"], capture_output=True, text=True, check=True).stdout
     assert out.startswith("spprof 0."), out
     for place in ("lib/python3.9/site-packages", "lib/python3/dist-packages", "."):  # as pip puts them: an environment, Debian's, --target

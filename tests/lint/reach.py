@@ -21,7 +21,10 @@ ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_ch
          "sp_lifecycle_finish", "write_here", "begin_here", "due", "act", "write_closing", "obey", "serve_beside", "serve_here", "put_thread", "take_sleeper", "do_beside", "enter_beside", "fault", "sp_lifecycle_finish_before_exit", "count_entry",
          "named", "takes_vdso", "keep", "measure_soon", "join", "call_booked", "emit_gil", "sum_gil", "sink_fd", "sp_gzip_sink", "count_entry_of", "count_name", "weigh", "writer_cpu_ns", "sp_identity_thread_name_of",
          "_exit", "_Fork", "sigaction", "signal",
-         "execve", "sigprocmask", "pthread_sigmask"]
+         "execve", "sigprocmask", "pthread_sigmask",
+         # of spprof.h, which signal handlers may call
+         "spprof_start", "spprof_stop", "spprof_is_active", "spprof_stats", "spprof_snapshot", "spprof_span_begin", "spprof_span_end", "spprof_version",
+         "open_here", "close_here", "close_ended", "look_here", "write_wanted", "append"]
 # libc functions that touch nothing but their arguments, or are bare system calls
 PLAIN = {"memcpy", "memset", "memcmp", "memmove", "bcmp", "memchr", "strlen", "strnlen", "strcmp", "strncmp", "strchr", "strrchr", "strcspn",
          "strspn", "sigfillset", "sigemptyset", "sigaddset", "sigdelset", "sigismember", "clock_gettime", "__errno_location",
@@ -49,6 +52,7 @@ INDIRECT = {
     "sp_view_each_gil": "emit", "emit_gil": "emit", "sp_view_each_entry": "emit", "sp_view_each_stack": "emit",
     **dict.fromkeys(["sp_turn_call", "sp_lifecycle_finish", "sp_lifecycle_begin", "due", "write_in_place", "do_beside", "enter_beside", "sp_os_beside", "sp_turn_hand_over", "sp_doorbell_answer", "obey_if_allowed"], "write_here, begin_here, act, write_closing, obey, serve_beside and serve_here are roots"),
     **dict.fromkeys(["sp_recording_begin", "sp_recording_end", "sp_recording_await", "start_all", "begin_recording", "begin_here", "act", "sp_recording_close", "sp_recording_replace", "begin_as_always", "begin_anew", "close_now", "sp_schedule_obey", "obey"], "engine"),
+    "write_all": "write_wanted is a root", "write_cut": "the same, inlined",
     "sp_lifecycle_fork_bare": "libc's own _Fork, which calls no handlers", "die": "finish: sp_lifecycle_finish is a root", "foreign": "the program's own handler", "relay": "the same", "sp_py_own_tstate": "see sigsafe.py", "kept_tstate": "see sigsafe.py",
     "put_stack": "see sigsafe.py", "take": "the same, inlined", "take_own": "the same, inlined", "fault": "back to sp_os_beside_try()",
     "sp_os_beside_try": "take_sleeper is a root",
