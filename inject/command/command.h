@@ -103,6 +103,7 @@ int sp_cli_convert(int argc, char **argv);
 int sp_cli_merge(int argc, char **argv);
 int sp_cli_diff(int argc, char **argv);
 int sp_cli_install(int argc, char **argv);
+int sp_cli_ship(int argc, char **argv);
 
 /* ---- what they share */
 /* [any] Prints what the subcommand takes, from main.c's table. */

@@ -13,6 +13,7 @@
 #include "inject/command/command.h"
 #include "inject/command/demangle.h"
 #include "inject/command/filter.h"
+#include "inject/command/http.h"
 #include "inject/command/report.h"
 #include "inject/command/source_lines.h"
 #include "inject/command/top.h"
@@ -131,6 +132,45 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
                     SP_FILTER_ROWS,
                     SP_CLI_NO_SIGNAL},
         .status = "0; 1 if --fail-above found a function; 2 also if a profile could not be read, or the page not be written",
+    },
+    {
+        .name = "ship",
+        .run = sp_cli_ship,
+        .arguments = "[OPTION...] --to URL DIR | PID",
+        .least = 1,
+        .most = 1,
+        .does = "sends profiles, as they appear in a directory or of a running process, to who collects them",
+        .text =
+            "URL: an OpenTelemetry Collector (OTLP over HTTP; its profiles are alpha), or Grafana Pyroscope if it ends in\n"
+            "/ingest; without a path it is completed. Of DIR Speedscope's and pprof's files are sent, oldest first, and what\n"
+            "killed processes left of SPPROF_SPOOL; each is removed when it was taken, and not before. Of PID what was "
+            "recorded\n"
+            "since the last time, at intervals, until it ends. Attributes come from OTEL_SERVICE_NAME, "
+            "OTEL_RESOURCE_ATTRIBUTES,\n"
+            "POD_NAME, POD_NAMESPACE, POD_UID, NODE_NAME and CONTAINER_NAME. What was answered with 429, 502 to 504 or not at "
+            "all\n"
+            "is sent again, after pauses that grow and as the server asks; what is refused stays, and waits for the next "
+            "start.\n"
+            "It ends at SIGTERM or SIGINT, after the request that it is at; at a second one at once.",
+        .options = {{"--to URL", NULL, "where they go, http:// or https://", NULL},
+                    {"--protocol P", "auto, otlp, pyroscope", "whose it is, whatever the URL says", NULL},
+                    {"--header H", NULL, "\"Name: value\", with each request; may be given several times. It is not to be seen",
+                     "among the processes for longer than the command takes to read it"},
+                    {"--header-file F", NULL, "such headers, one a line", NULL},
+                    {"--ca FILE", NULL, "certificates of who may have signed the server's (PEM; default: the system's)", NULL},
+                    {"--queue D", NULL, "they wait in this directory instead: moved there from DIR at once",
+                     "(DIR; of a PID spprof-ship-PID in the working directory)"},
+                    {"--queue-limit SIZE", NULL,
+                     "of what waits the oldest beyond so much is dropped, with a line; units k M G (100M)", NULL},
+                    {"--keep", NULL, "DIR's files stay when they were sent, and are not sent again", NULL},
+                    {"--interval TIME", NULL, "between two times of a PID; units ms s m h (60s)", NULL},
+                    {"--timeout TIME", NULL, "that one request may take (30s)", NULL},
+                    {"--retry TIME", NULL, "the longest pause between two tries that the server does not ask for (60s)", NULL},
+                    {"--once", NULL, "sends what is there, each with up to five tries, and ends", NULL},
+                    {"--drain", NULL, "at SIGTERM what is there is sent first, with one try each: for a sidecar", NULL},
+                    SP_CLI_NO_SIGNAL},
+        .status = "0; 1 if something was refused, dropped or cannot be read, or with --once was not sent; 2 also if the\n"
+                  "directory cannot be used",
     },
     {
         .name = "check",
@@ -386,8 +426,9 @@ static int version(int argc, char **argv)
     if (rc >= 0)
         return rc;
     puts("spprof " SPPROF_VERSION);
-    printf("%s libiberty\n%s libdw\n%s liblzma\n%s ncurses\n", sp_cli_demangles ? "with" : "without",
-           sp_source_lines_can ? "with" : "without", sp_unxz_can ? "with" : "without", sp_top_can ? "with" : "without");
+    printf("%s libcurl\n%s libiberty\n%s libdw\n%s liblzma\n%s ncurses\n", sp_http_can ? "with" : "without",
+           sp_cli_demangles ? "with" : "without", sp_source_lines_can ? "with" : "without", sp_unxz_can ? "with" : "without",
+           sp_top_can ? "with" : "without");
     return 0;
 }
 

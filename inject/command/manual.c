@@ -52,7 +52,12 @@ static const struct sp_manual_section sections[] = {
               "the profile while the process runs. It grows by 128 KB at a time, each reserved before it is used. recover "
               "writes spprof-<pid>.speedscope.json beside it and replaces an older profile of that name. Of those that "
               "killed processes left the newest hundred stay."},
-             {"spprof-<pid>.speedscope.json", "what snapshot writes, in its working directory."}},
+             {"spprof-<pid>.speedscope.json", "what snapshot writes, in its working directory."},
+             {"spprof-ship-<pid>/, .spprof-ship/", "what waits of a process to be sent by ship; and in that directory, or in "
+                                                   "the one that ship sends from, what it has "
+                                                   "to remember: a lock, the files that were sent and stay (--keep), and of "
+                                                   "recordings that went on what was sent of "
+                                                   "them, so that it is not sent again with what came after."}},
     },
     {
         .title = "EXAMPLES",
@@ -69,6 +74,9 @@ static const struct sp_manual_section sections[] = {
              {"spprof report --by line profile*.json", "the lines that all processes of a run spent most in."},
              {"spprof snapshot -o now.json 4711 && spprof report now.json", "what a service does, while it does it."},
              {"spprof symbolize --debug-dir image/ profile.json", "names from the libraries of an unpacked image."},
+             {"spprof ship --to http://collector:4318 /profiles", "what appears there goes to an OpenTelemetry Collector."},
+             {"spprof ship --to https://pyroscope/ingest --header-file /run/secrets/auth --interval 15s 4711",
+              "a process that was started without a thought of it goes to Pyroscope."},
              {"spprof recover --remove /profiles/*.spool", "what the OOM killer left of SPPROF_SPOOL=/profiles."},
              {"spprof check -q python3.12 || echo not here", "for a script: is it any use here?"}},
     },

@@ -16,11 +16,11 @@
 
 #define OUT_BUFFER_BYTES 65536
 
-static int sink(void *arg, const void *data, size_t n)
+int sp_cli_fd_sink(void *fd, const void *data, size_t n)
 {
     const char *s = data;
     while (n) {
-        ssize_t w = write(*(int *)arg, s, n);
+        ssize_t w = write(*(int *)fd, s, n);
         if (w < 0 && errno == EINTR)
             continue;
         if (w <= 0)
@@ -105,7 +105,7 @@ int sp_cli_write_file(const char *name, mode_t mode, int (*write_all)(struct sp_
     }
     int fd = open_stream(name);
     if (fd >= 0 || errno) {
-        int rc = fd < 0 ? -errno : write_to(fd, sink, write_all, arg);
+        int rc = fd < 0 ? -errno : write_to(fd, sp_cli_fd_sink, write_all, arg);
         if (fd >= 0)
             close(fd);
         return rc ? sp_cli_fail(name, strerror(-rc)) : 0;
@@ -114,7 +114,7 @@ int sp_cli_write_file(const char *name, mode_t mode, int (*write_all)(struct sp_
     fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode ? 0600 : mode_beside(name));
     if (fd < 0)
         return sp_cli_fail(name, strerror(errno));
-    int rc = write_to(fd, sink, write_all, arg);
+    int rc = write_to(fd, sp_cli_fd_sink, write_all, arg);
     if (mode && fchmod(fd, mode) != 0 && rc == 0)
         rc = -errno;
     if (close(fd) != 0 && rc == 0)

@@ -13,4 +13,7 @@
  * stderr. */
 int sp_cli_write_file(const char *name, mode_t mode, int (*write)(struct sp_out *o, void *arg), void *arg);
 
+/* [any] A sink of struct sp_out: writes to the descriptor at `fd`, an int. 0, or a negative errno. */
+int sp_cli_fd_sink(void *fd, const void *data, size_t n);
+
 #endif

@@ -100,7 +100,7 @@ with tempfile.TemporaryDirectory() as d:
         words = [w for part in typed.split(" ") for w in part.replace("=", " = ").split(" ")]
         script = f'. {completion}; {more}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _spprof; echo "${{COMPREPLY[@]}}"'
         return subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True).stdout.split()
-    names = ["check", "convert", "diff", "dump", "help", "install", "lib", "merge", "recover", "report", "reset", "run", "snapshot", "start", "stop", "symbolize", "top", "version"]
+    names = ["check", "convert", "diff", "dump", "help", "install", "lib", "merge", "recover", "report", "reset", "run", "ship", "snapshot", "start", "stop", "symbolize", "top", "version"]
     bys = ["file", "function", "gil", "library", "line", "module", "package", "process", "span", "task", "thread"]
     for typed, wanted in (("spprof re", ["recover", "report", "reset"]), ("spprof report --so", ["--sort"]), ("spprof run --interv", ["--interval"]),
                           ("spprof --", ["--help", "--lib", "--version"]), ("spprof help ", names), ("spprof help --completion ", ["bash", "fish", "zsh"]),
