@@ -56,8 +56,9 @@ SP_INLINE struct sp_cpu_call sp_cpu_context_call(const void *uc)
     return (struct sp_cpu_call){(uintptr_t)r[REG_RIP] - 2, -1, {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[REG_R10], r[REG_R8]}};
 }
 
-/* The address of a system call that is about to begin anew, because the first handler that interrupted it has SA_RESTART; else 0.
- * The instruction leaves in rcx where it returns to (syscall in the processor's manual): before a first time that is seldom there. */
+/* The address of a system call that may be about to begin anew, because the first handler that interrupted it has SA_RESTART; else 0.
+ * The instruction leaves in rcx where it returns to (syscall in the processor's manual): before a first time that is seldom there.
+ * Whether it is one sp_cpu_is_syscall() tells. */
 SP_INLINE uintptr_t sp_cpu_context_restarts(const void *uc)
 {
     const greg_t *r = ((const ucontext_t *)uc)->uc_mcontext.gregs;
@@ -78,6 +79,8 @@ SP_INLINE void sp_cpu_context_interrupt(void *uc)
     r[REG_RIP] += 2;
 }
 
+#define SP_CPU_RESTARTS_ARE_TOLD 1 /* by registers alone */
+
 /* Reads the instruction. */
 SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)
 {
@@ -90,6 +93,18 @@ SP_INLINE bool sp_cpu_is_behind_call(uintptr_t address)
 {
     const uint8_t *code = (const uint8_t *)address;
     return code[-5] == 0xe8 || (code[-2] == 0xff && (code[-1] & 0x38) == 0x10) || (code[-6] == 0xff && code[-5] == 0x15);
+}
+
+/* A return address as it is on the stack, without what the processor put into it to know it again. */
+SP_INLINE uintptr_t sp_cpu_strip(uintptr_t address)
+{
+    return address;
+}
+
+/* An address without what the processor ignores. */
+SP_INLINE uintptr_t sp_cpu_untagged(uintptr_t address)
+{
+    return address;
 }
 
 /* What became of the fault that a signal with a code of the kernel's speaks of. SP_CPU_REPEATS: the interrupted code raises
@@ -177,8 +192,11 @@ SP_INLINE bool sp_cpu_is_valgrind(void)
 }
 
 #define SP_CPU_DLSYM_VERSION "GLIBC_2.2.5"
+#define SP_CPU_MUTEX_BYTES 40 /* glibc's pthread_mutex_t */
 /* User addresses have at most so many bits; beyond, a read is no page fault but a protection fault. */
-#define SP_CPU_USER_BITS 56 /* with 5-level paging (Linux, Documentation/arch/x86/x86_64/5level-paging.rst) */
+#define SP_CPU_USER_BITS 56      /* with 5-level paging (Linux, Documentation/arch/x86/x86_64/5level-paging.rst) */
+#define SP_CPU_CODE_ALIGN 0      /* low bits of an instruction's address that say nothing */
+#define SP_CPU_SIGNAL_FRAME 4096 /* where the kernel does not say: Linux before 5.14; with AVX-512 it is 3.4 KB */
 
 #elif defined(__aarch64__)
 
@@ -207,6 +225,9 @@ SP_INLINE uintptr_t sp_cpu_context_sp(const void *uc)
     return (uintptr_t)((const ucontext_t *)uc)->uc_mcontext.sp;
 }
 
+#define SP_CPU_RESTARTS_ARE_TOLD 0
+#define SP_CPU_CALLS 1024 /* numbers of system calls stay below */
+
 SP_INLINE struct sp_cpu_call sp_cpu_context_call(const void *uc)
 {
     const mcontext_t *m = &((const ucontext_t *)uc)->uc_mcontext;
@@ -214,20 +235,24 @@ SP_INLINE struct sp_cpu_call sp_cpu_context_call(const void *uc)
     return (struct sp_cpu_call){(uintptr_t)m->pc - 4, (long)x[8], {-1, (long)x[1], (long)x[2], (long)x[3], (long)x[4]}};
 }
 
+/* No register tells it from a first time, in which two signals at once seldom find it; that the call ends with EINTR then is what it
+ * does where they come an instant later. The kernel has put the first argument back (arch/arm64/kernel/signal.c, do_signal). */
 SP_INLINE uintptr_t sp_cpu_context_restarts(const void *uc)
 {
-    (void)uc; /* no register tells it from a first time */
-    return 0;
+    const mcontext_t *m = &((const ucontext_t *)uc)->uc_mcontext;
+    return m->regs[8] < SP_CPU_CALLS && !(m->pc & 3) ? (uintptr_t)m->pc : 0;
 }
 
 SP_INLINE long sp_cpu_context_restarted(const void *uc)
 {
-    return (void)uc, -1;
+    return (long)((const ucontext_t *)uc)->uc_mcontext.regs[8];
 }
 
 SP_INLINE void sp_cpu_context_interrupt(void *uc)
 {
-    (void)uc;
+    mcontext_t *m = &((ucontext_t *)uc)->uc_mcontext;
+    m->regs[0] = (unsigned long long)-EINTR;
+    m->pc += 4;
 }
 
 SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)
@@ -238,7 +263,21 @@ SP_INLINE bool sp_cpu_is_syscall(uintptr_t instruction)
 SP_INLINE bool sp_cpu_is_behind_call(uintptr_t address)
 {
     uint32_t code = (address & 3) ? 0 : ((const uint32_t *)address)[-1];
-    return code >> 26 == 0x25 /* bl */ || (code & 0xfffffc1f) == 0xd63f0000 /* blr */;
+    return code >> 26 == 0x25 /* bl */ || (code & 0xfefff000) == 0xd63f0000 /* blr, and its authenticating forms */;
+}
+
+/* Takes the authentication code out (xpaclri: nothing on older processors). */
+SP_INLINE uintptr_t sp_cpu_strip(uintptr_t address)
+{
+    register uintptr_t x30 __asm__("x30") = address;
+    __asm__("hint #7" : "+r"(x30));
+    return x30;
+}
+
+/* The processor ignores the upper byte (arm64/tagged-pointers.rst in the kernel's documentation): allocators put tags there. */
+SP_INLINE uintptr_t sp_cpu_untagged(uintptr_t address)
+{
+    return address & UINTPTR_MAX >> 8;
 }
 
 enum sp_cpu_fault { SP_CPU_REPEATS, SP_CPU_OVER, SP_CPU_SENT };
@@ -259,7 +298,7 @@ SP_INLINE void sp_cpu_raise(int sig)
     if (sig == SIGTRAP)
         __asm__ volatile("brk #0");
     else if (sig == SIGSEGV)
-        *(volatile uint8_t *)8 = 0;
+        *(volatile uint8_t *)0x00dead0000000000ul = 0; /* of neither half of the addresses */
 }
 
 /* All arguments are in registers. */
@@ -307,7 +346,10 @@ SP_INLINE long sp_cpu_clone(long flags, void *top, int *pid, uintptr_t thread_po
 }
 
 #define SP_CPU_DLSYM_VERSION "GLIBC_2.17"
+#define SP_CPU_MUTEX_BYTES 48
 #define SP_CPU_USER_BITS 52 /* with LVA (Linux, Documentation/arch/arm64/memory.rst) */
+#define SP_CPU_CODE_ALIGN 2
+#define SP_CPU_SIGNAL_FRAME 5120 /* without SVE, with which the kernel says (AT_MINSIGSTKSZ) */
 
 #else
 #error "spprof: this processor has no compat/cpu.h section yet"

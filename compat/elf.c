@@ -4,6 +4,7 @@
 
 #include <elf.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "compat/os.h"
 #include "compat/real_slot.h"
@@ -27,12 +28,39 @@ bool sp_elf_loader_tells(void)
     return SP_REAL_IF_FOUND(_dl_find_object) != NULL;
 }
 
+/* Threads: written at the start. */
+static char *program_start, *program_end;
+
+void sp_elf_start(void)
+{
+    const Elf64_Phdr *headers = (const Elf64_Phdr *)getauxval(AT_PHDR), *end = headers + getauxval(AT_PHNUM);
+    uintptr_t low = UINTPTR_MAX, high = 0, bias = 0;
+    for (const Elf64_Phdr *p = headers; headers && p < end; p++) {
+        if (p->p_type == PT_PHDR)
+            bias = (uintptr_t)headers - p->p_vaddr;
+        if (p->p_type == PT_LOAD && p->p_vaddr < low)
+            low = p->p_vaddr;
+        if (p->p_type == PT_LOAD && p->p_vaddr + p->p_memsz > high)
+            high = p->p_vaddr + p->p_memsz;
+    }
+    if (high > low) {
+        program_start = (char *)((bias + low) & ~4095ul);
+        program_end = (char *)(bias + high);
+    }
+}
+
+/* A program whose parts do not adjoin is told by the part that the address is in (glibc, elf/dl-find_object.c): on aarch64, where they
+ * begin at multiples of 64 KB, that is nearly each. */
 bool sp_elf_loader_finds(struct sp_elf_object *o, uintptr_t address)
 {
     struct found_object found;
     if (SP_REAL_IF_FOUND(_dl_find_object)((void *)address, &found) != 0)
         return false;
     *o = found.object;
+    if ((char *)o->start >= program_start && (char *)o->end <= program_end) {
+        o->start = program_start;
+        o->end = program_end;
+    }
     return true;
 }
 

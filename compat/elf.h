@@ -20,6 +20,8 @@ struct sp_elf_object {
     const struct sp_elf_library *library;
     void *unwind; /* its .eh_frame_hdr; NULL: it has none */
 };
+/* [start] Learns where the program lies. */
+void sp_elf_start(void);
 /* [handler] Whether there is such a loader, and then what it says; false: no library has the address. Takes no lock. */
 SP_SIGSAFE bool sp_elf_loader_tells(void);
 SP_SIGSAFE bool sp_elf_loader_finds(struct sp_elf_object *o, uintptr_t address);

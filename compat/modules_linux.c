@@ -85,6 +85,9 @@ SP_SIGSAFE static bool fill(void)
     uint32_t was = sp_load_relaxed(&sequence);
     if ((last && now - last < AGE_NS) || was & 1 || !sp_cas(&sequence, &was, was + 1)) /* pairs with list_find() */
         return false;
+    /* Who reads something of the new list must see the odd number when it looks again: the exchange alone keeps no later store
+     * behind its own (aarch64). */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     struct scan s = {0};
     sp_pages_forget(); /* what was unmapped unseen */
     sp_os_each_mapping_by(chunk, sizeof chunk, note_mapping, &s);

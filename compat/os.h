@@ -98,6 +98,8 @@ int sp_os_queue_to_thread(int tid, int sig, siginfo_t *info); /* [hook] of this 
 /* [hook] By a handler's context, of a system call that begins anew: whether a handler without SA_RESTART would have ended it with
  * EINTR (signal(7)). Others begin anew whatever the handler (ERESTARTNOINTR in the kernel). */
 bool sp_os_may_interrupt(const void *context);
+/* [handler] The address of the system call that the interrupted code goes on with, because it was interrupted and begins anew; else 0. */
+SP_SIGSAFE uintptr_t sp_os_restarts(const void *context);
 /* [hook] The signals that the main thread has blocked. False: it is dead, or /proc/self/status does not tell. 30 us. */
 bool sp_os_main_thread_blocks(uint64_t *mask);
 
@@ -106,6 +108,7 @@ bool sp_os_is_privileged(void);        /* it has more rights than who started it
 uintptr_t sp_os_main_stack(void);      /* somewhere above the main thread's frames */
 uintptr_t sp_os_program_entry(void);   /* in the program, not in a library */
 size_t sp_os_signal_frame_bytes(void); /* what it puts onto a stack for a handler, at most */
+size_t sp_os_page_bytes(void);         /* 4, 16 or 64 KB */
 
 /* [hook] A system call as libc's function of that name makes it: its result, or negative errno. */
 enum sp_os_plain {

@@ -396,10 +396,11 @@ void sp_os_requeue_to_process(int sig, siginfo_t *info)
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
+#define NO_ADVICE 0x7fff /* the kernel has none of that number: mm/madvise.c, madvise_behavior_valid() */
 
 /* ---- the auxiliary vector (getauxval(3)) */
 #ifndef AT_MINSIGSTKSZ
-#define AT_MINSIGSTKSZ 51 /* Linux 5.14, x86 */
+#define AT_MINSIGSTKSZ 51 /* on x86 since Linux 5.14, on aarch64 since 4.18 */
 #endif
 
 bool sp_os_is_privileged(void)
@@ -419,7 +420,13 @@ uintptr_t sp_os_program_entry(void)
 
 size_t sp_os_signal_frame_bytes(void)
 {
-    return getauxval(AT_MINSIGSTKSZ);
+    size_t bytes = getauxval(AT_MINSIGSTKSZ);
+    return bytes ? bytes : SP_CPU_SIGNAL_FRAME;
+}
+
+size_t sp_os_page_bytes(void)
+{
+    return getauxval(AT_PAGESZ);
 }
 
 void *sp_os_pages(size_t bytes)
@@ -428,25 +435,31 @@ void *sp_os_pages(size_t bytes)
     return p < 0 && p > -4096 ? NULL : (void *)p;
 }
 
-static void *reserve(void *at, int fixed, size_t bytes, bool *wipes)
+/* qemu's emulation of processes (7.2) says yes to every advice, and follows one. */
+bool sp_os_linux_takes_advice(const void *p)
+{
+    return sp_syscall6(SYS_madvise, (long)p, 1, NO_ADVICE, 0, 0, 0) == -EINVAL;
+}
+
+SP_SIGSAFE static void *reserve_pages(void *at, int fixed, size_t bytes, bool *wipes)
 {
     long p = SYS6(SYS_mmap, at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
     if (p < 0 && p > -4096)
         return NULL;
     SYS(SYS_madvise, p, bytes, MADV_DONTDUMP, 0);
     SYS(SYS_madvise, p, bytes, MADV_NOHUGEPAGE, 0);
-    *wipes = SYS(SYS_madvise, p, bytes, MADV_WIPEONFORK, 0) == 0;
+    *wipes = SYS(SYS_madvise, p, bytes, MADV_WIPEONFORK, 0) == 0 && sp_os_linux_takes_advice((void *)p);
     return (void *)p;
 }
 
 void *sp_os_reserve(size_t bytes, bool *wipes)
 {
-    return reserve(NULL, 0, bytes, wipes);
+    return reserve_pages(NULL, 0, bytes, wipes);
 }
 
 bool sp_os_reserve_at(void *p, size_t bytes, bool *wipes)
 {
-    return reserve(p, MAP_FIXED, bytes, wipes) != NULL;
+    return reserve_pages(p, MAP_FIXED, bytes, wipes) != NULL;
 }
 
 /* What cannot be written counts neither as data (mm/mmap.c, is_data_mapping) nor as committed. */
@@ -458,7 +471,7 @@ int sp_os_make_writable(void *p, size_t bytes)
 bool sp_os_replace(void *p, size_t bytes)
 {
     bool wipes;
-    void *made = sp_os_reserve(bytes, &wipes);
+    void *made = reserve_pages(NULL, 0, bytes, &wipes);
     if (!made)
         return false;
     if (sp_os_make_writable(made, bytes) == 0 &&

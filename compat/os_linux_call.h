@@ -32,6 +32,9 @@ SP_INLINE void sp_os_linux_put_self(struct sp_buf *b)
 /* [handler] openat(), also where the program's limit on descriptors is used up. */
 SP_SIGSAFE int sp_os_linux_open(const char *path, int flags, int mode);
 
+/* [handler] Whether what madvise() says of memory at `p` can be believed. */
+SP_SIGSAFE bool sp_os_linux_takes_advice(const void *p);
+
 struct linux_dirent64 { /* fs/readdir.c; libc has no getdents64 before glibc 2.30 */
     uint64_t ino;
     int64_t off;

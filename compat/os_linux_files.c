@@ -100,7 +100,8 @@ int sp_os_set_size(int fd, uint64_t bytes, bool blocks)
 
 int sp_os_populate(void *p, size_t bytes)
 {
-    return (int)SYS(SYS_madvise, p, bytes, MADV_POPULATE_WRITE, 0);
+    int rc = (int)SYS(SYS_madvise, p, bytes, MADV_POPULATE_WRITE, 0);
+    return rc == 0 && !sp_os_linux_takes_advice(p) ? -EINVAL : rc;
 }
 
 int sp_os_map_file(int fd, void *p, size_t bytes)

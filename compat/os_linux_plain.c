@@ -24,12 +24,15 @@ static long old_call(enum sp_os_plain call, const long *a)
         limit = (struct timespec){a[2] / 1000, a[2] % 1000 * 1000000};
         return sp_syscall6(SYS_ppoll, a[0], a[1], a[2] < 0 ? 0 : (long)&limit, 0, 8, 0);
     }
-    const struct old_limit {
+    struct old_limit {
         long s, us;
-    } *most = (const struct old_limit *)a[4];
+    } *most = (struct old_limit *)a[4];
     if (most)
         limit = (struct timespec){most->s, most->us * 1000};
-    return sp_syscall6(SYS_pselect6, a[0], a[1], a[2], a[3], most ? (long)&limit : 0, 0);
+    long rc = sp_syscall6(SYS_pselect6, a[0], a[1], a[2], a[3], most ? (long)&limit : 0, 0);
+    if (most) /* what is left of it, as Linux's select tells */
+        *most = (struct old_limit){limit.tv_sec, limit.tv_nsec / 1000};
+    return rc;
 }
 #endif
 
@@ -70,6 +73,13 @@ bool sp_os_call_waits(long number, long second)
 {
     long what = second & FUTEX_CMD_MASK;
     return number == SYS_futex && (what == FUTEX_WAIT || what == FUTEX_WAIT_BITSET || what == FUTEX_LOCK_PI);
+}
+
+uintptr_t sp_os_restarts(const void *context)
+{
+    uintptr_t at = sp_cpu_context_restarts(context);
+    bool is_sure = SP_CPU_RESTARTS_ARE_TOLD || (at && sp_os_readable(at) && sp_cpu_is_syscall(at));
+    return is_sure ? at : 0;
 }
 
 bool sp_os_may_interrupt(const void *context)

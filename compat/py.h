@@ -145,6 +145,7 @@ typedef void *sp_py_lookup(void *handle, const char *symbol);
 bool sp_py_probe(sp_py_lookup *lookup, void *handle);
 /* [start] The row of a version; NULL: unknown. */
 const struct sp_py_layout *sp_py_layout_for(uint32_t minor, bool free_threaded);
+#define SP_PY_MUTEX_BYTES 40 /* of pthread_mutex_t, on x86-64 and in musl */
 extern const struct sp_py_layout sp_py_layouts[];
 extern const uint32_t sp_py_n_layouts;
 

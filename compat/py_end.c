@@ -48,7 +48,7 @@ __attribute__((no_sanitize("address"))) SP_SIGSAFE static bool is_on_stack(uintp
         if (a >> SP_PY_PAGE_SHIFT != page && !sp_os_readable(a))
             return false; /* a fibre runs, and this stack is shorter than that */
         page = a >> SP_PY_PAGE_SHIFT;
-        uintptr_t word = *(const volatile uintptr_t *)a;
+        uintptr_t word = sp_cpu_strip(*(const volatile uintptr_t *)a);
         if (word - first < sp_py.finalize_end - first && sp_cpu_is_behind_call(word))
             return true;
     }

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * All that differs by CPython version, a row each: who walks its frames, and offsets from the version's headers (x86-64 and
- * every other LP64 target). Debug builds have the same. tests/layout compiles a probe against the headers that it finds and compares every field, and holds
+ * All that differs by CPython version, a row each: who walks its frames, and offsets from the version's headers, the same on all
+ * LP64 targets but for what a mutex takes. Debug builds have the same. tests/layout compiles a probe against the headers that it finds and compares every field, and holds
  * the rows against what the headers of every released build gave (tests/layout/releases.txt). The task's fields are in
  * no header: _asyncio's section .AsyncioDebug has them. */
 #include "compat/py.h"
+
+#include "compat/cpu.h"
+
+/* Up to 3.11 two of the GIL's lie before these in _PyRuntimeState. */
+#define MUTEXES (2 * (SP_CPU_MUTEX_BYTES - SP_PY_MUTEX_BYTES))
 
 /* clang-format off */
 const struct sp_py_layout sp_py_layouts[] = {
@@ -15,7 +20,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .fr_previous = 24, .fr_code = 32, .fr_instr = 104, .fr_locals = 360,
         .co_filename = 104, .co_name = 112, .co_first_line = 40, .co_flags = 36, .co_lines = 120, .co_code = 48,
         .lines = SP_PY_LINES_LNOTAB_39,
-        .rt_tstate_current = 568, .rt_tss_key = 584, .rt_interp_head = 32, .rt_interp_main = 40,
+        .rt_tstate_current = 568 + MUTEXES, .rt_tss_key = 584 + MUTEXES, .rt_interp_head = 32, .rt_interp_main = 40,
         .rt_finalizing = 16, .interp_next = 0, .interp_id = 24, .interp_builtins = 880,
     },
     {
@@ -26,7 +31,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .fr_previous = 24, .fr_code = 32, .fr_instr = 96, .fr_locals = 352,
         .co_filename = 104, .co_name = 112, .co_first_line = 40, .co_flags = 36, .co_lines = 120, .co_code = 48,
         .lines = SP_PY_LINES_LINETABLE_310,
-        .rt_tstate_current = 568, .rt_tss_key = 584, .rt_interp_head = 32, .rt_interp_main = 40,
+        .rt_tstate_current = 568 + MUTEXES, .rt_tss_key = 584 + MUTEXES, .rt_interp_head = 32, .rt_interp_main = 40,
         .rt_finalizing = 16, .interp_next = 0, .interp_id = 24, .interp_builtins = 880,
     },
     {
@@ -40,7 +45,7 @@ const struct sp_py_layout sp_py_layouts[] = {
         .co_filename = 112, .co_name = 128, .co_first_line = 72, .co_flags = 48, .co_lines = 136, .co_code = 184,
         .co_locals = 76, .co_stack = 68,
         .lines = SP_PY_LINES_LOCATIONS_311,
-        .rt_tstate_current = 576, .rt_tss_key = 592, .rt_interp_head = 40, .rt_interp_main = 48,
+        .rt_tstate_current = 576 + MUTEXES, .rt_tss_key = 592 + MUTEXES, .rt_interp_head = 40, .rt_interp_main = 48,
         .rt_finalizing = 24, .interp_next = 0, .interp_id = 48, .interp_builtins = 912,
     },
     {

@@ -3,7 +3,12 @@
 #include <string.h>
 
 #include "compat/buf.h"
+#include "compat/cpu.h"
 #include "compat/py.h"
+#include "compat/real.h"
+
+extern const char *gnu_get_libc_version(void); /* glibc has it, musl not */
+SP_REAL_SLOT(gnu_get_libc_version);
 
 /* Threads: filled by the one who takes the CPython (inject/python.c), before the session runs; not written afterwards. */
 struct sp_py sp_py;
@@ -37,13 +42,27 @@ static void refuse(const char *why)
     struct sp_buf b = sp_buf_at(sp_py.why, sizeof sp_py.why);
     sp_buf_str(&b, why);
     sp_py.layout = NULL;
-    sp_py.ops = &sp_py_ops_unknown;
+    sp_store_release(&sp_py.ops, &sp_py_ops_unknown);
+}
+
+/* The table's row is that of glibc. */
+static const struct sp_py_layout *row_of(bool free_threaded)
+{
+    static struct sp_py_layout musl;
+    const struct sp_py_layout *row = sp_py_layout_for(sp_py.minor, free_threaded);
+    if (!row || !row->rt_tstate_current || SP_CPU_MUTEX_BYTES == SP_PY_MUTEX_BYTES || SP_REAL(gnu_get_libc_version))
+        return row;
+    uint16_t less = 2 * (SP_CPU_MUTEX_BYTES - SP_PY_MUTEX_BYTES);
+    musl = *row;
+    musl.rt_tstate_current = (uint16_t)(row->rt_tstate_current - less);
+    musl.rt_tss_key = (uint16_t)(row->rt_tss_key - less);
+    return &musl;
 }
 
 static void choose(sp_py_lookup *lookup, void *handle)
 {
     uintptr_t flavour = sp_py.minor >= 13 ? ((const uint64_t *)sp_py.runtime)[2] : 0;
-    sp_py.layout = sp_py_layout_for(sp_py.minor, flavour == 1);
+    sp_py.layout = row_of(flavour == 1);
     if (!sp_py.layout) {
         refuse(flavour == 1 ? "its free-threaded layout is not known to this spprof"
                             : "its layout is not known to this spprof");
@@ -80,7 +99,7 @@ static void choose(sp_py_lookup *lookup, void *handle)
         refuse("its objects have another head than this version's; it may have been built --with-trace-refs");
         return;
     }
-    sp_py.ops = sp_py.layout->ops;
+    sp_store_release(&sp_py.ops, sp_py.layout->ops); /* pairs with sp_lifecycle_python_starts(): the rest is there */
 }
 
 bool sp_py_probe(sp_py_lookup *lookup, void *handle)

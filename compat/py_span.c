@@ -113,9 +113,10 @@ static void publish(uintptr_t interpreter, uintptr_t variable, uint32_t hash)
         i = n_published < INTERPRETERS ? n_published : 1 + n_published % (INTERPRETERS - 1);
         n_published++;
     }
-    sp_store_release(&variables[i].interpreter, 0);
-    variables[i].variable = variable;
-    variables[i].hash = hash;
+    sp_store_relaxed(&variables[i].interpreter, 0);
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* who sees a part of the new sees that it is nobody's, see value_of() */
+    sp_store_relaxed(&variables[i].variable, variable);
+    sp_store_relaxed(&variables[i].hash, hash);
     sp_store_release(&variables[i].interpreter, interpreter);
     sp_store_release(&is_held, 0);
 }
@@ -123,9 +124,16 @@ static void publish(uintptr_t interpreter, uintptr_t variable, uint32_t hash)
 SP_SIGSAFE static uintptr_t value_of(uintptr_t tstate)
 {
     uintptr_t interpreter = sp_peek(tstate + sp_py.layout->ts_interp);
-    for (int i = 0; i < INTERPRETERS; i++)
-        if (sp_load_acquire(&variables[i].interpreter) == interpreter && readable(tstate + at.state_context, 8))
-            return find(root_of(sp_peek(tstate + at.state_context)), variables[i].variable, variables[i].hash);
+    for (int i = 0; i < INTERPRETERS; i++) {
+        if (sp_load_acquire(&variables[i].interpreter) != interpreter)
+            continue;
+        uintptr_t variable = sp_load_relaxed(&variables[i].variable);
+        uint32_t hash = sp_load_relaxed(&variables[i].hash);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with publish() */
+        bool is_whole = sp_load_relaxed(&variables[i].interpreter) == interpreter;
+        if (is_whole && readable(tstate + at.state_context, 8))
+            return find(root_of(sp_peek(tstate + at.state_context)), variable, hash);
+    }
     return 0;
 }
 

@@ -18,7 +18,8 @@
 /* A user address that a pointer to an object can have. */
 SP_INLINE bool sp_py_plausible(uintptr_t a)
 {
-    return (a & 7) == 0 && a >= 4096 && a < ((uintptr_t)1 << SP_CPU_USER_BITS) - 4096;
+    uintptr_t place = sp_cpu_untagged(a);
+    return (a & 7) == 0 && place >= 4096 && place < ((uintptr_t)1 << SP_CPU_USER_BITS) - 4096;
 }
 
 /* Whether the page of `a` can be read; at most one system call per page and sample. */

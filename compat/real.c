@@ -169,6 +169,7 @@ void sp_real_find_all(void)
         return;
     bool all = true;
     struct behind b = {.n = 0};
+    sp_elf_start();
     dl_iterate_phdr(note_library, &b);
     behind_us = &b;
     for (struct sp_real *const *slot = __start_sp_reals; slot < __stop_sp_reals; slot++)

@@ -74,7 +74,7 @@ SP_SIGSAFE static enum sp_unwind_end quick_step(struct sp_unwind *w, const struc
     } else {
         if (!sp_unwind_get(&w->registers, SP_UNWIND_RETURN, &to))
             return SP_UNWIND_STRANGE;
-        to = sp_unwind_strip(to);
+        to = sp_cpu_strip(to);
         w->registers.known &= ~SP_UNWIND_BIT(SP_UNWIND_RETURN);
     }
     *reg(w, SP_UNWIND_PC) = to;
@@ -186,7 +186,7 @@ SP_SIGSAFE static enum sp_unwind_end apply(struct sp_unwind *w, const struct sp_
         return SP_UNWIND_STRANGE;
     for (uint32_t i = 0; i < SP_UNWIND_KEPT; i++) /* when all rules were followed: they speak of the old values */
         *reg(w, sp_unwind_number(i)) = value[i];
-    *reg(w, SP_UNWIND_PC) = sp_unwind_strip(value[ra]);
+    *reg(w, SP_UNWIND_PC) = sp_cpu_strip(value[ra]);
     w->registers.known = known & ~SP_UNWIND_BIT(SP_UNWIND_RETURN);
     w->cfa = cfa;
     w->exact = false;
@@ -216,6 +216,13 @@ SP_SIGSAFE static bool is_trampoline(const struct sp_module *m, uintptr_t pc)
     return sp_unwind_is_trampoline(pc) || sp_unwind_is_trampoline(pc - SP_UNWIND_TRAMPOLINE_SECOND);
 }
 
+/* Where the kernel has none for it in the vDSO: emulators put it on a page of its own. */
+SP_SIGSAFE static bool is_bare_trampoline(uintptr_t pc)
+{
+    return pc >= SP_UNWIND_TRAMPOLINE_BYTES && sp_os_readable(pc) && sp_os_readable(pc + SP_UNWIND_TRAMPOLINE_BYTES - 1) &&
+           sp_unwind_is_trampoline(pc);
+}
+
 SP_SIGSAFE static bool follows_call(const struct sp_module *m, uintptr_t pc)
 {
     return pc - m->start >= SP_UNWIND_CALL_BYTES && sp_pages_known(pc - SP_UNWIND_CALL_BYTES, SP_UNWIND_CALL_BYTES) &&
@@ -230,7 +237,7 @@ SP_SIGSAFE static enum sp_unwind_end by_frame_pointer(struct sp_unwind *w)
     if (!sp_unwind_get(&w->registers, SP_UNWIND_FP, &fp) || !is_frame(w, fp + 16) || fp < *reg(w, SP_UNWIND_SP) ||
         !sp_unwind_word(&w->stack, fp, &next) || !sp_unwind_word(&w->stack, fp + 8, &to))
         return SP_UNWIND_NO_RULE;
-    to = sp_unwind_strip(to);
+    to = sp_cpu_strip(to);
     if (!sp_module_at(&m, to - 1) || !follows_call(&m, to))
         return SP_UNWIND_NO_RULE;
     sp_add_relaxed(&sp_unwind_counts.by_frame_pointer, 1);
@@ -277,7 +284,7 @@ SP_SIGSAFE static enum sp_unwind_end step_out(struct sp_unwind *w)
         return quick_step(w, &kept);
     sp_add_relaxed(&sp_unwind_counts.misses, 1);
     if (!sp_module_at(&m, pc)) /* a return address may be the first byte of a function, but lies in the same library */
-        return SP_UNWIND_NO_MODULE;
+        return is_bare_trampoline(pc) ? through_signal(w) : SP_UNWIND_NO_MODULE;
     enum sp_cfi_found found = sp_cfi_function_at(&w->cfi.function, &m, code);
     bool is_plain = w->exact && found == SP_CFI_FOUND && !w->cfi.function.is_trampoline; /* spares a look at its code */
     if (!is_plain && is_trampoline(&m, pc))
@@ -332,7 +339,8 @@ void sp_unwind(struct sp_unwind *u, const void *context)
     uint32_t closing = __atomic_load_n(&n_closing, __ATOMIC_SEQ_CST);
     u->n = 0;
     u->end = SP_UNWIND_CLOSING;
-    bool walks = !closing || (closing == 1 && sp_load_relaxed(&closer) == sp_cpu_thread_pointer());
+    uintptr_t by = __atomic_load_n(&closer, __ATOMIC_SEQ_CST); /* whoever does not see us walk has set it before we look */
+    bool walks = !closing || (closing == 1 && by == sp_cpu_thread_pointer());
     if (walks && !sp_unwind_by_libunwind(u, context)) {
         begin(u, context, !closing && !sp_load_relaxed(&overdue));
         unwind_frames(u);
@@ -357,7 +365,7 @@ uintptr_t sp_unwind_function(uintptr_t pc)
 void sp_unwind_closing(void)
 {
     __atomic_fetch_add(&n_closing, 1, __ATOMIC_SEQ_CST); /* pairs with sp_unwind() */
-    sp_store_relaxed(&closer, sp_cpu_thread_pointer());
+    __atomic_store_n(&closer, sp_cpu_thread_pointer(), __ATOMIC_SEQ_CST);
     for (int i = 0; i < WAITS && __atomic_load_n(&n_walking, __ATOMIC_SEQ_CST); i++)
         sp_os_sleep_ns(WAIT_NS);
     if (__atomic_load_n(&n_walking, __ATOMIC_SEQ_CST))

@@ -64,11 +64,6 @@ SP_INLINE bool sp_unwind_follows_call(uintptr_t code)
     return p[-5] == 0xff && (p[-4] & 0x38) == 0x10;
 }
 
-SP_INLINE uintptr_t sp_unwind_strip(uintptr_t address)
-{
-    return address;
-}
-
 #elif defined(__aarch64__)
 
 #define SP_UNWIND_REGISTERS 33
@@ -114,14 +109,6 @@ SP_INLINE bool sp_unwind_follows_call(uintptr_t code)
     uint32_t i;
     memcpy(&i, (const void *)(code - 4), sizeof i);
     return (i & 0xfc000000u) == 0x94000000u || (i & 0xfefff000u) == 0xd63f0000u;
-}
-
-/* Takes the authentication code out (xpaclri: nothing on older processors). */
-SP_INLINE uintptr_t sp_unwind_strip(uintptr_t address)
-{
-    register uintptr_t x30 __asm__("x30") = address;
-    __asm__("hint #7" : "+r"(x30));
-    return x30;
 }
 
 #else

@@ -4,7 +4,7 @@
 #ifndef SP_COMPAT_UNWIND_RULES_H
 #define SP_COMPAT_UNWIND_RULES_H
 
-#include "compat/base.h"
+#include "compat/cpu.h"
 
 /* Where the frame ends: so far from the stack pointer or the frame pointer; so far from what lies there (+ 8, as hand-written
  * code has it); or it is the outermost. */
@@ -32,9 +32,16 @@ struct sp_unwind_rule {
 #define SP_UNWIND_RULE_CELLS (1u << SP_UNWIND_RULE_BITS)
 extern uint64_t sp_unwind_rule_cells[SP_UNWIND_RULE_CELLS];
 
+/* The byte before a return address is the call's, whose rule is that of what stands for the caller. */
+SP_INLINE uint64_t sp_unwind_rule_upper(uintptr_t code)
+{
+    return code >> SP_CPU_CODE_ALIGN >> SP_UNWIND_RULE_BITS;
+}
+
 /* Where the rule of an instruction is, if it is kept. Exact: from the cell and the instruction's upper part its lower one follows. */
 SP_INLINE uint32_t sp_unwind_rule_cell(uintptr_t code)
 {
+    code >>= SP_CPU_CODE_ALIGN;
     return (uint32_t)(code ^ code >> SP_UNWIND_RULE_BITS ^ code >> 2 * SP_UNWIND_RULE_BITS) % SP_UNWIND_RULE_CELLS;
 }
 
@@ -42,7 +49,7 @@ SP_INLINE uint32_t sp_unwind_rule_cell(uintptr_t code)
 SP_INLINE struct sp_unwind_rule sp_unwind_rule_find(uintptr_t code)
 {
     uint64_t w = sp_load_relaxed(&sp_unwind_rule_cells[sp_unwind_rule_cell(code)]);
-    if (w >> 31 != code >> SP_UNWIND_RULE_BITS)
+    if (w >> 31 != sp_unwind_rule_upper(code))
         return (struct sp_unwind_rule){SP_UNWIND_RULE_NONE, 0, 0, 0, false};
     return (struct sp_unwind_rule){(enum sp_unwind_rule_kind)(w & 7), (uint32_t)(w >> 4) & (SP_UNWIND_RULE_OFFSETS - 1),
                                    (uint32_t)(w >> 15) & (SP_UNWIND_RULE_SAVED - 1),

@@ -209,7 +209,11 @@ static bool read_sleeper(struct dump *d, int tid, const struct sp_live *live)
     put_doing(t);
     if (t->state == 'R' || !before.ran[0]) /* or a system that does not say how long it ran */
         return false;
+    /* What it wrote before it slept is there for whoever saw it asleep, and what is read is read before the second look: the kernel
+     * orders the switch to another thread (kernel/sched/core.c, __schedule), its files promise nothing. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     bool is_read = sp_os_beside_try(take_sleeper, &s);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     struct moment after = moment_of(tid);
     if (strcmp(after.ran, before.ran) != 0)
         return false;

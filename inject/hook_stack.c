@@ -15,9 +15,7 @@
 #include "inject/hooks.h"
 #include "sampler/handler.h"
 
-#define FRAME_BYTES_UNKNOWN 4096 /* Linux before 5.14 does not say; with AVX-512 it is 3.4 KB */
-#define PROGRAM_BYTES 4096       /* for what a handler of the program's may need beside its frame */
-#define PAGE 4096ul
+#define PROGRAM_BYTES 4096 /* for what a handler of the program's may need beside its frame */
 
 SP_REAL_SLOT(sigaltstack);
 
@@ -38,17 +36,11 @@ static bool may_be_small;
 static int small_in_thread; /* that registered a small one before sampling began; -1: several did */
 
 /* ---- sizes */
-static size_t frame_bytes(void)
-{
-    size_t bytes = sp_os_signal_frame_bytes();
-    return bytes ? bytes : FRAME_BYTES_UNKNOWN;
-}
-
 /* For a handler of the program's, and one of ours that interrupts it: of two signals that are pending at once the kernel
  * puts the second frame right on the first. */
 static size_t enough(void)
 {
-    return 2 * frame_bytes() + SP_HANDLER_BYTES + PROGRAM_BYTES;
+    return 2 * sp_os_signal_frame_bytes() + SP_HANDLER_BYTES + PROGRAM_BYTES;
 }
 
 static bool is_small(const stack_t *s)
@@ -67,13 +59,13 @@ static struct spare *standing_for(const stack_t *s)
 
 static struct spare *new_spare(void)
 {
-    size_t bytes = (2 * enough() + sizeof(struct spare) + PAGE - 1) & ~(PAGE - 1);
-    char *p = sp_os_pages(PAGE + bytes);
+    size_t page = sp_os_page_bytes(), bytes = (2 * enough() + sizeof(struct spare) + page - 1) & ~(page - 1);
+    char *p = sp_os_pages(page + bytes);
     if (!p)
         return NULL;
-    sp_os_forbid(p, PAGE);
-    struct spare *s = (struct spare *)(p + PAGE + bytes - sizeof *s);
-    s->bottom = p + PAGE;
+    sp_os_forbid(p, page);
+    struct spare *s = (struct spare *)(p + page + bytes - sizeof *s);
+    s->bottom = p + page;
     s->bytes = (size_t)((char *)s - s->bottom) & ~63ul;
     return s;
 }

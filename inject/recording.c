@@ -36,15 +36,15 @@ static bool make_first_writable(struct sp_region *r, uint64_t bytes)
 
 static bool reserve(void)
 {
-    uint64_t bytes = config->memory_bytes & ~4095ull, limit = sp_os_limit_memory();
+    uint64_t bytes = config->memory_bytes & ~(SP_STORE_PAGE - 1), limit = sp_os_limit_memory();
     if (reserved && reserved_for != bytes) {
         sp_os_release(reserved, reserved_bytes);
         reserved = NULL;
     }
     reserved_for = bytes;
     if (limit != UINT64_MAX && bytes > limit / 16)
-        bytes = sp_max_u64(limit / 16, SP_REGION_MIN) & ~4095ull;
-    for (; bytes >= SP_REGION_MIN && !reserved; bytes = bytes / 2 & ~4095ull) {
+        bytes = sp_max_u64(limit / 16, SP_REGION_MIN) & ~(SP_STORE_PAGE - 1);
+    for (; bytes >= SP_REGION_MIN && !reserved; bytes = bytes / 2 & ~(SP_STORE_PAGE - 1)) {
         struct sp_region *r = sp_os_reserve(bytes, &wipes);
         if (r && make_first_writable(r, bytes)) {
             reserved_bytes = bytes;
@@ -122,6 +122,8 @@ static void start_all(struct sp_region *r)
         if (sp_load_acquire(&l->has_ticks)) /* while the recording was awaited, or by itself just now */
             sp_engine->thread_resume(l);
         sp_engine_start(has_slot ? r : NULL, l);
+        __atomic_thread_fence(
+            __ATOMIC_SEQ_CST); /* we have its timer in place, then look; it leaves, then looks for a timer (self.c) */
         if (sp_load_acquire(&l->state) != SP_LIVE_RUNNING)
             sp_engine_stop(l);
     }
@@ -141,8 +143,9 @@ bool sp_recording_begin(uint64_t before_ns, bool is_whole)
     enter_spool(r);
     given_ns = sp_adopt_unseen_ns();
     reserved = NULL;
-    __atomic_store_n(&sp_region, r,
-                     __ATOMIC_SEQ_CST); /* a thread that begins starts its ticks itself, or is seen here: self.c */
+    __atomic_store_n(&sp_region, r, __ATOMIC_SEQ_CST);
+    /* A thread that begins starts its ticks itself, or is seen here: it runs, then looks for the region (self.c). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     start_all(r);
     sp_store_release(&is_awaited, false);
     sp_adopt_begin(r->started_mono_ns, false, is_whole);
@@ -154,6 +157,7 @@ void sp_recording_await(void)
 {
     sp_engine->open(sp_max_u64(AWAIT_NS, config->interval_ns));
     __atomic_store_n(&is_awaited, true, __ATOMIC_SEQ_CST); /* as sp_region above */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (struct sp_live *l = NULL; (l = sp_live_next(l));)
         sp_engine_start(NULL, l);
 }

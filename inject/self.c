@@ -61,7 +61,7 @@ bool sp_self_main_is_inside(uint64_t *mask)
 
 bool sp_self_takes_restart(const void *context)
 {
-    uintptr_t at = sp_cpu_context_restarts(context);
+    uintptr_t at = sp_os_restarts(context);
     return at && sp_session_self && sp_cas(&sp_session_self->restarts, &at, 0);
 }
 
@@ -99,7 +99,8 @@ static void see_to_left(void)
 static void leave_thread(struct sp_live *l, uint64_t cpu_ns)
 {
     enum sp_ticks ticks = sp_engine_ticks(l, NULL, cpu_ns, SP_ASKER_ENDS);
-    sp_store_release(&l->state, SP_LIVE_LEFT); /* who begins a profile looks at it after he started ticks */
+    __atomic_store_n(&l->state, SP_LIVE_LEFT, __ATOMIC_SEQ_CST); /* who begins a profile looks at it after he started ticks */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     sp_engine_stop(l);
     sp_live_leave(l, cpu_ns, ticks);
     see_to_left();

@@ -81,7 +81,7 @@ SP_SIGSAFE static void sample(struct sp_region *r, struct sp_live *l, const void
     bool is_cramped = context && sp_handler_is_cramped(context);
     if (context) {
         sp_store_relaxed(&l->interrupted_mask, sp_cpu_context_mask(context));
-        uintptr_t restarts = sp_cpu_context_restarts(context);
+        uintptr_t restarts = sp_os_restarts(context);
         if (restarts) /* else it stays: the program's handler may be what is interrupted now, and asks next */
             sp_store_relaxed(&l->restarts, restarts);
     }

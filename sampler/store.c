@@ -128,7 +128,7 @@ void sp_store_scratch_begin(struct sp_region *r)
 {
     uint64_t bytes = r->scratch_bytes;
     while (sp_os_make_writable(sp_at(r, r->scratch), bytes) != 0 && bytes > SP_STORE_SCRATCH)
-        bytes = sp_max_u64(bytes / 2 & ~4095ull, SP_STORE_SCRATCH);
+        bytes = sp_max_u64(bytes / 2 & ~(SP_STORE_PAGE - 1), SP_STORE_SCRATCH);
     r->scratch_bytes = bytes;
 }
 

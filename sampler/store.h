@@ -10,6 +10,7 @@
 #define SP_REGION_MAX (4ull << 30)
 #define SP_THREADS_MAX 8192u       /* slots of the largest region */
 #define SP_STORE_STEP (128u << 10) /* by which what can be written grows */
+#define SP_STORE_PAGE (64ul << 10) /* the largest of any processor: parts of a region begin and end at its multiples */
 /* A region in reserved memory begins with so much that can be written, and so much of its scratch. */
 #define SP_STORE_FIRST (256u << 10)
 #define SP_STORE_SCRATCH (256u << 10)
@@ -22,7 +23,7 @@ SP_INLINE uint64_t sp_store_step_up(uint64_t bytes)
 /* The writer's part of a region, at its end. */
 SP_INLINE uint64_t sp_store_scratch_bytes(uint64_t region_bytes)
 {
-    return (region_bytes / 8 * 3) & ~4095ull;
+    return (region_bytes / 8 * 3) & ~(SP_STORE_PAGE - 1);
 }
 
 struct sp_store_options {

@@ -130,6 +130,8 @@ SP_SIGSAFE static void follow_name(struct sp_region *r, struct sp_live *l, uintp
         return;
     /* Its address says nothing: of two names in turn each has the address that the last but one had. */
     uint32_t n = sp_py_text(name, t->text, SP_THREAD_NAME_BYTES - 1);
+    if (sp_py.layout->free_threaded)
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* else the second reading, in is_still(), might be done with the first */
     if ((memcmp(t->name, t->text, n) == 0 && !t->name[n]) || !sp_py_holds_gil(tstate) ||
         !is_still(sp_py_thread_name_at(tstate, w->root, l->name_place), name, t->text, n))
         return;

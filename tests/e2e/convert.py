@@ -135,7 +135,7 @@ def from_a_process(b):
 
 
 @case
-def refused(b):
+def conversions_refused(b):
     directory = b.fresh()
     good = made(os.path.join(directory, "a.json"), {"main;f": 10**9})
     packed = os.path.join(directory, "b.json.gz")

@@ -89,10 +89,13 @@ def graph(library):
             function = m.group(1).split("@@")[0]
             calls.setdefault(function, set())
             continue
-        m = re.search(r"\t(call|jmp|j\w+|lea)\s+(.*)", line)
+        m = re.search(r"\t(call|jmp|j\w+|lea|bl?|b\.\w+|cbn?z|tbn?z|blr|br)\s+(.*)", line)
         if not m or function is None:
             continue
         operation, operand = m.groups()
+        if operation in ("blr", "br"): # aarch64, through a register
+            indirect.add(function)
+            continue
         target = re.search(r"<([^>+]+)(\+0x[0-9a-f]+)?>", operand)
         if operation == "lea" or (operation not in ("call", "jmp") and not target):
             continue

@@ -18,7 +18,7 @@ LIBGCC = {"__udivti3"}  # functions of the compiler's own library in ours
 LIBC = 400  # most that a function of libc or the vDSO takes among those that are called: measured with gdb
 ENGINE = ["set_interval", "rounded_to", "owns", "thread_start", "first_tick", "was_held_back", "is_held_back", "thread_pause", "thread_resume",
           "thread_stop", "in_child", "is_here"]
-UNWIND = 1000  # most that a walk of native frames takes beside
+UNWIND = 1050  # most that a walk of native frames takes beside
 WRITE, EMIT, BYTES = formats.by_kind(sys.argv[3])
 # function -> what it calls through a pointer; a function that is not listed: EMIT
 THROUGH_POINTERS = {
@@ -74,11 +74,11 @@ def graph(library):
             function = m.group(1).split("@@")[0]
             calls.setdefault(function, set())
             continue
-        m = re.search(r"\t(call|jmp|j\w+)\s+(.*)", line)
+        m = re.search(r"\t(call|jmp|j\w+|bl?|b\.\w+|cbn?z|tbn?z|blr|br)\s+(.*)", line)
         if not m or function is None:
             continue
         target = re.search(r"<([^>+@]+)(@plt)?(@@[^>]*)?>", m.group(2))
-        if m.group(2).startswith("*"):
+        if m.group(2).startswith("*") or m.group(1) in ("blr", "br"):
             indirect.add(function)
         elif target and target.group(1) != function:
             calls[function].add(target.group(1) + (target.group(2) or ""))

@@ -29,6 +29,8 @@ static void symbols_are_the_loaders(void)
     CHECK(!sp_elf_named(&e, "libnone"));
 }
 
+SP_EXPORT int exported_here = 7;
+
 static void addresses_have_a_library(void)
 {
     struct sp_elf e, again;
@@ -40,12 +42,12 @@ static void addresses_have_a_library(void)
           (e.bias == again.bias && e.symbols == again.symbols && e.gnu_hash == again.gnu_hash));
     CHECK(sp_elf_at(&e, (uintptr_t)&symbols_are_the_loaders));
     CHECK(e.start <= (uintptr_t)functions && (uintptr_t)functions < e.end);
+    CHECK(sp_elf_at(&again, (uintptr_t)&exported_here)); /* a program in parts is one */
+    CHECK(again.start == e.start && again.end == e.end && again.symbols == e.symbols);
     CHECK(!sp_elf_at(&e, (uintptr_t)&e));
     CHECK(!sp_elf_at(&e, 0));
     CHECK(!sp_elf_at(&e, UINTPTR_MAX));
 }
-
-SP_EXPORT int exported_here = 7;
 
 /* This program has the older hash table alone. */
 static void symbols_by_the_older_hash(void)

@@ -16,6 +16,7 @@
 #include "compat/pages.h"
 #include "compat/real.h"
 #include "compat/unwind_cpu.h"
+#include "compat/unwind_rules.h"
 #include "tests/support/unwind_here.h"
 
 static void the_whole_stack(void)
@@ -329,7 +330,25 @@ static void room_ends(void)
     CHECK(whole > 8);
 }
 
+/* The highest addresses that programs have, and neighbours that share a cell. */
+static void rules_of_every_address(void)
+{
+    const int bits = SP_CPU_CODE_ALIGN ? 48 : 47; /* aarch64 gives programs one more */
+    uintptr_t step = 1ul << SP_CPU_CODE_ALIGN, high = (1ul << bits) - 4096;
+    sp_unwind_rules_forget();
+    for (uintptr_t code = high; code < high + 64 * step; code += step) {
+        struct sp_unwind_rule r = {.kind = SP_UNWIND_RULE_SP, .offset = (uint32_t)(code / step % 64), .is_return = true};
+        sp_unwind_rule_keep(code, &r);
+        struct sp_unwind_rule found = sp_unwind_rule_find(code + step - 1); /* the byte before a return address */
+        CHECK(found.kind == SP_UNWIND_RULE_SP && found.offset == r.offset && found.is_return);
+        CHECK(sp_unwind_rule_find(code ^ 1ul << (bits - 1)).kind == SP_UNWIND_RULE_NONE);
+    }
+    sp_unwind_rules_forget();
+    CHECK(sp_unwind_rule_find(high).kind == SP_UNWIND_RULE_NONE);
+}
+
 const struct unit_case unit_cases[] = {
+    {"rules_of_every_address", rules_of_every_address},
     {"the_whole_stack", the_whole_stack},
     {"by_the_mappings", by_the_mappings},
     {"modules_agree", modules_agree},

@@ -203,6 +203,9 @@ static void high_addresses_are_plausible(void)
     CHECK(sp_py_plausible(1ul << 47) && sp_py_plausible((1ul << SP_CPU_USER_BITS) - 8192));
     CHECK(!sp_py_plausible(1ul << SP_CPU_USER_BITS) && !sp_py_plausible(~0ul - 4095) && !sp_py_plausible(8));
     CHECK(!sp_py_plausible((1ul << 47) + 4));
+#ifdef __aarch64__
+    CHECK(sp_py_plausible(0xb4ul << 56 | 1ul << 47) && !sp_py_plausible(0xb4ul << 56 | 8)); /* an allocator's tag above */
+#endif
 }
 
 /* A frame as Nuitka makes them: an object of a type that it derived from CPython's, owned as a generator's is. */
