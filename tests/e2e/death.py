@@ -5,7 +5,6 @@ What the kernel ignores for PID 1 does no more than write a snapshot."""
 import contextlib
 import glob
 import os
-import platform
 import re
 import resource
 import signal
@@ -14,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import CASES, WORK, Profile, Skip, case, main, spent  # noqa: E402,F401
+from sp import MACHINE, CASES, WORK, Profile, Skip, case, main, spent  # noqa: E402,F401
 
 BY_INSTRUCTION = {"breakpoint": "TRAP", "icebp": "TRAP", "single_step": "TRAP", "null": "SEGV", "wild_address": "SEGV",
                   "division": "FPE", "undefined": "ILL", "end_of_file": "BUS", "bad_return": "SEGV"}
@@ -170,7 +169,7 @@ os._exit(7)
 @case
 def writer_is_held(b):
     """Who ends the process while another writes: waits as long as the writer gets on, twelve seconds here, and not for one that hangs."""
-    if platform.machine() != "x86_64":
+    if MACHINE != "x86_64":
         raise Skip("the filter is written for x86-64")
     source, running = b.write(HELD, "held.py"), []
     for seconds in (6, 60):

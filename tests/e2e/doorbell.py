@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import ring  # noqa: E402
 from asked import HEAD, NO_CLONE, ORDERS, Program  # noqa: E402
-from sp import CASES, Profile, Skip, case, main, spent  # noqa: E402,F401
+from sp import MACHINE, CASES, Profile, Skip, case, main, spent  # noqa: E402,F401
 
 CARRIERS = int(os.environ.get("SPPROF_TEST_CARRIERS", "200"))
 
@@ -336,7 +336,7 @@ except ChildProcessError: print(ends)
 @case
 def answered_in_place(b):
     """Where there can be no process beside it a thread of the program does it."""
-    if os.uname().machine != "x86_64":
+    if MACHINE != "x86_64":
         raise Skip("the filter is for x86-64")
     p = Program(b, HEAD + """
 """ + NO_CLONE + """

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from asked import HEAD, NO_CLONE, ORDERS, Program  # noqa: E402
-from sp import CASES, Skip, case, main, need_frames  # noqa: E402,F401
+from sp import MACHINE, CASES, Skip, case, main, need_frames  # noqa: E402,F401
 
 DUMPS = int(os.environ.get("SPPROF_TEST_DUMPS", "60"))
 
@@ -177,7 +177,7 @@ print('ready', flush=True)
 @case
 def dumped_in_place(b):
     """Where there can be no process beside: the thread that is asked is shown, the others are named."""
-    if os.uname().machine != "x86_64":
+    if MACHINE != "x86_64":
         raise Skip("the filter is for x86-64")
     p = Program(b, HEAD + "threading.Thread(target=time.sleep, args=(1000,), name='other', daemon=True).start()\n" + NO_CLONE + "print('ready', flush=True)\n" + ORDERS)
     d = dumped(p)

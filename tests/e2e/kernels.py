@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Kernels that lack a system call, and sandboxes that forbid one: both by a seccomp filter, as our calls pass no libc."""
 import os
-import platform
 import re
 import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, WORK, Profile, Skip, case, complaints, main, need_frames, spent  # noqa: E402,F401
+from sp import MACHINE, BUSY, CASES, WORK, Profile, Skip, case, complaints, main, need_frames, spent  # noqa: E402,F401
 
 # asm/unistd_64.h
 NUMBERS = dict(read=0, write=1, close=3, poll=7, mmap=9, mprotect=10, munmap=11, brk=12, rt_sigaction=13, rt_sigprocmask=14, rt_sigreturn=15,
@@ -42,7 +41,7 @@ ALLOW, KILL, ERRNO = 0x7fff0000, 0x80000000, 0x00050000
 
 
 def need_x86():
-    if platform.machine() != "x86_64":
+    if MACHINE != "x86_64":
         raise Skip("the filters are written for x86-64")
 
 

@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from lives import lives  # noqa: E402
 from load import LOAD  # noqa: E402
-from sp import CASES, TICK_NS, Skip, case, compile_support, main, need_frames  # noqa: E402,F401
+from sp import MACHINE, CASES, TICK_NS, Skip, case, compile_support, main, need_frames  # noqa: E402,F401
 
 ROTATIONS = int(os.environ.get("SPPROF_TEST_ROTATIONS", "60"))
 
@@ -149,7 +149,7 @@ while newest() < until:
 @case
 def written_in_place(b):
     """Where no process can be made the thread that had the tick writes, and then the program has its turn."""
-    if os.uname().machine != "x86_64":
+    if MACHINE != "x86_64":
         raise Skip("the filter is for x86-64")
     r = run(b, """
 import struct

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: MIT
 """The single-step proof: after every machine instruction the stack is possible, or rejected and counted; no fault."""
 import os
-import platform
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import CASES, Skip, case, main  # noqa: E402,F401
+from sp import CASES, MACHINE, Skip, case, main  # noqa: E402,F401
 
 # A context variable whose value begins with the number of a span, as the module's own.
 SPANS = r'''
@@ -131,7 +130,7 @@ print(r.steps, r.accepted, r.no_tstate, r.jumps, list(r.rejected), r.deepest, r.
 def singlestep(b):
     if not b.known:
         raise Skip("this version's frames are not known")
-    if platform.machine() != "x86_64":
+    if MACHINE != "x86_64":
         raise Skip("the trap flag is x86-64's")
     steps = int(os.environ.get("SPPROF_TEST_STEPS", "400000"))
     r = b.run(PROGRAM, os.path.join(b.build, "tests/fault/libstep.so"), steps, preload=False, timeout=3000)
@@ -183,7 +182,7 @@ def the_whole_end(b):
     what is freed is overwritten."""
     if not b.known:
         raise Skip("this version's frames are not known")
-    if platform.machine() != "x86_64":
+    if MACHINE != "x86_64":
         raise Skip("the trap flag is x86-64's")
     burst = os.environ.get("SPPROF_TEST_STEPS_OF_END", "500")  # 0: all
     r = b.run(None, command=[b.python, "-S", "-E", b.write(THE_END, "end.py"), os.path.join(b.build, "tests/fault/libstep.so"), burst],

@@ -22,9 +22,14 @@ int die(const char *way, int in_thread);
 /* ---- by an instruction */
 static void by_breakpoint(void)
 {
+#ifdef __x86_64__
     __asm__ volatile("int3");
+#else
+    __asm__ volatile("brk #0");
+#endif
 }
 
+#ifdef __x86_64__
 static void by_icebp(void)
 {
     __asm__ volatile(".byte 0xf1");
@@ -34,6 +39,7 @@ static void by_single_step(void)
 {
     __asm__ volatile("pushf; orl $0x100, (%%rsp); popf; nop; nop" ::: "memory", "cc");
 }
+#endif
 
 static void write_to(volatile uintptr_t address)
 {
@@ -58,7 +64,11 @@ static void by_division(void)
 
 static void by_undefined(void)
 {
+#ifdef __x86_64__
     __asm__ volatile("ud2");
+#else
+    __asm__ volatile("udf #0");
+#endif
 }
 
 static void by_end_of_file(void)
@@ -70,7 +80,11 @@ static void by_end_of_file(void)
 static void spoil(int sig, siginfo_t *info, void *context)
 {
     (void)sig, (void)info;
+#ifdef __x86_64__
     ((ucontext_t *)context)->uc_mcontext.fpregs = (void *)8;
+#else
+    ((ucontext_t *)context)->uc_mcontext.pstate = 5; /* the kernel's level */
+#endif
 }
 
 static void by_bad_return(void) /* what its handler leaves behind cannot be restored: a fault of no instruction */
@@ -150,8 +164,10 @@ static int by_name(const char *way)
         void (*call)(void);
     } calls[] = {
         {"breakpoint", by_breakpoint},
+#ifdef __x86_64__
         {"icebp", by_icebp},
         {"single_step", by_single_step},
+#endif
         {"null", by_null},
         {"wild_address", by_wild_address},
         {"division", by_division},

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from sp import Skip, compile_support
+from sp import MACHINE, Skip, compile_support, program_file
 
 
 def ask(b, expression):
@@ -16,7 +16,7 @@ def libpython(b):
     if not b.known:
         raise Skip("unknown version")
     name, places = ask(b, "s.get_config_var('INSTSONAME') or ''"), [ask(b, "s.get_config_var('LIBDIR') or ''")]
-    places.insert(0, os.path.join(ask(b, "sys.base_prefix"), "lib", "x86_64-linux-gnu"))
+    places.insert(0, os.path.join(ask(b, "sys.base_prefix"), "lib", MACHINE + "-linux-gnu"))
     for d in places:
         if ".so" in name and os.path.exists(os.path.join(d, name)):
             return os.path.join(d, name)
@@ -25,7 +25,7 @@ def libpython(b):
 
 def like_python(b, library):
     """Flags for a program that runs with this interpreter's own loader and libraries."""
-    loader = re.search(r"interpreter: (\S+)\]", subprocess.run(["readelf", "-lW", os.path.realpath(b.python)], capture_output=True,
+    loader = re.search(r"interpreter: (\S+)\]", subprocess.run(["readelf", "-lW", program_file(b.python)], capture_output=True,
                                                              text=True).stdout).group(1)
     return ["-Wl,--disable-new-dtags", f"-Wl,--dynamic-linker,{loader},-rpath,{os.path.dirname(library)},--allow-shlib-undefined"]
 

@@ -6,6 +6,7 @@ import glob
 import json
 import math
 import os
+import platform
 import re
 import shutil
 import signal
@@ -15,6 +16,7 @@ import tempfile
 import time
 
 SKIP = 77
+MACHINE = os.environ.get("SPPROF_TEST_MACHINE", platform.machine())  # of the programs: scripts/aarch64 has them emulated
 TICK_NS = round(time.clock_getres(6) * 1e9)  # CLOCK_MONOTONIC_COARSE: the scheduler's tick, at which CPU timers fire
 
 
@@ -31,6 +33,32 @@ def share_bound(n, share=0.5):
     return a / 3 + math.sqrt(a * a / 9 + 2 * a * share * (1 - share))
 
 
+def without_emulator(err):
+    """stderr without what is said of programs that are not emulated, which cannot load a library for another processor, and by qemu of deaths."""
+    if MACHINE != platform.machine():
+        err = re.sub(r"(ERROR: ld\.so: object .* ignored|qemu: uncaught target signal .* core dumped)\.?\n", "", err)
+    return err
+
+
+def leave_out_emulator(speedscope):
+    """qemu has a thread of its own in the process, with a nameless profile that has no samples."""
+    profiles, block = speedscope["profiles"], speedscope["spprof"]
+    own = [t for t in block["threads"] if not (t["samples"] == 0 and t["name"].startswith("(thread ") and t["cpu"] < 0.05e9)]
+    if len(own) == len(block["threads"]) or not own:
+        return
+    left = [profiles[t["profile"]] for t in own] if len(profiles) > 1 else []
+    if len(own) == 1:
+        profiles[0]["name"] = own[0]["name"]
+        own[0]["cpu"] = profiles[0]["endValue"]
+        left = []
+    if "wall" in block:
+        block["wall"]["profile"] = 1 + len(left)
+    speedscope["profiles"] = profiles[:1] + left + [p for p in profiles if p["name"].startswith("Wall: ")]
+    for i, t in enumerate(own):
+        t["profile"] = i + (len(own) > 1)
+    block["threads"] = own
+
+
 class Profile:
     """A Speedscope file of ours."""
 
@@ -40,6 +68,8 @@ class Profile:
             self.raw = f.read()
         self.json = json.loads(self.raw.decode("utf-8"))
         self.block = self.json["spprof"]
+        if MACHINE != platform.machine():
+            leave_out_emulator(self.json)
         self.frames = self.json["shared"]["frames"]
         self.profiles = self.json["profiles"]
         for p in self.profiles:
@@ -188,10 +218,16 @@ class Bench:
             command = [python or self.python, path, *map(str, args)]
         r = subprocess.run(command, cwd=directory, env=self.env(preload, **env), capture_output=True, timeout=timeout,
                            stdin=stdin or subprocess.DEVNULL, preexec_fn=preexec)
-        out, err = r.stdout.decode("utf-8", "backslashreplace"), r.stderr.decode("utf-8", "backslashreplace")
+        out, err = r.stdout.decode("utf-8", "backslashreplace"), without_emulator(r.stderr.decode("utf-8", "backslashreplace"))
         if check and r.returncode != 0:
             raise AssertionError(f"exit {r.returncode}\n{out}\n{err}")
         return Result(r.returncode, out, err, directory)
+
+
+def program_file(path):
+    """The program that is run as `path`: an emulated one lies beside its launcher (emulated.c)."""
+    path = os.path.realpath(path)
+    return os.path.realpath(path + ".guest") if os.path.exists(path + ".guest") else path
 
 
 @contextlib.contextmanager

@@ -7,15 +7,15 @@
 
 #include "tests/support/unit.h"
 
-static int32_t line(enum sp_py_lines format, const char *table, uint32_t n, int32_t offset)
+static int32_t line(enum sp_py_lines format, const void *table, uint32_t n, int32_t offset)
 {
-    struct sp_lines_input in = {.format = format, .table = (const uint8_t *)table, .bytes = n, .first_line = 10};
+    struct sp_lines_input in = {.format = format, .table = table, .bytes = n, .first_line = 10};
     return sp_py_line(&in, offset);
 }
 
 static void lnotab_39(void)
 {
-    const char t[] = {0, 1, 6, 1, 8, -2, (char)255, 0, 5, 3}; /* 11 from 0, 12 from 6, 10 from 14, 13 from 274 */
+    const signed char t[] = {0, 1, 6, 1, 8, -2, (signed char)255, 0, 5, 3}; /* 11 from 0, 12 from 6, 10 from 14, 13 from 274 */
     CHECK_EQ(line(SP_PY_LINES_LNOTAB_39, t, sizeof t, -1), 10);
     CHECK_EQ(line(SP_PY_LINES_LNOTAB_39, t, sizeof t, 0), 11);
     CHECK_EQ(line(SP_PY_LINES_LNOTAB_39, t, sizeof t, 4), 11);
@@ -26,7 +26,7 @@ static void lnotab_39(void)
 
 static void linetable_310(void)
 {
-    const char t[] = {4, 1, 2, -128, 8, 2}; /* 11 to 4, none to 6, 13 to 14 */
+    const signed char t[] = {4, 1, 2, -128, 8, 2}; /* 11 to 4, none to 6, 13 to 14 */
     CHECK_EQ(line(SP_PY_LINES_LINETABLE_310, t, sizeof t, 2), 11);
     CHECK_EQ(line(SP_PY_LINES_LINETABLE_310, t, sizeof t, 4), 0);
     CHECK_EQ(line(SP_PY_LINES_LINETABLE_310, t, sizeof t, 6), 13);
