@@ -43,17 +43,17 @@ def without_emulator(err):
 def leave_out_emulator(speedscope):
     """qemu has a thread of its own in the process, with a nameless profile that has no samples."""
     profiles, block = speedscope["profiles"], speedscope["spprof"]
-    own = [t for t in block["threads"] if not (t["samples"] == 0 and t["name"].startswith("(thread ") and t["cpu"] < 0.05e9)]
+    own = [t for t in block["threads"] if not (t["samples"] == 0 and t.get("name", "").startswith("(thread ") and t["cpu"] < 0.05e9)]
     if len(own) == len(block["threads"]) or not own:
         return
     left = [profiles[t["profile"]] for t in own] if len(profiles) > 1 else []
     if len(own) == 1:
         profiles[0]["name"] = own[0]["name"]
-        own[0]["cpu"] = profiles[0]["endValue"]
         left = []
     if "wall" in block:
         block["wall"]["profile"] = 1 + len(left)
-    speedscope["profiles"] = profiles[:1] + left + [p for p in profiles if p["name"].startswith("Wall: ")]
+    others = ("Wall: (thread ", *["Wall: All threads"] * (len(own) == 1))
+    speedscope["profiles"] = profiles[:1] + left + [p for p in profiles if p["name"].startswith("Wall: ") and not p["name"].startswith(others)]
     for i, t in enumerate(own):
         t["profile"] = i + (len(own) > 1)
     block["threads"] = own
