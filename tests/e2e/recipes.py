@@ -190,7 +190,7 @@ run(sys.executable, "tests/lint/stack.py", "build/libspprof.so", "build", ".")
 check("the subcommand runs, and is in help and manual page", run("build/spprof", "made", "--as=two", "a\x1bb") == "a\\x1bb1\n" and
       "makes" in run("build/spprof", "help") and "usage: spprof made [TEXT]" in run("build/spprof", "help", "made") and
       "spprof made" in run("build/spprof", "help", "--man") and "--as) words='one two'" in run("build/spprof", "help", "--completion", "bash"))
-check("it is built without the command's optional libraries", run("build/spprof", "version").count("without") == 4)
+check("it is built without the command's optional libraries", run("build/spprof", "version").count("without") == 5)
 check("help knows the option", "SPPROF_MADE" in run("build/spprof", "help"))
 run(sys.executable, "tests/lint/readme.py", tree, "build/spprof")
 
