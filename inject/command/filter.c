@@ -19,10 +19,14 @@ static void note(struct sp_filter *f, const struct sp_cli_given *g)
     snprintf(f->said + n, sizeof f->said - n, "%s%s %s", n ? " " : "", g->name, g->value);
 }
 
+#define EXPRESSION_BYTES 4096u /* glibc's regcomp() goes a call deeper with each bracket */
+
 static const char *take_expression(struct sp_filter *f, enum sp_filter_kind k, const char *expression)
 {
     if (f->has[k])
         return "is given twice; join them: A|B";
+    if (strlen(expression) > EXPRESSION_BYTES)
+        return "is longer than 4096 bytes";
     f->has[k] = regcomp(&f->re[k], expression, REG_EXTENDED | REG_NOSUB) == 0;
     return f->has[k] ? NULL : "is no regular expression; see regex(7)";
 }

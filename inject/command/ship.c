@@ -310,8 +310,10 @@ static int finish(const struct shipping *s)
         if (n_lost)
             fprintf(stderr, ", %llu dropped, %llu removed by others", (unsigned long long)s->queue.n_dropped,
                     (unsigned long long)s->queue.n_gone);
-        fprintf(stderr, n + aside ? "; %zu stay in " : "", n + aside);
-        sp_cli_print(stderr, n + aside ? s->queue.directory : "");
+        if (n + aside) {
+            fprintf(stderr, "; %zu stay in ", n + aside);
+            sp_cli_print(stderr, s->queue.directory);
+        }
         fputc('\n', stderr);
     }
     return s->n_refused || s->n_aside || n_lost || (s->q.once && n) || (s->q.pid && !s->n_taken);

@@ -36,8 +36,8 @@ def output_that_is_full(b):
     a, c = made(os.path.join(directory, "a.json"), {"main;f": 10**9}), made(os.path.join(directory, "c.json"), {"main;g": 10**9})
     spool = left_by_a_kill(b)
     lines = {"run": ["--help"], "report": [a], "convert": [a, "-o", "-"], "merge": [a, c, "-o", "-"], "diff": [a, c], "check": [b.python],
-             "recover": ["-o", "-", spool], "snapshot": ["-o", "-", spool], "symbolize": ["-o", "-", a], "help": [], "lib": [], "version": []}
-    asks = {"dump", "start", "stop", "reset", "top"}  # a process: doorbell.py, dump.py, top.py
+             "recover": ["-o", "-", spool], "snapshot": ["-o", "-", spool], "symbolize": ["-o", "-", a], "help": [], "lib": [], "version": [], "install": [b.fresh()]}
+    asks = {"dump", "start", "stop", "reset", "ship", "top"}  # a process, or a receiver: doorbell.py, dump.py, ship.py, top.py
     assert set(lines) | asks == set(subcommands(b))
     for name, args in [*lines.items(), *((name, ["--help"]) for name in sorted(asks))]:
         for words in [[name, *args], [name, "--help"]] + [["--lib"], ["--version"], ["--help"], ["help", "--man"], ["help", "--completion", "zsh"]] * (name == "help"):

@@ -252,6 +252,7 @@ for args, said in ((["report", "--sort", "x", p.path], "report --sort x: cannot 
                    (["report", "-n", "x", p.path], "report -n x: is no number of rows; 0 shows all"),
                    (["report", "-n"], "report -n: wants a value" + see.format("report")),
                    (["report", "--thread", "(", p.path], "report --thread (: is no regular expression; see regex(7)"),
+                   (["report", "--focus", "(" * 5000, p.path], "report --focus " + "(" * 5000 + ": is longer than 4096 bytes"),
                    (["report", "--wall=1", p.path], "report --wall=1: takes no value; leave that out"),
                    (["report", p.path, "--nope"], "report --nope: there is no such option" + see.format("report")),
                    (["report", "-x", p.path], "report -x: there is no such option" + see.format("report")),

@@ -37,7 +37,7 @@ uint64_t step_count; /* result.steps, for the program that is stepped */
 static uint64_t most_steps;
 static bool to_the_end;
 static uint64_t burst, burst_left; /* steps in a row; 0: all */
-static const struct itimerval pause_between = {.it_value = {0, 50}};
+#define BURSTS_UNTIL_LONGER 128    /* the pause between them doubles then: on a slow machine the end takes longer */
 static volatile int active;
 static struct sp_py_frame stacks[2][CAP];
 static uint32_t n_last, which;
@@ -115,7 +115,9 @@ static void on_step(int sig, siginfo_t *info, void *context)
     step_count = ++result.steps;
     if (burst && --burst_left == 0) {
         uc->uc_mcontext.gregs[REG_EFL] &= ~0x100ll;
-        setitimer(ITIMER_REAL, &pause_between, NULL);
+        uint64_t longer = result.steps / burst / BURSTS_UNTIL_LONGER;
+        long us = 50l << (longer < 12 ? longer : 12);
+        setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, us}}, NULL);
     }
     uintptr_t tstate;
     enum sp_py_reject why = sp_py_own_tstate(&tstate);
@@ -193,7 +195,7 @@ static void on_alarm(int sig, siginfo_t *info, void *context)
 }
 
 /* Through Py_FinalizeEx() and all that the process does before the destructors of libraries run: every instruction, or
- * so many in a row after each 50 us. */
+ * so many in a row after each 50 us and, later, more. */
 void step_to_the_end(uint64_t in_a_row)
 {
     to_the_end = true;

@@ -132,7 +132,7 @@ def singlestep(b):
         raise Skip("this version's frames are not known")
     if MACHINE != "x86_64":
         raise Skip("the trap flag is x86-64's")
-    steps = int(os.environ.get("SPPROF_TEST_STEPS", "400000"))
+    steps = int(os.environ.get("SPPROF_TEST_STEPS", "700000"))
     r = b.run(PROGRAM, os.path.join(b.build, "tests/fault/libstep.so"), steps, preload=False, timeout=3000)
     n, accepted, no_tstate, jumps, deepest = map(int, r.out.replace("]", " ").split()[2:6] + [r.out.split("]")[1].split()[0]])
     print(r.out.strip())
