@@ -87,7 +87,7 @@ static __inline__ int spprof_snapshot(const char *path, char *written, size_t by
  *   name  UTF-8, of 111 bytes, the rest is cut off; it is copied
  * Returns the token that ends it, never 0 but where there is no library, it leaves the process alone, or name is NULL. The first
  * 1,000 names that differ in a process, inside what they are in, are told apart; others, and what is more than 16 deep, are what they are
- * in, or "(other spans)". Takes some 50 ns, and no lock. */
+ * in, or "(other spans)". Takes some 20 ns, and no lock. */
 static __inline__ uint64_t spprof_span_begin(const char *name);
 
 /* Ends it, and those that were opened in it in this thread and are still open: what a longjmp() or an exception left behind. A token that
