@@ -235,10 +235,10 @@ def modules_and_packages(b):
     directory = b.fresh()
     os.makedirs(os.path.join(directory, "site-packages", "pack", "sub"))
     os.makedirs(os.path.join(directory, "shop", "db"))
-    for path, text in (("site-packages/pack/__init__.py", "def f(): busy(0.1)\n"), ("site-packages/pack/sub/mod.py", "def g(): busy(0.1)\n"),
-                       ("site-packages/single.py", "def h(): busy(0.1)\n"), ("shop/db/models.py", "def m(): busy(0.1)\n"), ("shop/db/__init__.py", ""),
+    for path, text in (("site-packages/pack/__init__.py", "def f(): busy(0.25)\n"), ("site-packages/pack/sub/mod.py", "def g(): busy(0.25)\n"),
+                       ("site-packages/single.py", "def h(): busy(0.25)\n"), ("shop/db/models.py", "def m(): busy(0.25)\n"), ("shop/db/__init__.py", ""),
                        ("shop/app.py", f"import sys; sys.path.insert(1, {directory!r} + '/site-packages')\nimport json, pack, pack.sub.mod, single, db.models\n"
-                        "pack.f(); pack.sub.mod.g(); single.h(); db.models.m()\ndef own(): busy(0.1)\nown()\n"
+                        "pack.f(); pack.sub.mod.g(); single.h(); db.models.m()\ndef own(): busy(0.25)\nown()\n"
                         "for i in range(8000): json.loads(json.dumps([0] * 100))\n")):
         with open(os.path.join(directory, path), "w") as f:
             f.write(BUSY + text)

@@ -254,7 +254,8 @@ print(took, flush=True)
 
 @case
 def ticks_before_waits(b):
-    """A tick that comes while the stack of a wait is taken changes nothing of it. Threads that never return, and have deep stacks."""
+    """A tick that comes while the stack of a wait is taken changes nothing of it. Threads that never return, and have deep stacks. (One
+    of them may be missed: where the machine stands still for a millisecond between the two, that is CPU to it.)"""
     need_frames(b)
     r = b.run(HEAD + """
 gate, there = threading.Lock(), threading.Semaphore(0)
@@ -271,7 +272,7 @@ os._exit(0)
     p = r.profile()
     w = [i for i, x in enumerate(p.profiles) if x["name"].startswith("Wall: idle")]
     unseen = [s for s in map(p.stacks, w) if s.get(("(not running)",), 0) > 0.15e9 and waits(s, "deep") < 0.15e9]
-    assert len(w) > 150 and not unseen, (len(w), len(unseen), unseen[:2])
+    assert len(w) > 150 and len(unseen) <= 1, (len(w), len(unseen), unseen[:2])
 
 
 @case
