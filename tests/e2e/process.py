@@ -118,7 +118,7 @@ for i in range(8):
         assert spent(b, p, "busy") >= 0.15e9, (p.stacks(), p.block)
 
 
-@case
+@case(where="few")
 def multiprocessing_children(b):
     for method in ("fork", "spawn", "forkserver"):
         r = b.run(BUSY + f"""

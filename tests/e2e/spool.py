@@ -74,7 +74,7 @@ def start(b, source, **env):
     return child, directory
 
 
-@case(where="all")
+@case
 def killed(b):
     """At any instant: what the kernel counted up to the kill is in the profile, but for the last ticks."""
     for i in range(int(os.environ.get("SPPROF_TEST_KILLS", "5"))):
@@ -336,7 +336,7 @@ def wrong_files(b):
     assert not [f for f in os.listdir(d) if f.endswith(".json")]
 
 
-@case
+@case(where="few")
 def fork_while_an_exec_fails(b):
     """Between an exec's profile and its failure the region lies in a file that has no name: a child does not share it."""
     need_frames(b)
