@@ -117,6 +117,8 @@ static void start_all(struct sp_region *r)
             sp_live_free(l);
             continue;
         }
+        if (sp_load_acquire(&l->state) != SP_LIVE_RUNNING) /* gone, perhaps before its clock was read */
+            continue;
         sp_live_joins(l, cpu_ns);
         bool has_slot = l == sp_session_self && sp_live_slot(r, l);
         if (sp_load_acquire(&l->has_ticks)) /* while the recording was awaited, or by itself just now */

@@ -99,10 +99,9 @@ static void see_to_left(void)
 static void leave_thread(struct sp_live *l, uint64_t cpu_ns)
 {
     enum sp_ticks ticks = sp_engine_ticks(l, NULL, cpu_ns, SP_ASKER_ENDS);
-    __atomic_store_n(&l->state, SP_LIVE_LEFT, __ATOMIC_SEQ_CST); /* who begins a profile looks at it after he started ticks */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    sp_live_leaves(l, cpu_ns, ticks);
     sp_engine_stop(l);
-    sp_live_leave(l, cpu_ns, ticks);
+    sp_live_left(l);
     see_to_left();
 }
 
@@ -145,7 +144,8 @@ void sp_self_give_up(struct sp_live *l)
         sp_live_end(sp_session_region(), l, SP_LIVE_NEVER_BEGAN, SP_TICKS_NONE);
         sp_gate_leave();
     } else {
-        sp_live_leave(l, SP_LIVE_NEVER_BEGAN, SP_TICKS_NONE);
+        sp_live_leaves(l, SP_LIVE_NEVER_BEGAN, SP_TICKS_NONE);
+        sp_live_left(l);
         see_to_left();
     }
 }

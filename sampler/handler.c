@@ -129,20 +129,33 @@ void sp_handler_taken(const siginfo_t *info)
     tick(sp_engine->owns(info), NULL, (uintptr_t)__builtin_frame_address(0));
 }
 
+/* What a thread has used, and whether it has ended meanwhile and waits for who opens the gate; SP_LIVE_NEVER_BEGAN: it has no
+ * clock. Its state is looked at behind its clock: one that has ended then has left its last reading, and has no clock any more. */
+static uint64_t used_by(const struct sp_live *l, bool *has_left)
+{
+    uint64_t cpu_ns = sp_load_acquire(&l->state) == SP_LIVE_RUNNING ? sp_os_thread_cpu_ns_of(l->tid) : 0;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    uint32_t state = sp_load_acquire(&l->state);
+    *has_left = state == SP_LIVE_LEFT;
+    if (state == SP_LIVE_RUNNING)
+        return sp_max_u64(cpu_ns, l->last_cpu_ns);
+    return *has_left ? l->end_cpu_ns : SP_LIVE_NEVER_BEGAN;
+}
+
 bool sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)
 {
     int self = sp_os_gettid();
-    bool is_left = sp_gate_close(limit_ns);
-    for (struct sp_live *l = NULL; (l = sp_live_next(l));) {
-        uint64_t cpu_ns = sp_max_u64(sp_os_thread_cpu_ns_of(l->tid), l->last_cpu_ns);
-        bool is_in = l->profile == r->profile || cpu_ns > l->last_cpu_ns;
-        struct sp_thread *t = is_in ? sp_live_slot(r, l) : NULL;
+    bool is_left = sp_gate_close(limit_ns), has_left;
+    struct sp_live *l;
+    for (uint32_t i = 1; (l = sp_live_at(i)); i++) {
+        uint64_t cpu_ns = used_by(l, &has_left);
+        struct sp_thread *t = cpu_ns != SP_LIVE_NEVER_BEGAN ? sp_live_slot_up_to(r, l, cpu_ns) : NULL;
         if (!t)
             continue;
         t->end_cpu_ns = cpu_ns;
         sp_offclock_stop(&l->off, t, cpu_ns);
         enum sp_asker who = l->tid == self ? SP_ASKER_WRITES : SP_ASKER_OTHER;
-        sp_thread_rest(r, t, cpu_ns, sp_engine_ticks(l, t, cpu_ns, who), t->rest_ns);
+        sp_thread_rest(r, t, cpu_ns, has_left ? l->end_ticks : sp_engine_ticks(l, t, cpu_ns, who), t->rest_ns);
     }
     return is_left;
 }

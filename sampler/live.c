@@ -168,10 +168,21 @@ struct sp_thread *sp_live_slot(struct sp_region *r, struct sp_live *l)
     return l->slot;
 }
 
+SP_SIGSAFE static bool has_slot(const struct sp_region *r, const struct sp_live *l)
+{
+    return l->profile == r->profile && l->slot;
+}
+
+struct sp_thread *sp_live_slot_up_to(struct sp_region *r, struct sp_live *l, uint64_t cpu_ns)
+{
+    bool has_joined = l->session == sp_load_relaxed(&session);
+    return has_slot(r, l) || (has_joined && cpu_ns > l->last_cpu_ns) ? sp_live_slot(r, l) : NULL;
+}
+
 void sp_live_name(const struct sp_region *r, struct sp_live *l, const char name[SP_THREAD_NAME_BYTES])
 {
     memcpy(l->name, name, sizeof l->name);
-    if (r && l->profile == r->profile && l->slot)
+    if (r && has_slot(r, l))
         memcpy(l->slot->name, name, sizeof l->slot->name);
 }
 
@@ -202,12 +213,11 @@ void sp_live_run(struct sp_live *l, uint64_t before_ns)
 /* ---- its end */
 void sp_live_end(struct sp_region *r, struct sp_live *l, uint64_t cpu_ns, enum sp_ticks ticks)
 {
-    bool has_slot = r && l->profile == r->profile && l->slot, has_joined = l->session == sp_load_relaxed(&session);
     if (cpu_ns == SP_LIVE_NEVER_BEGAN) {
-        if (has_slot)
+        if (r && has_slot(r, l))
             sp_thread_cancel(r, l->slot);
     } else {
-        struct sp_thread *t = has_slot || (r && has_joined && cpu_ns > l->last_cpu_ns) ? sp_live_slot(r, l) : NULL;
+        struct sp_thread *t = r ? sp_live_slot_up_to(r, l, cpu_ns) : NULL;
         if (t) {
             memcpy(t->name, l->name, sizeof t->name);
             sp_offclock_stop(&l->off, t, cpu_ns);
@@ -220,7 +230,7 @@ void sp_live_end(struct sp_region *r, struct sp_live *l, uint64_t cpu_ns, enum s
 
 void sp_live_gone(struct sp_region *r, struct sp_live *l)
 {
-    if (l->profile == r->profile && l->slot) {
+    if (has_slot(r, l)) {
         l->slot->end_cpu_ns = l->last_cpu_ns;
         sp_thread_gone(r, l->slot);
     }
@@ -228,11 +238,16 @@ void sp_live_gone(struct sp_region *r, struct sp_live *l)
     sp_live_free(l);
 }
 
-void sp_live_leave(struct sp_live *l, uint64_t cpu_ns, enum sp_ticks ticks)
+void sp_live_leaves(struct sp_live *l, uint64_t cpu_ns, enum sp_ticks ticks)
 {
     l->end_cpu_ns = cpu_ns;
     l->end_ticks = ticks;
-    sp_store_release(&l->state, SP_LIVE_LEFT);
+    __atomic_store_n(&l->state, SP_LIVE_LEFT, __ATOMIC_SEQ_CST); /* who begins a profile looks at it after he started ticks */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+void sp_live_left(struct sp_live *l)
+{
     push_entry(&left, l); /* before sp_gate_leave_work's change of the gate */
 }
 

@@ -114,6 +114,9 @@ SP_SIGSAFE void sp_live_run(struct sp_live *l, uint64_t before_ns);
  * or by who closed it; by one at a time. */
 SP_SIGSAFE struct sp_thread *sp_live_slot(struct sp_region *r, struct sp_live *l);
 
+/* [handler] The same of a thread whose clock shows cpu_ns; NULL as well: what it has used is not in this recording. */
+SP_SIGSAFE struct sp_thread *sp_live_slot_up_to(struct sp_region *r, struct sp_live *l, uint64_t cpu_ns);
+
 /* [any] The calling thread, which runs in this entry, is called so. Inside the gate. */
 void sp_live_name(const struct sp_region *r, struct sp_live *l, const char name[SP_THREAD_NAME_BYTES]);
 
@@ -129,9 +132,10 @@ SP_INLINE void sp_live_is_booked(struct sp_live *l, struct sp_thread *t, uint64_
 void sp_live_end(struct sp_region *r, struct sp_live *l, uint64_t cpu_ns, enum sp_ticks ticks);
 /* [handler] The same for a thread that ended unseen: what it used since its last sample is not its own. */
 SP_SIGSAFE void sp_live_gone(struct sp_region *r, struct sp_live *l);
-/* [hook] The same as sp_live_end() while the gate is closed: noted, for who opens it. See sp_gate_leave_work. The entry is not the caller's
- * any more. */
-void sp_live_leave(struct sp_live *l, uint64_t cpu_ns, enum sp_ticks ticks);
+/* [hook] The same as sp_live_end() while the gate is closed: noted, for who closed it and for who opens it. See sp_gate_leave_work. From
+ * sp_live_left() on the entry is not the caller's any more. */
+void sp_live_leaves(struct sp_live *l, uint64_t cpu_ns, enum sp_ticks ticks);
+void sp_live_left(struct sp_live *l);
 /* [hook] Inside the gate, or by who closed it: does what was noted. */
 void sp_live_see_to_left(struct sp_region *r);
 

@@ -360,15 +360,15 @@ def receiver_restarts(b):
     directory, names = several(b, 6)
     port = free_port()
     p = begin(b, "--retry", "50ms", "--to", f"http://127.0.0.1:{port}", directory)
-    time.sleep(0.3)
-    with Receiver(answer(200), answer(200), hang_up, port=port) as r:
+    first = p.stderr.readline()
+    assert "tried again" in first, first
+    with Receiver(answer(200), answer(200), *[hang_up] * 999, port=port) as r:
         r.await_requests(3)
-        r.answers[:0] = [hang_up] * 99
     taken = 2
     with Receiver(port=port) as r:
         await_left(directory, [])
         p.terminate()
-        err = ended(p)
+        err = first + ended(p)
         assert taken + len(r.got) == len(names), (err, len(r.got))
         assert err.count("answers again") >= 2 and "spprof: 6 sent\n" in err, err
 

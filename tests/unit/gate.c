@@ -26,7 +26,8 @@ static void end(struct sp_live *l, uint64_t cpu_ns)
         sp_gate_leave();
         return;
     }
-    sp_live_leave(l, cpu_ns, SP_TICKS_COMING);
+    sp_live_leaves(l, cpu_ns, SP_TICKS_COMING);
+    sp_live_left(l);
     while (!sp_gate_leave_work())
         if (sp_gate_enter()) {
             sp_live_see_to_left(r);
@@ -168,6 +169,56 @@ static void frozen_under_sixteen(void)
     frozen_under(16);
 }
 
+static struct sp_live *one_that_ran(bool wants, uint64_t ends_at_ns)
+{
+    struct sp_live *l = sp_live_new();
+    claim(l, wants);
+    sp_live_run(l, 0);
+    if (wants)
+        CHECK(tick(l, 0)); /* 1,000 ns */
+    sp_live_leaves(l, ends_at_ns, SP_TICKS_COMING);
+    sp_live_left(l);
+    return l;
+}
+
+static uint64_t rest_of(const struct sp_live *l)
+{
+    uint64_t ns = 0;
+    for (int c = 0; c < SP_CATEGORY_N; c++)
+        ns += l->slot->rest_ns[c];
+    return ns;
+}
+
+/* What a thread used that ended in front of the gate is in the frozen image as in the profile behind it. */
+static void ends_in_front_of_the_gate(void)
+{
+    r = region_new(4 << 20, 64);
+    r->profile = 1;
+    sp_engine = &sp_engine_cpu;
+    uint64_t booked = 0;
+    for (int i = 0; i < 64; i++)
+        node[i] = region_node(r, 0, region_code(r, "f", "f.py", 1), 2);
+    struct sp_live *with = one_that_ran(true, 1700), *without = one_that_ran(false, 300);
+    struct sp_live *never = sp_live_new();
+    claim(never, true);
+    sp_live_leaves(never, SP_LIVE_NEVER_BEGAN, SP_TICKS_NONE);
+    sp_live_left(never);
+    sp_handler_freeze(r, 10 * SP_NS_PER_S);
+    CHECK_EQ(rest_of(with), 700);
+    CHECK_EQ(with->slot->end_cpu_ns, 1700);
+    CHECK_EQ(rest_of(without), 300);
+    CHECK_EQ(never->slot->state, SP_THREAD_STARTING);
+    sp_handler_thaw(r);
+    for (uint32_t i = 0; i <= r->n_threads; i++) {
+        CHECK(!i || sp_thread_at(r, i)->state != SP_THREAD_STARTING);
+        if (i && sp_thread_at(r, i)->state == SP_THREAD_ENDED)
+            sp_each_booked(r, sp_thread_at(r, i), add, &booked);
+    }
+    sp_each_booked_by_folded(r, add, &booked);
+    CHECK_EQ(booked, 1700 + 300);
+    CHECK_EQ(r->n_folded + r->n_ended, 2);
+}
+
 /* A thread that freezes the store from within, as a fatal signal in a tick does, does not wait for itself. */
 static void from_inside(void)
 {
@@ -245,6 +296,7 @@ static void left_for_good(void)
 const struct unit_case unit_cases[] = {
     {"frozen_under_two", frozen_under_two},
     {"frozen_under_sixteen", frozen_under_sixteen},
+    {"ends_in_front_of_the_gate", ends_in_front_of_the_gate},
     {"from_inside", from_inside},
     {"left_for_good", left_for_good},
     {NULL, NULL},
