@@ -147,9 +147,12 @@ bool sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)
     int self = sp_os_gettid();
     bool is_left = sp_gate_close(limit_ns), has_left;
     struct sp_live *l;
+    if (is_left && !sp_gate_is_inside())
+        sp_live_see_to_left(r);
     for (uint32_t i = 1; (l = sp_live_at(i)); i++) {
         uint64_t cpu_ns = used_by(l, &has_left);
-        struct sp_thread *t = cpu_ns != SP_LIVE_NEVER_BEGAN ? sp_live_slot_up_to(r, l, cpu_ns) : NULL;
+        /* One that is on its way out gets no slot for it: there may be more of them than slots. */
+        struct sp_thread *t = cpu_ns != SP_LIVE_NEVER_BEGAN ? sp_live_slot_up_to(r, l, has_left ? 0 : cpu_ns) : NULL;
         if (!t)
             continue;
         t->end_cpu_ns = cpu_ns;

@@ -18,9 +18,9 @@ ms, seconds = float(sys.argv[1]), float(sys.argv[2])
 def spin(ms):
     end = time.thread_time_ns() + int(ms * 1e6)
     while time.thread_time_ns() < end: pass
-def parse(): spin(ms * .25)
-def render(): spin(ms * .75)
-def request(): parse(); render()
+def parses(): spin(ms * .25)
+def renders(): spin(ms * .75)
+def request(): parses(); renders()
 """
 ONE_EACH = """
 for _ in range(int(seconds * 1000 / ms)):
@@ -49,11 +49,11 @@ server.shutdown(); server.server_close()
 
 
 def hold(what, seen, samples, total):
-    """parse has a quarter of what parse and render have: within five standard deviations of so many samples."""
-    share = seen["parse"] / (seen["parse"] + seen["render"])
+    """parses has a quarter of what parses and renders have: within five standard deviations of so many samples."""
+    share = seen["parses"] / (seen["parses"] + seen["renders"])
     limit = 5 * math.sqrt(0.25 * 0.75 / samples) + IN_STEP
     assert samples > 20 and abs(share - 0.25) <= limit, (what, share, limit, samples, seen)
-    assert seen["parse"] + seen["render"] >= 0.75 * total, (what, seen, total)
+    assert seen["parses"] + seen["renders"] >= 0.75 * total, (what, seen, total)
 
 
 def until_seen_ns(n, samples, ms):
@@ -119,7 +119,7 @@ print(sum(os.times()[:4]) / (time.monotonic() - begun))
             if has_a_processor:
                 break
         profiles = [p for p in r.profiles() if p.block["ppid"] != os.getpid()]
-        seen = {"parse": 0, "render": 0, "(thread end)": 0}
+        seen = {"parses": 0, "renders": 0, "(thread end)": 0}
         sampled = [p for p in profiles if p.block["samples"]]
         for p in profiles:
             for name in seen:

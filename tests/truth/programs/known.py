@@ -3,7 +3,7 @@
 each of a few functions takes, none of which calls another, and prints that last of all, as one line of JSON:
 
   of        cpu or wall: what was measured
-  ns        {function: ns}
+  ns        {function: ns}, of names that no module of Python has: what that one uses at its start would be theirs
   callers   {function: [who calls it]}; whoever shows another caller shows an impossible stack
 
 Who judges a profiler by them compares the shares of these functions among each other, at whatever depth they stand."""

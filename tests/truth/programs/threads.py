@@ -4,16 +4,16 @@ import threading
 
 from known import cpu, random, seconds, spin, tell
 
-ns = {"parse": 0, "render": 0}
+ns = {"parses": 0, "renders": 0}
 
 
-def parse(n): spin(n)
-def render(n): spin(n)
+def parses(n): spin(n)
+def renders(n): spin(n)
 
 
 def request():
     part = random.randrange(1000000, 2000000)
-    for f, n in (parse, part), (render, 3 * part):
+    for f, n in (parses, part), (renders, 3 * part):
         begin = cpu()
         f(n)
         ns[f.__name__] += cpu() - begin
@@ -24,7 +24,7 @@ def run():
         t = threading.Thread(target=request)
         t.start()
         t.join()
-    tell(ns, {"parse": ["request"], "render": ["request"], "request": ["run"]})
+    tell(ns, {"parses": ["request"], "renders": ["request"], "request": ["run"]})
 
 
 run()
