@@ -133,33 +133,54 @@ static __attribute__((noinline)) void leave(struct sp_live *l, struct sp_offcpu_
     go_out(l, in.mask);
 }
 
-uint64_t sp_hook_wait_begin(enum sp_hook_wait call, const void *at)
+/* Who waits for the GIL does so by calls of 5 ms that follow each other at once (Python/ceval_gil.c, take_gil): one wait to us, of one
+ * stack, as long as there is no time for bytecode between two of them. */
+#define AGAIN_NS 20000u
+
+/* A wait for the GIL has paused, if no tick came since. Does it go on? */
+static bool goes_on(struct sp_live *l, bool is_gil, uintptr_t caller, uint64_t now)
+{
+    struct inside in;
+    uint64_t paused_ns = __atomic_exchange_n(&l->paused_ns, 0, __ATOMIC_RELAXED);
+    if (is_gil && caller == l->paused_sp && now - paused_ns < AGAIN_NS)
+        return true;
+    if (!paused_ns || !come_in(l, &in))
+        return false;
+    sp_offcpu_settle(in.region, l, paused_ns);
+    sp_gate_leave();
+    go_out(l, in.mask);
+    return false;
+}
+
+uint64_t sp_hook_wait_begins(enum sp_hook_wait call, const void *at, uintptr_t caller)
 {
     struct sp_live *l = sp_offclock_is_on ? sp_session_self : NULL;
     if (!l)
         return 0;
     uint64_t now = sp_os_mono_fast_ns();
-    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     bool is_gil = sp_py_wait_is_gil((uintptr_t)at);
     /* Not in a signal's handler that interrupted another wait; or one that was left by a jump. No handler waits for the GIL. */
-    if (here >= l->wait_sp || SP_UNLIKELY(is_gil))
-        l->wait_sp = here;
-    if (SP_UNLIKELY(is_to_be_entered(l, call, now))) {
+    if (caller >= l->wait_sp || SP_UNLIKELY(is_gil))
+        l->wait_sp = caller;
+    uint64_t since_ns = now;
+    if (SP_UNLIKELY(l->paused_ns) && goes_on(l, is_gil, caller, now)) {
+        since_ns = l->open_since_ns;
+    } else if (SP_UNLIKELY(is_to_be_entered(l, call, now))) {
         struct sp_offcpu_wait w = wait_of(call, now, at);
         enter(l, &w);
     }
     if (SP_UNLIKELY(is_gil))
         sp_gil_wait_begins(&l->gil, l->profile, l->slot_number, now);
-    return now;
+    return since_ns;
 }
 
-void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns)
+void sp_hook_wait_ends(enum sp_hook_wait call, const void *at, uint64_t since_ns, uintptr_t caller, bool has_given_up)
 {
     struct sp_live *l = since_ns ? sp_session_self : NULL;
     if (!l)
         return;
     uint64_t now = sp_os_mono_fast_ns(), ns = now - sp_min_u64(now, since_ns), bit = bit_of(call);
-    bool is_within = (uintptr_t)__builtin_frame_address(0) < l->wait_sp;
+    bool is_within = caller < l->wait_sp;
     if (SP_UNLIKELY(l->gil.place) && !is_within)
         sp_gil_wait_ends(&l->gil, now);
     l->wait_sp = is_within ? l->wait_sp : 0;
@@ -168,6 +189,11 @@ void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns)
         return;
     struct sp_offcpu_wait w = wait_of(call, since_ns, at);
     w.is_within = is_within;
+    if (has_given_up && w.is_gil && !is_within && l->open_since_ns == since_ns && ns >= SP_OFFCPU_LONG_NS) {
+        l->paused_sp = caller;
+        l->paused_ns = now;
+        return;
+    }
     leave(l, &w, ns);
 }
 
@@ -204,32 +230,33 @@ static int wait_by_clock(void *cond, void *mutex, int clock, const struct timesp
 
 /* Each way out of a hook but through waited_ is a jump with the caller's registers and stack as they were: where another library has
  * a function of the name, what it takes may be something else. */
-#define SP_WAIT(type, name, shown, at, parameters, arguments, absent)                     \
-    SP_REAL_SLOT(name);                                                                   \
-    typedef type name##_fn parameters;                                                    \
-    SP_EXPORT type hook_##name parameters __asm__(#name);                                 \
-    static __attribute__((noinline)) type absent_##name parameters                        \
-    {                                                                                     \
-        name##_fn *f = NULL;                                                              \
-        type rc = (type)(absent);                                                         \
-        return f ? f arguments : rc;                                                      \
-    }                                                                                     \
-    SP_INLINE type original_##name parameters                                             \
-    {                                                                                     \
-        name##_fn *f = (name##_fn *)sp_load_relaxed(&real_##name.original);               \
-        return SP_LIKELY(f) ? f arguments : absent_##name arguments;                      \
-    }                                                                                     \
-    static __attribute__((noinline)) type waited_##name parameters                        \
-    {                                                                                     \
-        uint64_t since_ns = sp_hook_wait_begin(SP_HOOK_WAIT_##name, at);                  \
-        type rc = original_##name arguments;                                              \
-        sp_hook_wait_end(SP_HOOK_WAIT_##name, at, since_ns);                              \
-        return rc;                                                                        \
-    }                                                                                     \
-    type hook_##name parameters                                                           \
-    {                                                                                     \
-        bool is_seen = sp_offclock_is_on && !real_##name.is_foreign;                      \
-        return SP_LIKELY(!is_seen) ? original_##name arguments : waited_##name arguments; \
+#define SP_WAIT(type, name, shown, at, parameters, arguments, absent)                      \
+    SP_REAL_SLOT(name);                                                                    \
+    typedef type name##_fn parameters;                                                     \
+    SP_EXPORT type hook_##name parameters __asm__(#name);                                  \
+    static __attribute__((noinline)) type absent_##name parameters                         \
+    {                                                                                      \
+        name##_fn *f = NULL;                                                               \
+        type rc = (type)(absent);                                                          \
+        return f ? f arguments : rc;                                                       \
+    }                                                                                      \
+    SP_INLINE type original_##name parameters                                              \
+    {                                                                                      \
+        name##_fn *f = (name##_fn *)sp_load_relaxed(&real_##name.original);                \
+        return SP_LIKELY(f) ? f arguments : absent_##name arguments;                       \
+    }                                                                                      \
+    static __attribute__((noinline)) type waited_##name parameters                         \
+    {                                                                                      \
+        uintptr_t here = (uintptr_t)__builtin_frame_address(0);                            \
+        uint64_t since_ns = sp_hook_wait_begins(SP_HOOK_WAIT_##name, at, here);            \
+        type rc = original_##name arguments;                                               \
+        sp_hook_wait_ends(SP_HOOK_WAIT_##name, at, since_ns, here, (long)rc == ETIMEDOUT); \
+        return rc;                                                                         \
+    }                                                                                      \
+    type hook_##name parameters                                                            \
+    {                                                                                      \
+        bool is_seen = sp_offclock_is_on && !real_##name.is_foreign;                       \
+        return SP_LIKELY(!is_seen) ? original_##name arguments : waited_##name arguments;  \
     }
 #define SP_WAIT_ELSEWHERE(name)
 #include "inject/waits.def"

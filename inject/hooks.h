@@ -83,8 +83,19 @@ enum sp_hook_wait {
 };
 /* [hook] The calling thread is about to wait in this call, and has; errno stays. at: what it waits for, NULL: anything. What the
  * one returns, the other wants; 0: it is not looked at. */
-uint64_t sp_hook_wait_begin(enum sp_hook_wait call, const void *at);
-void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns);
+uint64_t sp_hook_wait_begins(enum sp_hook_wait call, const void *at, uintptr_t caller);
+void sp_hook_wait_ends(enum sp_hook_wait call, const void *at, uint64_t since_ns, uintptr_t caller, bool has_given_up);
+
+/* The two of a wait by one function, whose frame says which waits are within others. */
+SP_INLINE uint64_t sp_hook_wait_begin(enum sp_hook_wait call, const void *at)
+{
+    return sp_hook_wait_begins(call, at, (uintptr_t)__builtin_frame_address(0));
+}
+
+SP_INLINE void sp_hook_wait_end(enum sp_hook_wait call, const void *at, uint64_t since_ns)
+{
+    sp_hook_wait_ends(call, at, since_ns, (uintptr_t)__builtin_frame_address(0), false);
+}
 
 /* hook_python.c */
 /* [start] Finds what it will ask of the CPython that was found. */

@@ -88,3 +88,10 @@ void sp_offcpu_leave(struct sp_region *r, struct sp_live *l, const struct sp_off
         sp_gil_waited(r, t, node, part, mono_ns);
     sp_store_relaxed(&r->last_ns, since_ns);
 }
+
+void sp_offcpu_settle(struct sp_region *r, struct sp_live *l, uint64_t paused_ns)
+{
+    const struct sp_offcpu_wait w = {.since_ns = l->open_since_ns, .is_gil = true};
+    if (l->open_profile == r->profile)
+        sp_offcpu_leave(r, l, &w, paused_ns - w.since_ns);
+}

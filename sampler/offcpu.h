@@ -28,6 +28,9 @@ SP_SIGSAFE void sp_offcpu_enter(struct sp_region *r, struct sp_live *l, const st
 /* [handler] ... it waited; `ns` go to its stack. */
 SP_SIGSAFE void sp_offcpu_leave(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w, uint64_t ns);
 
+/* [handler] A wait for the GIL paused then (paused_ns) that does not go on: what it waited goes to its stack. As for sp_offcpu_enter(). */
+SP_SIGSAFE void sp_offcpu_settle(struct sp_region *r, struct sp_live *l, uint64_t paused_ns);
+
 /* [handler] How much of the waits so far is to go to a stack now, that of the one that took `ns`; 0: nothing yet. */
 SP_SIGSAFE uint64_t sp_offcpu_due(struct sp_live *l, uint64_t ns);
 

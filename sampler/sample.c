@@ -6,6 +6,7 @@
 #include "sampler/weight.h"
 #include "sampler/engine.h"
 #include "sampler/log.h"
+#include "sampler/offcpu.h"
 #include "sampler/threads.h"
 #include "sampler/walk.h"
 
@@ -29,15 +30,17 @@ SP_SIGSAFE static uint64_t weigh(struct sp_region *r, struct sp_live *l, const s
 
 #define BEFORE_A_WAIT_NS 1000000 /* of CPU */
 
-/* A tick that came while the stack was taken for a wait is taken right behind that: the wait begins. */
+/* A tick that came while the stack was taken for a wait is taken right behind that: the wait begins. One for the GIL is of many calls. */
 SP_SIGSAFE static bool is_about_to_wait(const struct sp_live *l, const struct sp_instant *at)
 {
-    return l->slot->open_since_ns && at->sp < l->wait_sp && at->cpu_ns - l->open_cpu_ns < BEFORE_A_WAIT_NS;
+    return l->slot->open_since_ns && at->sp < l->wait_sp && (at->cpu_ns - l->open_cpu_ns < BEFORE_A_WAIT_NS || l->gil.place);
 }
 
 void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_instant *at)
 {
     struct sp_thread *t = l->slot;
+    if (SP_UNLIKELY(l->paused_ns))
+        sp_offcpu_settle(r, l, __atomic_exchange_n(&l->paused_ns, 0, __ATOMIC_RELAXED));
     uint64_t since_ns = at->mono_ns - r->started_mono_ns, cpu_ns = weigh(r, l, at, since_ns);
     struct sp_sample s = sp_walk_stack(r, l, at->sp, at->context);
     s.cpu_ns = cpu_ns;

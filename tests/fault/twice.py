@@ -6,23 +6,27 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, CASES, case, main, need_frames  # noqa: E402,F401
+from sp import BUSY, CASES, Skip, case, main, need_frames  # noqa: E402,F401
 
 PROGRAM = BUSY + """
 import asyncio, ctypes, queue, select, signal, socket, subprocess, threading
 lib = ctypes.PyDLL(None)
 lib.twice_begin.restype = ctypes.c_uint64
-def seen(): return [ctypes.c_uint64.in_dll(lib, "twice_" + n).value for n in ("same", "different")]
+def seen(*names): return [ctypes.c_uint64.in_dll(lib, "twice_" + n).value for n in names or ("same", "different")]
 def run(*fs):
     ts = [threading.Thread(target=f) for f in fs]
     [t.start() for t in ts]; [t.join() for t in ts]
 """
 
 
-def twice(b, program, least):
+def told(b, program):
     need_frames(b)
-    out = b.run(PROGRAM + program + "\nprint(*seen())\n", preload=False, LD_PRELOAD=os.path.join(b.build, "tests/fault/libspprof_twice.so"),
-                SPPROF_OUT="p.json", SPPROF_WALL=1).out.split()
+    return b.run(PROGRAM + program, preload=False, LD_PRELOAD=os.path.join(b.build, "tests/fault/libspprof_twice.so"), SPPROF_OUT="p.json",
+                 SPPROF_WALL=1).out
+
+
+def twice(b, program, least):
+    out = told(b, program + "\nprint(*seen())\n").split()
     same, different = map(int, out)
     assert same >= least and not different, out
 
@@ -73,17 +77,37 @@ run(changes, changes, changes)
 
 
 @case
+def one_wait_of_many_calls(b):
+    """CPython waits for the GIL by one call after the other. Many threads that want it cost as much as one: the stack is taken once a wait."""
+    if b.free_threaded:
+        raise Skip("no GIL")
+    entered, same, different, off_ns = map(int, told(b, """
+import time
+off = []
+def runs():
+    begin = time.monotonic_ns() - time.thread_time_ns()
+    end = time.thread_time() + .1
+    while time.thread_time() < end: sum(range(300))
+    off.append(time.monotonic_ns() - time.thread_time_ns() - begin)
+before = seen("entered", "same", "different")
+run(*[runs] * 10)
+after = seen("entered", "same", "different")
+print(*[a - b for a, b in zip(after, before)], sum(off))
+""").split())
+    assert 20 < same and same <= entered < off_ns / 9e6 and not different, (entered, same, different, off_ns)
+
+
+@case
 def a_wait_of_two_places_is_told(b):
     """The comparison itself: what begins in one function and ends in another, and what begins and ends on two lines of one."""
-    need_frames(b)
-    out = b.run(PROGRAM + """
+    out = told(b, """
 def begins(): return lib.twice_begin()
 def ends(since): lib.twice_end(ctypes.c_uint64(since))
 def both(): since = lib.twice_begin(); lib.twice_end(ctypes.c_uint64(since))
 before = seen()[1]
 ends(begins()); both()
 print(seen()[1] - before)
-""", preload=False, LD_PRELOAD=os.path.join(b.build, "tests/fault/libspprof_twice.so"), SPPROF_OUT="p.json", SPPROF_WALL=1).out
+""")
     assert out == "2\n", out
 
 
