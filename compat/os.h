@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The operating system as spprof needs it: one file per system implements this (os_linux.c).
+ * The operating system as spprof needs it: one family of files per system implements this (os_linux*.c).
  * No function here allocates, takes a lock or touches errno; failures are negative errno. */
 #ifndef SP_COMPAT_OS_H
 #define SP_COMPAT_OS_H

@@ -17,6 +17,8 @@ SP_SIGSAFE long sp_os_linux_call(long nr, long a, long b, long c, long d, long e
 #define SYS6(nr, a, b, c, d, e, f) sp_os_linux_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define SYS(nr, a, b, c, d) SYS6(nr, a, b, c, d, 0, 0)
 
+#define KERNEL_SIGSET_BYTES 8 /* what the kernel wants to hear of a signal set; libc's is larger */
+
 /* In a process beside another (sp_os_beside): the other's id; else 0. */
 extern __thread int sp_os_linux_home;
 /* "/proc/self", or what is that of the process beside which this one is. */

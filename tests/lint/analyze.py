@@ -17,6 +17,7 @@ SYSTEM_CALL = "filled by a system call that is an asm statement, which the analy
 EXPLAINED = {
     ("compat/os_linux.c", "garbage value"): SYSTEM_CALL,
     ("compat/os_linux_files.c", "garbage value"): SYSTEM_CALL,
+    ("compat/os_linux_signal.c", "garbage value"): SYSTEM_CALL,
     ("writers/speedscope.c", "dereference of NULL"): "the view lists threads that have a slot only (has_profile)",
     ("writers/view.c", "null pointer dereference"): "the same",
     ("writers/view.c", "repeated branch"): "head and tail of an elided stack",
