@@ -50,6 +50,7 @@ _KNOWN = "0.1.0", [  # of each format its key, suffixes, and whether it is alway
     ("chrome", [".trace.json", ".trace", None], 0), ("html", [".html", ".htm", None], 0),
     ("collapsed", [".collapsed", ".folded", ".txt"], 0)]
 __version__, _formats, _native, _address = (*_KNOWN, None, None) if _facts is _not_preloaded else _facts()
+_keys = [key for key, _, _ in _formats]
 _DONE, _BEGUN, _IS_OPEN, _IS_NONE, _OFF, _NO_MEMORY, _LOST, _BUSY = range(8)
 _window = None  # which was opened last
 
@@ -206,9 +207,7 @@ class Profile:
             write(dict(self._texts)[_format_of(name if isinstance(name, (str, bytes)) else "", format)])
             return
         path = _os.fspath(path_or_file)
-        data = _packed(dict(self._texts)[_format_of(path, format)], path)
-        with open(path, "wb") as f:
-            f.write(data)
+        _write(path, dict(self._texts)[_format_of(path, format)])
 
 
 def _who(thread):
@@ -217,28 +216,29 @@ def _who(thread):
     return (0, f"({others} other threads)") if others else (thread.get("tid") or 0, thread.get("name", ""))
 
 
-def _packed(data, path):
-    """In a gzip frame if the name wants it and the format does not always have one."""
-    if not path.endswith(b".gz" if isinstance(path, bytes) else ".gz") or data[:2] == b"\x1f\x8b":
-        return data
-    import zlib
-    stored = zlib.compressobj(0, zlib.DEFLATED, -15)  # as the library's own (writers/gzip.c), which `spprof report` reads
-    frame = b"\x1f\x8b\x08\x10\0\0\0\0\0\xffspprof\0", stored.compress(data), stored.flush()
-    return b"".join(frame) + zlib.crc32(data).to_bytes(4, "little") + (len(data) & 0xffffffff).to_bytes(4, "little")
+def _write(path, data):
+    """To a file; in a gzip frame if its name wants one and the format does not always have it."""
+    if path.endswith(b".gz" if isinstance(path, bytes) else ".gz") and data[:2] != b"\x1f\x8b":
+        import zlib
+        stored = zlib.compressobj(0, zlib.DEFLATED, -15)  # as the library's own (writers/gzip.c), which `spprof report` reads
+        frame = b"\x1f\x8b\x08\x10\0\0\0\0\0\xffspprof\0", stored.compress(data), stored.flush()
+        data = b"".join(frame) + zlib.crc32(data).to_bytes(4, "little") + (len(data) & 0xffffffff).to_bytes(4, "little")
+    with open(path, "wb") as f:
+        f.write(data)
 
 
 def _format_of(path, format):
-    keys = [key for key, _, _ in _formats]
     if format is not None:
+        accepted = f"format must be one of {', '.join(map(repr, _keys))}"
         if not isinstance(format, str):
-            raise TypeError(f"format must be one of {', '.join(map(repr, keys))} or None, not {type(format).__name__}")
-        if format not in keys:
-            raise ValueError(f"format must be one of {', '.join(map(repr, keys))}, not {format!r}")
+            raise TypeError(f"{accepted} or None, not {type(format).__name__}")
+        if format not in _keys:
+            raise ValueError(f"{accepted}, not {format!r}")
         return format
     if isinstance(path, bytes):
         path = path.decode("utf-8", "surrogateescape")
     fits = [(len(s), key) for key, suffixes, _ in _formats for s in suffixes if s and path.endswith((s, s + ".gz"))]
-    return max(fits)[1] if fits else keys[0]
+    return max(fits)[1] if fits else _keys[0]
 
 
 _WHY = {
@@ -302,7 +302,7 @@ def stop():
     """Close the window, and return what it holds, a Profile. RuntimeError if none is open."""
     result, texts = _stop()
     _check(result)
-    return Profile(zip([key for key, _, _ in _formats], texts))
+    return Profile(zip(_keys, texts))
 
 
 def is_active():
@@ -311,7 +311,7 @@ def is_active():
 
 
 def _look_at(whole, key):
-    result, texts = _look(whole, [k for k, _, _ in _formats].index(key))
+    result, texts = _look(whole, _keys.index(key))
     if result == _IS_NONE:
         raise RuntimeError("nothing is recorded in this process now; start() begins")
     _check(result)
@@ -338,9 +338,7 @@ def snapshot(path=None):
             raise RuntimeError("nothing is recorded in this process now, or its file cannot be written")
         return written
     name = _os.fspath(path)
-    data = _packed(_look_at(True, _format_of(name, None)), name)
-    with open(name, "wb") as f:
-        f.write(data)
+    _write(name, _look_at(True, _format_of(name, None)))
     return name
 
 
