@@ -15,8 +15,7 @@ import time
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "..", "support"))
-sys.path.insert(0, os.path.join(here, "..", "e2e"))
-import ship  # noqa: E402
+import shipping  # noqa: E402
 from pprof import Pprof  # noqa: E402
 from receiver import free_port  # noqa: E402
 from sp import SKIP, Bench  # noqa: E402
@@ -110,27 +109,27 @@ def main(python, library, build):
     program = built(os.path.abspath(build))
     b = Bench(python, os.path.abspath(library), os.path.abspath(build))
     directory, port = b.fresh(), free_port()
-    files = [ship.recorded(b, SPPROF_WALL=1, SPPROF_NATIVE="on"), ship.recorded(b)]
+    files = [shipping.recorded(b, SPPROF_WALL=1, SPPROF_NATIVE="on"), shipping.recorded(b)]
     wanted = [of_file(Pprof(f)) for f in files]
     queue = b.fresh()
     for i, f in enumerate(files):
         os.utime(f, (1e9 + i, 1e9 + i))
         os.rename(f, os.path.join(queue, f"{i}.pb.gz"))
     collector = Collector(program, directory, port)
-    first = ship.begin(b, "--retry", "50ms", "--to", f"http://127.0.0.1:{port}", queue)
-    ship.await_left(queue, [])
+    first = shipping.begin(b, "--retry", "50ms", "--to", f"http://127.0.0.1:{port}", queue)
+    shipping.await_left(queue, [])
     collector.end()
     got = [stacks(r) for r in collector.requests()]
-    more = ship.recorded(b)
+    more = shipping.recorded(b)
     wanted.append(of_file(Pprof(more)))
     shutil.move(more, os.path.join(queue, "more.pb.gz"))
     time.sleep(2)  # it is tried meanwhile
     os.rename(collector.out, collector.out + ".old")
     collector = Collector(program, directory, port)
-    ship.await_left(queue, [])
+    shipping.await_left(queue, [])
     collector.end()
     first.terminate()
-    print(ship.ended(first), end="")
+    print(shipping.ended(first), end="")
     got += [stacks(r) for r in collector.requests()]
     assert got == wanted, [{k: (sum(g[k].values()), sum(w[k].values())) for k in w} for g, w in zip(got, wanted)]
     print([{k: sum(v.values()) for k, v in g.items()} for g in got])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What C code does with spprof.h, for tests/e2e/c_api.py: a library for Python (ctypes), and with -DPROGRAM a program without Python.
+ * What C code does with spprof.h, for api_calls.py: a library for Python (ctypes), and with -DPROGRAM a program without Python.
  * in_1_2() is called in a span "2" in a span "1" alone, in_0() in none. */
 #define _GNU_SOURCE
 #include <errno.h>
