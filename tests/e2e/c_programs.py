@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from api_calls import INCLUDE, ROOT, calls  # noqa: E402
 from embedding import ask, libpython, like_python  # noqa: E402
-from sp import Profile, case, main  # noqa: E402
+from sp import Profile, case, main, telling  # noqa: E402
 
 WAYS = {"pie": (), "no pie": ("-no-pie", "-fno-pie"), "no undefined": ("-Wl,--no-undefined", "-Wl,-z,now"), "static pie": ("-static-pie",), "static": ("-static",)}
 
@@ -43,13 +43,17 @@ def c_example_host(b):
                                      (True, [], "no CPython has begun")):
         r = b.run(None, command=[program, *arguments], preload=preload, PYTHONHOME=home)
         assert r.out.startswith("no profile: " + text) and r.err == "" and not r.files(), (r.out, r.err)
-    r = b.run(None, command=[program, python], PYTHONHOME=home, SPPROF_OUT="all.json", SPPROF_INTERVAL="1ms")
-    assert re.fullmatch(r"0\.\d\d\d s of CPU are in requests.json\n", r.out) and r.err == "", (r.out, r.err)
-    for name in ("all.json", "requests.json"):
-        p = Profile(os.path.join(r.directory, name))
+
+    def run(_):
+        r = b.run(None, command=[program, python], PYTHONHOME=home, SPPROF_OUT="all.json", SPPROF_INTERVAL="1ms")
+        assert re.fullmatch(r"0\.\d\d\d s of CPU are in requests.json\n", r.out) and r.err == "", (r.out, r.err)
+        return Profile(os.path.join(r.directory, "all.json"))
+    part_ns = 0.04e9  # of a request C and Python use more than that each
+    whole, _ = telling(run, lambda p: p.doubt_ns() < part_ns)
+    for p in (whole, Profile(os.path.join(os.path.dirname(whole.path), "requests.json"))):
         for request in ("span GET /index", "span GET /report"):
-            of = [s for s in p.stacks() if s[0] == request]
-            assert any("render" in s for s in of) and (request, "(unwalkable)") in of, p.stacks()
+            of = {s[1:] for s in p.stacks() if s[0] == request}
+            assert (("(unwalkable)",) in of and any("render" in s for s in of)) or p.doubt_ns() >= part_ns, p.stacks()
         assert all(s[0].startswith("span GET") for s in p.stacks() if "render" in s), p.stacks()
 
 
