@@ -58,10 +58,11 @@ int sp_os_send(int fd, const void *p, size_t n); /* without waiting */
 void sp_os_await_change(const uint32_t *word, uint32_t value, uint64_t ns);
 void sp_os_changed(const uint32_t *word);
 
-/* --- [handler] CPU-time timers: SIGPROF to one thread, carrying `value` --- */
-SP_SIGSAFE int sp_os_timer_create(int tid, uint64_t value, int *timer);
+/* --- [handler] timers on a thread's CPU clock, or the monotonic one: SIGPROF to the thread, carrying `value` --- */
+enum sp_os_clock { SP_OS_CLOCK_CPU, SP_OS_CLOCK_MONO };
+SP_SIGSAFE int sp_os_timer_create(enum sp_os_clock clock, int tid, uint64_t value, int *timer);
 /* ... unless it and all else that counts against the user's RLIMIT_SIGPENDING were more than a quarter of it: -EAGAIN. */
-SP_SIGSAFE int sp_os_timer_create_sparing(int tid, uint64_t value, int *timer);
+SP_SIGSAFE int sp_os_timer_create_sparing(enum sp_os_clock clock, int tid, uint64_t value, int *timer);
 SP_SIGSAFE int sp_os_timer_arm(int timer, uint64_t first_ns, uint64_t period_ns); /* 0, 0 disarms */
 SP_SIGSAFE void sp_os_timer_delete(int timer);
 SP_SIGSAFE bool sp_os_timer_exists(int timer); /* in the calling process */

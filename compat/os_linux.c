@@ -111,7 +111,7 @@ void sp_os_thread_name(char name[16])
     name[15] = '\0';
 }
 
-int sp_os_timer_create(int tid, uint64_t value, int *timer)
+int sp_os_timer_create(enum sp_os_clock clock, int tid, uint64_t value, int *timer)
 {
     /* The kernel's struct sigevent (uapi/asm-generic/siginfo.h): 64 bytes, thread id after the union. */
     struct {
@@ -119,7 +119,7 @@ int sp_os_timer_create(int tid, uint64_t value, int *timer)
         int signo, notify, tid, pad[11];
     } ev = {.value = value, .signo = SIGPROF, .notify = 4 /* SIGEV_THREAD_ID */, .tid = tid};
     int id = SP_OS_NO_TIMER;
-    int rc = (int)SYS(SYS_timer_create, thread_clock(tid), &ev, &id, 0);
+    int rc = (int)SYS(SYS_timer_create, clock == SP_OS_CLOCK_CPU ? thread_clock(tid) : CLOCK_MONOTONIC, &ev, &id, 0);
     *timer = rc == 0 ? id : SP_OS_NO_TIMER;
     return rc;
 }

@@ -84,38 +84,38 @@ void sp_os_limit_forked(void)
  * lower one while we ask. Of each answer with room to spare UNASKED timers more are made. */
 #define UNASKED 256
 
-SP_SIGSAFE static int ask(int tid, uint64_t value, int *timer, const struct limit *own, uint64_t most)
+SP_SIGSAFE static int ask(enum sp_os_clock clock, int tid, uint64_t value, int *timer, const struct limit *own, uint64_t most)
 {
     if (lend(RLIMIT_SIGPENDING, own, most) != 0)
         return -EAGAIN;
-    int rc = sp_os_timer_create(tid, value, timer);
+    int rc = sp_os_timer_create(clock, tid, value, timer);
     put_back();
     return rc;
 }
 
-SP_SIGSAFE static int create_in_quarter(int tid, uint64_t value, int *timer)
+SP_SIGSAFE static int create_in_quarter(enum sp_os_clock clock, int tid, uint64_t value, int *timer)
 {
     struct limit own;
     if (SYS(SYS_prlimit64, 0, RLIMIT_SIGPENDING, 0, &own) != 0 || own.cur == UINT64_MAX)
-        return sp_os_timer_create(tid, value, timer);
+        return sp_os_timer_create(clock, tid, value, timer);
     uint64_t quarter = own.cur / 4;
     int rc = -EAGAIN;
-    if (quarter > UNASKED && (rc = ask(tid, value, timer, &own, quarter - UNASKED)) == 0)
+    if (quarter > UNASKED && (rc = ask(clock, tid, value, timer, &own, quarter - UNASKED)) == 0)
         sp_store_relaxed(&unasked, UNASKED);
     if (rc == -EAGAIN && quarter)
-        rc = ask(tid, value, timer, &own, quarter);
+        rc = ask(clock, tid, value, timer, &own, quarter);
     return rc;
 }
 
-int sp_os_timer_create_sparing(int tid, uint64_t value, int *timer)
+int sp_os_timer_create_sparing(enum sp_os_clock clock, int tid, uint64_t value, int *timer)
 {
     *timer = SP_OS_NO_TIMER;
     if (__atomic_fetch_sub(&unasked, 1, __ATOMIC_RELAXED) > 0)
-        return sp_os_timer_create(tid, value, timer);
+        return sp_os_timer_create(clock, tid, value, timer);
     sp_store_relaxed(&unasked, 0);
     uint64_t mask = sp_os_mask_block(~0ull);
     bool is_held = hold();
-    int rc = is_held ? create_in_quarter(tid, value, timer) : sp_os_timer_create(tid, value, timer);
+    int rc = is_held ? create_in_quarter(clock, tid, value, timer) : sp_os_timer_create(clock, tid, value, timer);
     if (is_held)
         release();
     sp_os_mask_set(mask);

@@ -19,6 +19,7 @@ enum kind {
     kind_imports,
     kind_native,
     kind_wall,
+    kind_engine,
     kind_signal,
     kind_format
 };
@@ -159,7 +160,7 @@ static bool parse(enum kind kind, const char *s, uint64_t *v)
 {
     static const char *const flags[] = {"0", "1"}, *const switches[] = {"off", "on"}, *const verbosity[] = {"0", "1", "auto"},
                              *const imports[] = {"short", "full"}, *const native[] = {"off", "on", "full"},
-                             *const walls[] = {"0", "1", "all"};
+                             *const walls[] = {"0", "1", "all"}, *const engines[] = {"auto", "cpu", "fine"};
     uint64_t nano;
     switch (kind) {
     case kind_duration: return sp_config_parse_duration(s, v);
@@ -175,6 +176,7 @@ static bool parse(enum kind kind, const char *s, uint64_t *v)
     case kind_imports: return parse_word(s, imports, 2, v);
     case kind_native: return parse_word(s, native, 3, v) || parse_word(s, flags, 2, v);
     case kind_wall: return parse_word(s, walls, 3, v) || parse_word(s, switches, 2, v);
+    case kind_engine: return parse_word(s, engines, 3, v);
     case kind_signal: return parse_signal(s, v);
     case kind_format: return parse_format(s, v);
     case kind_text: break;

@@ -10,12 +10,13 @@
 
 /* options.def documents every field. */
 struct sp_config {
-    uint64_t on, format, interval_ns, depth, memory_bytes, lines, imports, native, wall, tasks, children, files, verbose,
-        signal;
+    uint64_t on, format, interval_ns, depth, memory_bytes, lines, imports, native, wall, engine, tasks, children, files,
+        verbose, signal;
     uint64_t start, start_after_ns, duration_ns, rotate_ns, keep;
     char out[SP_PATH_BYTES], spool[SP_PATH_BYTES], run[SP_RUN_BYTES], programs[SP_PROGRAMS_BYTES]; /* "": not set */
 };
 
+enum { SP_ENGINE_AUTO, SP_ENGINE_CPU, SP_ENGINE_FINE };
 enum { SP_VERBOSE_NEVER, SP_VERBOSE_ALWAYS, SP_VERBOSE_AUTO };
 
 /* [start] Reads options from `environment` (NULL-terminated "NAME=value"). complain(arg, line) gets a message

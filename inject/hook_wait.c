@@ -14,9 +14,13 @@
 #include "compat/os.h"
 #include "compat/py.h"
 #include "inject/hooks.h"
+#include "sampler/engine.h"
 #include "sampler/gate.h"
 #include "sampler/handler.h"
 #include "sampler/offcpu.h"
+
+/* Threads: written at the start. */
+bool sp_hook_wait_is_on;
 
 static const char *const marks[] = {
 #define SP_WAIT(type, name, shown, ...) "(waiting: " shown ")",
@@ -152,17 +156,9 @@ static bool goes_on(struct sp_live *l, bool is_gil, uintptr_t caller, uint64_t n
     return false;
 }
 
-uint64_t sp_hook_wait_begins(enum sp_hook_wait call, const void *at, uintptr_t caller)
+static uint64_t begin_wait(struct sp_live *l, enum sp_hook_wait call, const void *at, uintptr_t caller, bool is_gil)
 {
-    struct sp_live *l = sp_offclock_is_on ? sp_session_self : NULL;
-    if (!l)
-        return 0;
-    uint64_t now = sp_os_mono_fast_ns();
-    bool is_gil = sp_py_wait_is_gil((uintptr_t)at);
-    /* Not in a signal's handler that interrupted another wait; or one that was left by a jump. No handler waits for the GIL. */
-    if (caller >= l->wait_sp || SP_UNLIKELY(is_gil))
-        l->wait_sp = caller;
-    uint64_t since_ns = now;
+    uint64_t now = sp_os_mono_fast_ns(), since_ns = now;
     if (SP_UNLIKELY(l->paused_ns) && goes_on(l, is_gil, caller, now)) {
         since_ns = l->open_since_ns;
     } else if (SP_UNLIKELY(is_to_be_entered(l, call, now))) {
@@ -174,27 +170,52 @@ uint64_t sp_hook_wait_begins(enum sp_hook_wait call, const void *at, uintptr_t c
     return since_ns;
 }
 
+#define NOT_TIMED 1 /* no SPPROF_WALL */
+
+uint64_t sp_hook_wait_begins(enum sp_hook_wait call, const void *at, uintptr_t caller)
+{
+    struct sp_live *l = sp_hook_wait_is_on ? sp_session_self : NULL;
+    if (!l)
+        return 0;
+    bool is_gil = sp_py_wait_is_gil((uintptr_t)at);
+    /* Not in a signal's handler that interrupted another wait; or one that was left by a jump. No handler waits for the GIL. */
+    if (caller >= l->wait_sp || SP_UNLIKELY(is_gil))
+        l->wait_sp = caller;
+    uint64_t since_ns = sp_offclock_is_on ? begin_wait(l, call, at, caller, is_gil) : NOT_TIMED;
+    if (sp_engine->before_wait && caller == l->wait_sp)
+        sp_engine->before_wait(l);
+    return since_ns;
+}
+
+static void end_wait(struct sp_live *l, struct sp_offcpu_wait *w, enum sp_hook_wait call, uintptr_t caller, bool has_given_up)
+{
+    uint64_t now = sp_os_mono_fast_ns(), ns = now - sp_min_u64(now, w->since_ns), bit = bit_of(call);
+    if (SP_UNLIKELY(l->gil.place) && !w->is_within)
+        sp_gil_wait_ends(&l->gil, now);
+    l->short_calls = ns < SP_OFFCPU_LONG_NS ? l->short_calls | bit : l->short_calls & ~bit;
+    bool is_open = l->open_since_ns == w->since_ns;
+    if (SP_LIKELY(ns < SP_OFFCPU_SHORT_NS && !is_open))
+        return;
+    if (has_given_up && w->is_gil && !w->is_within && is_open && ns >= SP_OFFCPU_LONG_NS) {
+        l->paused_sp = caller;
+        l->paused_ns = now;
+        return;
+    }
+    leave(l, w, ns);
+}
+
 void sp_hook_wait_ends(enum sp_hook_wait call, const void *at, uint64_t since_ns, uintptr_t caller, bool has_given_up)
 {
     struct sp_live *l = since_ns ? sp_session_self : NULL;
     if (!l)
         return;
-    uint64_t now = sp_os_mono_fast_ns(), ns = now - sp_min_u64(now, since_ns), bit = bit_of(call);
-    bool is_within = caller < l->wait_sp;
-    if (SP_UNLIKELY(l->gil.place) && !is_within)
-        sp_gil_wait_ends(&l->gil, now);
-    l->wait_sp = is_within ? l->wait_sp : 0;
-    l->short_calls = ns < SP_OFFCPU_LONG_NS ? l->short_calls | bit : l->short_calls & ~bit;
-    if (SP_LIKELY(ns < SP_OFFCPU_SHORT_NS && l->open_since_ns != since_ns))
-        return;
     struct sp_offcpu_wait w = wait_of(call, since_ns, at);
-    w.is_within = is_within;
-    if (has_given_up && w.is_gil && !is_within && l->open_since_ns == since_ns && ns >= SP_OFFCPU_LONG_NS) {
-        l->paused_sp = caller;
-        l->paused_ns = now;
-        return;
-    }
-    leave(l, &w, ns);
+    w.is_within = caller < l->wait_sp;
+    l->wait_sp = w.is_within ? l->wait_sp : 0;
+    if (sp_engine->after_wait && !w.is_within)
+        sp_engine->after_wait(l);
+    if (sp_offclock_is_on)
+        end_wait(l, &w, call, caller, has_given_up);
 }
 
 /* ---- the hooks */
@@ -255,7 +276,7 @@ static int wait_by_clock(void *cond, void *mutex, int clock, const struct timesp
     }                                                                                      \
     type hook_##name parameters                                                            \
     {                                                                                      \
-        bool is_seen = sp_offclock_is_on && !real_##name.is_foreign;                       \
+        bool is_seen = sp_hook_wait_is_on && !real_##name.is_foreign;                      \
         return SP_LIKELY(!is_seen) ? original_##name arguments : waited_##name arguments;  \
     }
 #define SP_WAIT_ELSEWHERE(name)
@@ -294,7 +315,7 @@ static __attribute__((noinline)) long waited_syscall(long number, long a, long b
 long hook_syscall(long number, long a, long b, long c, long d, long e SP_CPU_SYSCALL_PARAMETER)
 {
     syscall_fn *original = (syscall_fn *)sp_load_relaxed(&real_syscall.original);
-    if (SP_LIKELY(original && (!sp_offclock_is_on || real_syscall.is_foreign || !sp_os_call_waits(number, b))))
+    if (SP_LIKELY(original && (!sp_hook_wait_is_on || real_syscall.is_foreign || !sp_os_call_waits(number, b))))
         return original(number, a, b, c, d, e SP_CPU_SYSCALL_PASSED);
     return waited_syscall(number, a, b, c, d, e, SP_CPU_SYSCALL_LAST);
 }

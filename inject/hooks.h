@@ -81,6 +81,8 @@ enum sp_hook_wait {
 #undef SP_WAIT
 #undef SP_WAIT_ELSEWHERE
 };
+/* Waits are seen. Set before threads are looked at, never again. */
+extern bool sp_hook_wait_is_on;
 /* [hook] The calling thread is about to wait in this call, and has; errno stays. at: what it waits for, NULL: anything. What the
  * one returns, the other wants; 0: it is not looked at. */
 uint64_t sp_hook_wait_begins(enum sp_hook_wait call, const void *at, uintptr_t caller);

@@ -193,7 +193,7 @@ static void prepare_sampling(void)
                      sp_py.version, "; stacks begin with their first function", "", "");
     sp_py_tss_learn_existing_key();
     sp_py_touch();
-    sp_engine = &sp_engine_cpu;
+    sp_engine = config.engine == SP_ENGINE_FINE ? &sp_engine_fine : &sp_engine_cpu;
     sp_handler_forked = child_ticks;
 }
 
@@ -211,6 +211,7 @@ static void install(void)
         sp_unwind_libunwind_start();
     }
     sp_offclock_is_on = config.wall;
+    sp_hook_wait_is_on = config.wall || sp_engine->before_wait;
     sp_engine->open(config.interval_ns); /* its ticks are known from here on */
     sp_hook_signal_start(sp_lifecycle_finish, (int)config.signal, config.spool[0] != 0);
     sp_store_release(&sp_session.state, SP_SESSION_RUNNING);

@@ -90,7 +90,7 @@ SP_SIGSAFE static void look_at_unhooked(struct sp_region *r, struct sp_live *l)
         return;
     uint64_t cpu = sp_os_thread_cpu_ns_of(l->tid);
     struct sp_thread *t = cpu > l->last_cpu_ns ? sp_live_slot(r, l) : NULL;
-    if (t && cpu > l->last_cpu_ns + 3 * (t->period_ns + r->tick_ns)) {
+    if (t && cpu > l->last_cpu_ns + 3 * (t->period_ns + sp_max_u64(r->tick_ns, sp_os_tick_ns()))) {
         enum sp_category why = l->is_refused ? SP_CATEGORY_NOT_SAMPLED : SP_CATEGORY_BLOCKED;
         sp_log_book_pseudo(r, t, why, cpu - l->last_cpu_ns, sp_os_mono_ns() - r->started_mono_ns);
         sp_live_is_booked(l, t, cpu);

@@ -15,6 +15,7 @@ enum sp_asker {
     SP_ASKER_OTHER
 };
 
+struct sp_instant;
 struct sp_engine_ops {
     const char *name;
     int signal; /* that its ticks are */
@@ -30,14 +31,17 @@ struct sp_engine_ops {
     /* [handler] Ticks for the thread, from a random point of its period on. 0, or negative errno: it gets none, and its CPU
      * time is shown as such. */
     int (*thread_start)(struct sp_live *l);
-    /* [handler] The first tick of a thread whose first_due_ns is negative, at reading `now` of its clock: whether it is
-     * a sample. */
-    bool (*first_tick)(struct sp_live *l, uint64_t now_ns);
+    /* [handler] A tick of a thread whose first_due_ns is negative: whether it is a sample. */
+    bool (*counts)(struct sp_live *l, const struct sp_instant *at);
     /* [handler] No ticks for a while, and again. */
     void (*thread_pause)(struct sp_live *l);
     void (*thread_resume)(struct sp_live *l);
     /* [handler] No more; safe for a thread that has none. */
     void (*thread_stop)(struct sp_live *l);
+    /* [handler] The calling thread is about to make a call that waits, or has made it, as its hook says; NULL: it is all the
+     * same to the engine. */
+    void (*before_wait)(struct sp_live *l);
+    void (*after_wait)(struct sp_live *l);
     /* [handler] A tick of the thread came late: whether it waited while the thread had it blocked. context: of the handler
      * that it came to; NULL: it came to none. */
     bool (*was_held_back)(const struct sp_live *l, const void *context);
@@ -50,7 +54,7 @@ struct sp_engine_ops {
     bool (*is_here)(void);
 };
 
-extern const struct sp_engine_ops sp_engine_cpu;
+extern const struct sp_engine_ops sp_engine_cpu, sp_engine_fine;
 
 /* The engine that sampling runs on; NULL until it starts. */
 extern const struct sp_engine_ops *sp_engine;

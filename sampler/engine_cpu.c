@@ -5,7 +5,8 @@
 
 #include "compat/diag.h"
 #include "compat/os.h"
-#include "sampler/engine.h"
+#include "sampler/engine_cpu.h"
+#include "sampler/sample.h"
 
 /* Threads: written where a recording begins; the witness by who made the first timer. */
 static uint64_t interval_ns, tick_ns;
@@ -18,7 +19,7 @@ static int witness = SP_OS_NO_TIMER;
 static uint32_t witness_number;
 static int witness_tid;
 
-SP_SIGSAFE static void set_interval(uint64_t wanted_ns)
+void sp_engine_cpu_open(uint64_t wanted_ns)
 {
     interval_ns = wanted_ns;
     tick_ns = sp_os_tick_ns();
@@ -31,10 +32,15 @@ SP_SIGSAFE static uint64_t rounded_to(void)
     return tick_ns;
 }
 
-SP_SIGSAFE static uint32_t owns(const siginfo_t *info)
+uint32_t sp_engine_cpu_owns(const siginfo_t *info)
 {
     uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
     return info->si_code == SI_TIMER && value >> 32 == cookie ? (uint32_t)value : 0;
+}
+
+uint64_t sp_engine_cpu_value(const struct sp_live *l)
+{
+    return (uint64_t)cookie << 32 | l->number;
 }
 
 SP_SIGSAFE static int arm(struct sp_live *l)
@@ -44,14 +50,14 @@ SP_SIGSAFE static int arm(struct sp_live *l)
     return sp_os_timer_arm(l->timer, l->first_due_ns > 0 ? (uint64_t)l->first_due_ns : 1, interval_ns);
 }
 
-SP_SIGSAFE static bool first_tick(struct sp_live *l, uint64_t now_ns)
+bool sp_engine_cpu_counts(struct sp_live *l, const struct sp_instant *at)
 {
-    int64_t again_ns, used_ns = (int64_t)(now_ns - l->last_cpu_ns);
-    bool counts = sp_engine_first_counts(l->first_due_ns, used_ns, interval_ns, tick_ns, &again_ns);
+    int64_t again_ns, used_ns = (int64_t)(at->cpu_ns - l->last_cpu_ns);
+    bool is_sample = sp_engine_first_counts(l->first_due_ns, used_ns, interval_ns, tick_ns, &again_ns);
     l->first_due_ns = 0;
     if (again_ns)
         sp_os_timer_arm(l->timer, (uint64_t)again_ns, interval_ns);
-    return counts;
+    return is_sample;
 }
 
 /* Not of -EINVAL and -ESRCH: that thread is gone. */
@@ -75,11 +81,11 @@ SP_SIGSAFE static bool take_witness(struct sp_live *l)
     return arm(l) == 0;
 }
 
-SP_SIGSAFE static int thread_start(struct sp_live *l)
+int sp_engine_cpu_start(struct sp_live *l)
 {
     if (SP_UNLIKELY(take_witness(l)))
         return 0;
-    int rc = sp_os_timer_create_sparing(l->tid, (uint64_t)cookie << 32 | l->number, &l->timer);
+    int rc = sp_os_timer_create_sparing(SP_OS_CLOCK_CPU, l->tid, sp_engine_cpu_value(l), &l->timer);
     if (rc < 0) {
         say_refused(rc);
         return rc;
@@ -93,19 +99,19 @@ SP_SIGSAFE static int thread_start(struct sp_live *l)
     return 0;
 }
 
-SP_SIGSAFE static void thread_pause(struct sp_live *l)
+void sp_engine_cpu_pause(struct sp_live *l)
 {
     if (l->timer != SP_OS_NO_TIMER)
         sp_os_timer_arm(l->timer, 0, 0);
 }
 
-SP_SIGSAFE static void thread_resume(struct sp_live *l)
+void sp_engine_cpu_resume(struct sp_live *l)
 {
     if (l->timer != SP_OS_NO_TIMER)
         arm(l);
 }
 
-SP_SIGSAFE static void thread_stop(struct sp_live *l)
+void sp_engine_cpu_stop(struct sp_live *l)
 {
     int timer = __atomic_exchange_n(&l->timer, SP_OS_NO_TIMER, __ATOMIC_ACQ_REL);
     if (timer == SP_OS_NO_TIMER)
@@ -116,12 +122,12 @@ SP_SIGSAFE static void thread_stop(struct sp_live *l)
         sp_os_timer_delete(timer);
 }
 
-SP_SIGSAFE static bool was_held_back(const struct sp_live *l, const void *context)
+bool sp_engine_cpu_was_held_back(const struct sp_live *l, const void *context)
 {
     return !context || l->pause || sp_os_ends_mask_call(context);
 }
 
-SP_SIGSAFE static bool is_held_back(const struct sp_live *l, enum sp_asker who)
+bool sp_engine_cpu_is_held_back(const struct sp_live *l, enum sp_asker who)
 {
     switch (who) {
     case SP_ASKER_ENDS: return sp_os_mask_block(0) & SP_OS_MASK(SIGPROF);
@@ -131,13 +137,13 @@ SP_SIGSAFE static bool is_held_back(const struct sp_live *l, enum sp_asker who)
     return false;
 }
 
-SP_SIGSAFE static void in_child(void)
+void sp_engine_cpu_child(void)
 {
     witness = SP_OS_NO_TIMER;
     witness_number = 0;
 }
 
-SP_SIGSAFE static bool is_here(void)
+bool sp_engine_cpu_is_here(void)
 {
     int timer = sp_load_relaxed(&witness);
     return timer == SP_OS_NO_TIMER || sp_os_timer_exists(timer);
@@ -146,16 +152,16 @@ SP_SIGSAFE static bool is_here(void)
 SP_SIGSAFE_TABLE const struct sp_engine_ops sp_engine_cpu = {
     .name = "cpu",
     .signal = SIGPROF,
-    .open = set_interval,
+    .open = sp_engine_cpu_open,
     .tick_ns = rounded_to,
-    .owns = owns,
-    .thread_start = thread_start,
-    .first_tick = first_tick,
-    .thread_pause = thread_pause,
-    .thread_resume = thread_resume,
-    .thread_stop = thread_stop,
-    .was_held_back = was_held_back,
-    .is_held_back = is_held_back,
-    .child = in_child,
-    .is_here = is_here,
+    .owns = sp_engine_cpu_owns,
+    .thread_start = sp_engine_cpu_start,
+    .counts = sp_engine_cpu_counts,
+    .thread_pause = sp_engine_cpu_pause,
+    .thread_resume = sp_engine_cpu_resume,
+    .thread_stop = sp_engine_cpu_stop,
+    .was_held_back = sp_engine_cpu_was_held_back,
+    .is_held_back = sp_engine_cpu_is_held_back,
+    .child = sp_engine_cpu_child,
+    .is_here = sp_engine_cpu_is_here,
 };

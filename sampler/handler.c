@@ -67,7 +67,7 @@ SP_SIGSAFE static struct sp_live *owner_of(uint32_t number)
 SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_live *l, const void *context, uintptr_t sp)
 {
     struct sp_instant now = {sp, context, sp_os_thread_cpu_ns(), sp_os_mono_ns()};
-    if (now.cpu_ns < l->last_cpu_ns || (SP_UNLIKELY(l->first_due_ns < 0) && !sp_engine->first_tick(l, now.cpu_ns)))
+    if (now.cpu_ns < l->last_cpu_ns || (SP_UNLIKELY(l->first_due_ns < 0) && !sp_engine->counts(l, &now)))
         return;
     if (SP_UNLIKELY(!sp_live_slot(r, l)))
         return;

@@ -82,7 +82,7 @@ SP_SIGSAFE static struct sp_live *fresh_entry(void)
 SP_SIGSAFE static void clear_entry(struct sp_live *l)
 {
     memset(&l->in_handler, 0, sizeof *l - offsetof(struct sp_live, in_handler));
-    l->timer = SP_OS_NO_TIMER;
+    l->timer = l->alarm = SP_OS_NO_TIMER;
     l->serial = sp_add_relaxed(&n_born, 1) + 1;
     sp_store_release(&l->state, SP_LIVE_STARTING);
 }

@@ -57,6 +57,10 @@ struct sp_live {
     uint32_t pause, sent;  /* enum sp_pause, enum sp_sent */
     bool is_blocked_by_us; /* SIGPROF is, and the program had it unblocked: a tick that waits has just come */
     int64_t first_due_ns;  /* on the thread's clock since it began: below 0 until the first tick (engine.h) */
+    int alarm;             /* the fine engine's (engine_fine.c): its second timer */
+    uint32_t alarm_state;
+    uint64_t alarm_ns, wait_began_ns;      /* when it is to fire; a wait stopped it: on the monotonic clock */
+    uint64_t due_ns, early_cpu_ns, random; /* the next sample; the last alarm that was too soon: on the thread's clock */
     /* off its CPU; waits (offcpu.h) */
     struct sp_offclock off;
     uint64_t short_ns, short_limit_ns;

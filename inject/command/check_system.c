@@ -36,9 +36,11 @@ static void check_kernel(struct sp_check *c)
     if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0 || tick.tv_sec || !tick.tv_nsec)
         return;
     double ms = (double)tick.tv_nsec / 1e6;
-    sp_check_say(c, SP_CHECK_NOTE, "tick",
-                 "%.3g ms (CONFIG_HZ=%.0f): at most %.0f samples in a second of CPU, whatever SPPROF_INTERVAL asks for", ms,
-                 1000 / ms, 1000 / ms);
+    sp_check_say(
+        c, SP_CHECK_NOTE, "tick",
+        "%.3g ms (CONFIG_HZ=%.0f): at most %.0f samples in a second of CPU, whatever SPPROF_INTERVAL asks for; more with "
+        "SPPROF_ENGINE=fine",
+        ms, 1000 / ms, 1000 / ms);
 }
 
 /* A limit that is set; false: none is. */

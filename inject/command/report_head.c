@@ -226,7 +226,8 @@ static void print_hints(const struct sp_report_head *h)
     if (strcmp(h->engine, "cpu") == 0 && h->samples >= 10 && h->n_files == 1 && h->used < h->longest_ns / 2)
         fputs("Hint:      the CPU was used now and then. What always runs between two ticks of the\n"
               "           clock is never sampled, what runs on them always is, and \"seen promptly\"\n"
-              "           does not tell: work in step with the clock may not be as it seems\n",
+              "           does not tell: work in step with the clock may not be as it seems. With\n"
+              "           SPPROF_ENGINE=fine it is\n",
               to);
 }
 

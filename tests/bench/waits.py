@@ -40,3 +40,34 @@ def off():
 @check(70, "ns")
 def on():
     return calls(SPPROF_WALL=1)
+
+
+@check(800, "ns")
+def fine():
+    return calls(SPPROF_ENGINE="fine")
+
+
+GIL = """
+import resource, sys, threading, time
+n, go, over, done = 200, threading.Event(), False, [0] * 200
+def work(k):
+    go.wait()
+    while not over: sum(range(20000)); done[k] += 1
+threads = [threading.Thread(target=work, args=(k,)) for k in range(n)]
+for t in threads: t.start()
+go.set(); time.sleep(.5)
+begin, cpu = sum(done), time.process_time()
+until = time.process_time() + 1.5
+while time.process_time() < until: time.sleep(.1)
+print((sum(done) - begin) / (time.process_time() - cpu))
+over = True
+"""
+
+
+@check(10, "%")
+def two_hundred_want_the_gil():
+    """Of the work that they do in a second of CPU: how much less."""
+    def run(env):
+        with tempfile.TemporaryDirectory() as d:
+            return float(subprocess.run([sys.executable, "-c", GIL], env=env, cwd=d, capture_output=True, text=True, check=True).stdout)
+    return 100 * (1 - paired(lambda: run(preloaded(SPPROF_WALL=1)), lambda: run(PLAIN), 7)[1])

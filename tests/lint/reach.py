@@ -13,8 +13,8 @@ import sys
 import formats
 
 # What is called through sp_engine.
-ENGINE = ["set_interval", "rounded_to", "owns", "thread_start", "first_tick", "thread_pause", "thread_resume", "thread_stop", "was_held_back",
-          "is_held_back", "in_child", "is_here"]
+ENGINE = [*("sp_engine_cpu_" + f for f in ("open", "owns", "start", "counts", "pause", "resume", "stop", "was_held_back", "is_held_back", "child", "is_here")),
+          "rounded_to", "set_interval", "thread_start", "counts", "thread_pause", "thread_resume", "thread_stop", "before_wait", "after_wait"]
 # Every way in: fork handlers, handlers of signals, and what the writer calls through a pointer, beside what the formats say.
 ROOTS = ["before_fork", "after_fork_in_parent", "after_fork_in_child", "start_child", "sp_handler", *ENGINE,
          "standin", "foreign", "relay",

@@ -16,8 +16,8 @@ import formats
 
 LIBGCC = {"__udivti3"}  # functions of the compiler's own library in ours
 LIBC = 400  # most that a function of libc or the vDSO takes among those that are called: measured with gdb
-ENGINE = ["set_interval", "rounded_to", "owns", "thread_start", "first_tick", "was_held_back", "is_held_back", "thread_pause", "thread_resume",
-          "thread_stop", "in_child", "is_here"]
+ENGINE = [*("sp_engine_cpu_" + f for f in ("open", "owns", "start", "counts", "pause", "resume", "stop", "was_held_back", "is_held_back", "child", "is_here")),
+          "rounded_to", "set_interval", "thread_start", "counts", "thread_pause", "thread_resume", "thread_stop"]
 UNWIND = 1050  # most that a walk of native frames takes beside
 WRITE, EMIT, BYTES = formats.by_kind(sys.argv[3])
 # function -> what it calls through a pointer; a function that is not listed: EMIT

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ * Calls that a signal ends, whatever SA_RESTART says (man 7 signal), between spells of work. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static long passed_us(clockid_t clock, const struct timespec *since)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (now.tv_sec - since->tv_sec) * 1000000 + (now.tv_nsec - since->tv_nsec) / 1000;
+}
+
+static void work(long us)
+{
+    struct timespec begin;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    while (passed_us(CLOCK_THREAD_CPUTIME_ID, &begin) < us)
+        ;
+}
+
+#define ENDED(call) (errno = 0, (call) < 0 && errno == EINTR)
+
+/* How many of seven calls a round were ended so. */
+int ended_early(int rounds)
+{
+    int n = 0, e = epoll_create1(0), pipes[2], s = socket(AF_UNIX, SOCK_DGRAM, 0);
+    struct timeval limit = {0, 2000};
+    struct epoll_event event;
+    sem_t sem;
+    char c;
+    sem_init(&sem, 0, 0);
+    if (pipe(pipes) != 0 || setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0)
+        return -1;
+    for (int i = 0; i < rounds; i++) {
+        struct timespec t = {0, 500000};
+        struct timeval v = {0, 700};
+        fd_set f;
+        FD_ZERO(&f);
+        FD_SET(pipes[0], &f);
+        work(i % 7 * 100);
+        n += ENDED(poll(NULL, 0, i % 3));
+        n += ENDED(nanosleep(&t, NULL));
+        work(i % 5 * 130);
+        n += ENDED(epoll_wait(e, &event, 1, 1));
+        n += ENDED(select(pipes[0] + 1, &f, NULL, NULL, &v));
+        work(i % 3 * 200);
+        clock_gettime(CLOCK_REALTIME, &t);
+        t.tv_sec += (t.tv_nsec += 900000) / 1000000000;
+        t.tv_nsec %= 1000000000;
+        n += ENDED(sem_timedwait(&sem, &t));
+        n += ENDED(usleep(300));
+        n += ENDED(recv(s, &c, 1, 0));
+    }
+    close(e);
+    close(s);
+    close(pipes[0]);
+    close(pipes[1]);
+    return n;
+}
+
+#ifdef __x86_64__
+/* Sleeps where no hook is, so many ms in all. How often a signal ended that. */
+int woken(long ms)
+{
+    struct timespec begin;
+    int n = 0;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (long left_us; (left_us = ms * 1000 - passed_us(CLOCK_MONOTONIC, &begin)) > 0;) {
+        struct timespec t = {left_us / 1000000, left_us % 1000000 * 1000};
+        register long remaining __asm__("r10") = 0;
+        long rc;
+        __asm__ volatile("syscall" : "=a"(rc) : "0"(SYS_nanosleep), "D"(&t), "S"(0), "r"(remaining) : "rcx", "r11", "memory");
+        n += rc == -EINTR;
+    }
+    return n;
+}
+#endif
