@@ -42,6 +42,10 @@ struct sp_engine_ops {
      * same to the engine. */
     void (*before_wait)(struct sp_live *l);
     void (*after_wait)(struct sp_live *l);
+    /* [handler] No tick of the calling thread's comes soon, until it is let go; NULL: two never come so soon one after the other.
+     * False: it was held already, and is not to be let go. */
+    bool (*hold)(struct sp_live *l);
+    void (*let_go)(struct sp_live *l);
     /* [handler] A tick of the thread came late: whether it waited while the thread had it blocked. context: of the handler
      * that it came to; NULL: it came to none. */
     bool (*was_held_back)(const struct sp_live *l, const void *context);

@@ -20,7 +20,7 @@
 #define SHORT_NS 50000u    /* a call that took less is taken to have run, not waited */
 #define WATCH_NS 10000000u /* of CPU, between two looks whether the alarm is alive */
 
-enum state { RUNS, WAITS, PARKED };
+enum state { RUNS, WAITS, PARKED, PAUSED };
 
 /* Threads: written where a recording begins. */
 static uint64_t interval_ns;
@@ -110,8 +110,10 @@ SP_SIGSAFE static void thread_stop(struct sp_live *l)
 SP_SIGSAFE static void thread_pause(struct sp_live *l)
 {
     sp_engine_cpu_pause(l);
-    if (l->alarm != SP_OS_NO_TIMER)
-        sp_os_timer_arm(l->alarm, 0, 0);
+    if (l->alarm == SP_OS_NO_TIMER)
+        return;
+    sp_store_relaxed(&l->alarm_state, PAUSED);
+    sp_os_timer_arm(l->alarm, 0, 0);
 }
 
 SP_SIGSAFE static void thread_resume(struct sp_live *l)
@@ -150,7 +152,7 @@ SP_SIGSAFE static bool counts(struct sp_live *l, const struct sp_instant *at)
     l->early_cpu_ns = is_due ? 0 : at->cpu_ns;
     if (is_due)
         l->due_ns = at->cpu_ns + draw(l);
-    if (sp_load_relaxed(&l->alarm_state) == RUNS)
+    if (sp_load_relaxed(&l->alarm_state) == RUNS && !sp_load_relaxed(&l->alarm_is_held))
         set_alarm(l, l->due_ns - at->cpu_ns);
     return is_due;
 }
@@ -168,7 +170,7 @@ SP_SIGSAFE static void before_wait(struct sp_live *l)
 SP_SIGSAFE static void after_wait(struct sp_live *l)
 {
     uint32_t state = sp_load_relaxed(&l->alarm_state);
-    if (l->alarm == SP_OS_NO_TIMER || state == RUNS)
+    if (l->alarm == SP_OS_NO_TIMER || state == RUNS || state == PAUSED)
         return;
     uint64_t now = sp_os_mono_fast_ns(), left;
     if (state == WAITS && now - l->wait_began_ns < SHORT_NS) {
@@ -181,6 +183,23 @@ SP_SIGSAFE static void after_wait(struct sp_live *l)
         unpark(l);
     sp_store_relaxed(&l->alarm_state, RUNS);
     set_alarm(l, left);
+}
+
+/* ---- a pause, for what two signals that wait at once would spoil */
+SP_SIGSAFE static bool hold(struct sp_live *l)
+{
+    if (l->alarm == SP_OS_NO_TIMER || sp_load_relaxed(&l->alarm_is_held))
+        return false;
+    sp_store_relaxed(&l->alarm_is_held, 1);
+    sp_os_timer_arm(l->alarm, 0, 0);
+    return true;
+}
+
+SP_SIGSAFE static void let_go(struct sp_live *l)
+{
+    sp_store_relaxed(&l->alarm_is_held, 0);
+    if (sp_load_relaxed(&l->alarm_state) == RUNS)
+        set_alarm(l, l->due_ns - sp_min_u64(l->due_ns, sp_os_thread_cpu_ns()));
 }
 
 SP_SIGSAFE_TABLE const struct sp_engine_ops sp_engine_fine = {
@@ -196,6 +215,8 @@ SP_SIGSAFE_TABLE const struct sp_engine_ops sp_engine_fine = {
     .thread_stop = thread_stop,
     .before_wait = before_wait,
     .after_wait = after_wait,
+    .hold = hold,
+    .let_go = let_go,
     .was_held_back = sp_engine_cpu_was_held_back,
     .is_held_back = sp_engine_cpu_is_held_back,
     .child = sp_engine_cpu_child,

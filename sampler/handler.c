@@ -34,14 +34,38 @@ SP_SIGSAFE static void do_chores(struct sp_region *r, uint64_t mono_ns)
         sp_adopt_scan(r, mono_ns);
 }
 
+/* Of an engine by which several ticks may wait at once: the others are taken, for the kernel would not queue the program's signal
+ * behind them. False: one of the program's waits as well, and it has no more than one. */
+SP_SIGSAFE static bool has_room(void)
+{
+    siginfo_t kept[2]; /* for the thread, for the process */
+    int n = 0;
+    bool has_room = true;
+    while (n < 2 && sp_os_take_pending(SP_OS_MASK(sp_engine->signal), &kept[n]))
+        n += !sp_engine->owns(&kept[n]);
+    for (int i = 0; i < n; i++) {
+        has_room &= kept[i].si_code != SI_TKILL;
+        if (kept[i].si_code == SI_TKILL)
+            sp_os_requeue(sp_engine->signal, &kept[i]);
+        else
+            sp_os_requeue_to_process(sp_engine->signal, &kept[i]);
+    }
+    return has_room;
+}
+
 /* The tick stood for a signal of the program's as well. */
 SP_SIGSAFE static void settle_sent(struct sp_live *l)
 {
     uint32_t was = SP_SENT_DONE;
-    if (sp_cas(&l->sent, &was, SP_SENT_NONE))
-        sp_os_tgkill(l->tid, sp_engine->signal);
-    else if (was == SP_SENT_NOW)
+    if (sp_cas(&l->sent, &was, SP_SENT_NONE)) {
+        bool is_held = sp_engine->hold && sp_engine->hold(l);
+        if (!sp_engine->hold || has_room())
+            sp_os_tgkill(l->tid, sp_engine->signal);
+        if (is_held)
+            sp_engine->let_go(l);
+    } else if (was == SP_SENT_NOW) {
         sp_cas(&l->sent, &was, SP_SENT_AGAIN);
+    }
 }
 
 bool sp_handler_is_cramped(const void *context)

@@ -14,7 +14,7 @@ import traceback
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from sp import BUSY, Profile, Skip, clean_env  # noqa: E402,F401
+from sp import ASKED, BUSY, Profile, Skip, clean_env  # noqa: E402,F401
 
 PROGRAMS = {}
 
@@ -42,7 +42,7 @@ class Run:
         env.update(PATH=self.bin + ":" + env["PATH"], HOME=self.directory, **extra)
         if self.preload if preload is None else preload:
             env.update(LD_PRELOAD=self.library, SPPROF_OUT=self.out, SPPROF_INTERVAL="1ms", SPPROF_VERBOSE="0",
-                       **({"SPPROF_WALL": "1"} if os.environ.get("SPPROF_TEST_WALL") else {}))
+                       **ASKED)
         return env
 
     def write(self, text, name="app.py"):

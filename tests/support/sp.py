@@ -24,6 +24,11 @@ class Skip(Exception):
     pass
 
 
+# SPPROF_TEST_WALL=1, SPPROF_TEST_ENGINE=fine: what every program of a suite has as well; and how many timers a thread has so.
+ASKED = {"SPPROF_" + name: os.environ["SPPROF_TEST_" + name] for name in ("WALL", "ENGINE") if os.environ.get("SPPROF_TEST_" + name)}
+TIMERS = 2 if ASKED.get("SPPROF_ENGINE") == "fine" else 1
+
+
 def share_bound(n, share=0.5):
     """How far what `n` independent samples show may be from the true share: more in less than one run of a million.
     Bernstein's inequality, which holds for small n and for samples of unequal weight."""
@@ -205,7 +210,7 @@ class Bench:
         env = clean_env()
         if preload:
             env["LD_PRELOAD"] = self.library if preload is True else f"{self.library}:{preload}"
-            env.update({"SPPROF_WALL": "1"} if os.environ.get("SPPROF_TEST_WALL") else {})
+            env.update(ASKED)
         env.update({k: str(v) for k, v in extra.items() if v is not None})
         return env
 
