@@ -75,15 +75,21 @@ static void sample(const siginfo_t *info)
     sp_os_mask_set(mask);
 }
 
-static bool hold_ticks(void)
+#define WAITS_NS 50000
+#define WAITS 20u
+
+bool sp_hook_pending_hold(struct sp_live *l)
 {
-    return sp_session_self && sp_engine->hold && sp_engine->hold(sp_session_self);
+    bool is_held = l && sp_engine && sp_engine->hold && sp_engine->hold(l);
+    for (uint32_t i = 0; is_held && l != sp_session_self && i < WAITS && sp_os_waits_in_thread(l->tid, SIGPROF); i++)
+        sp_os_sleep_ns(WAITS_NS);
+    return is_held;
 }
 
-static void let_go(bool is_held)
+void sp_hook_pending_let_go(struct sp_live *l, bool is_held)
 {
     if (is_held)
-        sp_engine->let_go(sp_session_self);
+        sp_engine->let_go(l);
 }
 
 /* Ticks that wait in the calling thread are taken; what the program was sent waits on. Whether there is such. */
@@ -91,7 +97,7 @@ static bool take_ticks(void)
 {
     siginfo_t kept[2]; /* one may wait for the thread, one for the process; the kernel looks in this order */
     int n = 0;
-    bool is_held = hold_ticks(); /* none is there before what is put back */
+    bool is_held = sp_hook_pending_hold(sp_session_self); /* none is there before what is put back */
     while (n < 2 && sp_os_take_pending(SP_OS_MASK(SIGPROF), &kept[n]))
         if (is_tick(&kept[n]))
             sample(&kept[n]);
@@ -102,7 +108,7 @@ static bool take_ticks(void)
             sp_os_requeue(SIGPROF, &kept[i]);
         else
             sp_os_requeue_to_process(SIGPROF, &kept[i]);
-    let_go(is_held);
+    sp_hook_pending_let_go(sp_session_self, is_held);
     return n > 0;
 }
 
@@ -259,11 +265,11 @@ static bool was_lost(struct sp_live *l, int rc)
 SP_EXPORT int raise(int sig)
 {
     SP_REAL_UNLESS_OURS(raise, sig != SIGPROF, sig);
-    bool is_held = sig == SIGPROF && hold_ticks();
+    bool is_held = sig == SIGPROF && sp_hook_pending_hold(sp_session_self);
     if (sig == SIGPROF)
         sends(sp_session_self);
     int rc = SP_REAL(raise)(sig);
-    let_go(is_held);
+    sp_hook_pending_let_go(sp_session_self, is_held);
     return rc;
 }
 
@@ -278,13 +284,14 @@ SP_EXPORT int pthread_kill(pthread_t thread, int sig)
         return ENOSYS;
     /* The same distance in all threads of a libc. */
     uintptr_t distance = (uintptr_t)pthread_self() - sp_cpu_thread_pointer();
-    bool is_held = sig == SIGPROF && hold_ticks();
-    struct sp_live *l = sig == SIGPROF ? sends(by_thread_pointer((uintptr_t)thread - distance)) : NULL;
+    struct sp_live *to = sig == SIGPROF ? by_thread_pointer((uintptr_t)thread - distance) : NULL;
+    bool is_held = sp_hook_pending_hold(to);
+    struct sp_live *l = sends(to);
     int rc;
     do
         rc = SP_REAL(pthread_kill)(thread, sig);
     while (was_lost(l, rc));
-    let_go(is_held);
+    sp_hook_pending_let_go(to, is_held);
     return rc;
 }
 
@@ -295,13 +302,14 @@ SP_EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
         return -1;
     }
     uint32_t near = 1;
-    bool is_held = sig == SIGPROF && hold_ticks();
-    struct sp_live *l = sig == SIGPROF && pid == sp_session.pid ? sends(sp_live_by_tid(tid, &near)) : NULL;
+    struct sp_live *to = sig == SIGPROF && pid == sp_session.pid ? sp_live_by_tid(tid, &near) : NULL;
+    bool is_held = sp_hook_pending_hold(to);
+    struct sp_live *l = sends(to);
     int rc;
     do
         rc = SP_REAL(tgkill)(pid, tid, sig);
     while (was_lost(l, rc));
-    let_go(is_held);
+    sp_hook_pending_let_go(to, is_held);
     return rc;
 }
 

@@ -64,6 +64,10 @@ void sp_hook_mask_is_let_in(bool yes);
 bool sp_hook_mask_pass_on(int sig, siginfo_t *info, void *context);
 
 /* hook_pending.c */
+/* [hook] Before SIGPROF is sent to the thread: no tick of its comes, and one that waits there has a millisecond to be taken, for the kernel
+ * drops what is sent behind it; and after that. NULL: nothing is done. Of an engine whose ticks may wait where the thread does not block them. */
+bool sp_hook_pending_hold(struct sp_live *l);
+void sp_hook_pending_let_go(struct sp_live *l, bool is_held);
 /* [hook] The calling thread takes a SIGPROF that is the program's. */
 void sp_hook_pending_arrived(void);
 /* The program has a descriptor that reads SIGPROF. */

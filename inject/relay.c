@@ -96,6 +96,17 @@ static bool is_for_process(int sig, const siginfo_t *info)
     return info->si_code == SI_USER || from_kernel;
 }
 
+/* A tick that waits there swallows a SIGPROF's marker as well, and ends no way. */
+static int queue_to_main(int sig, siginfo_t *marker)
+{
+    uint32_t near = 1;
+    struct sp_live *l = sig == SIGPROF ? sp_live_by_tid(marker->si_pid, &near) : NULL;
+    bool is_held = sp_hook_pending_hold(l);
+    int rc = sp_os_queue_to_thread(marker->si_pid, sig, marker);
+    sp_hook_pending_let_go(l, is_held);
+    return rc;
+}
+
 /* A signal of this kind that waits for the main thread swallows the marker, as it would swallow any other; whichever of
  * them arrives there ends the way of both. */
 static bool hand_over(int sig, const siginfo_t *info)
@@ -113,7 +124,7 @@ static bool hand_over(int sig, const siginfo_t *info)
     marker.si_code = SI_QUEUE;
     marker.si_pid = sp_os_getpid();
     marker.si_value.sival_ptr = &handed[sig];
-    if (sp_os_queue_to_thread(marker.si_pid, sig, &marker) == 0)
+    if (queue_to_main(sig, &marker) == 0)
         return wants == YES || is_taken(sig);
     sp_store_release(&way[sig], NONE);
     return false;

@@ -33,6 +33,8 @@ struct sp_engine_ops {
     int (*thread_start)(struct sp_live *l);
     /* [handler] A tick of a thread whose first_due_ns is negative: whether it is a sample. */
     bool (*counts)(struct sp_live *l, const struct sp_instant *at);
+    /* [handler] ... it was one, and is taken. */
+    void (*sampled)(struct sp_live *l, const struct sp_instant *at);
     /* [handler] No ticks for a while, and again. */
     void (*thread_pause)(struct sp_live *l);
     void (*thread_resume)(struct sp_live *l);
@@ -42,7 +44,7 @@ struct sp_engine_ops {
      * same to the engine. */
     void (*before_wait)(struct sp_live *l);
     void (*after_wait)(struct sp_live *l);
-    /* [handler] No tick of the calling thread's comes soon, until it is let go; NULL: two never come so soon one after the other.
+    /* [handler] No tick of the thread's comes soon, until it is let go; NULL: two never come so soon one after the other.
      * False: it was held already, and is not to be let go. */
     bool (*hold)(struct sp_live *l);
     void (*let_go)(struct sp_live *l);

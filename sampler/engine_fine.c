@@ -18,6 +18,7 @@
 #define EARLY_NS 10000u    /* what a sample may be short of its due: less than setting the alarm again costs */
 #define STILL_NS 50000u    /* a thread that used less since its last early alarm did not run */
 #define SHORT_NS 50000u    /* a call that took less is taken to have run, not waited */
+#define COST_SHARE 4u      /* of what a sample took the next gap is as much as that, on average, at least */
 #define WATCH_NS 10000000u /* of CPU, between two looks whether the alarm is alive */
 
 enum state { RUNS, WAITS, PARKED, PAUSED };
@@ -25,14 +26,14 @@ enum state { RUNS, WAITS, PARKED, PAUSED };
 /* Threads: written where a recording begins. */
 static uint64_t interval_ns;
 
-SP_SIGSAFE static uint64_t draw(struct sp_live *l)
+SP_SIGSAFE static uint64_t draw(struct sp_live *l, uint64_t mean_ns)
 {
     uint64_t x = l->random;
     x ^= x << 13;
     x ^= x >> 7;
     x ^= x << 17;
     l->random = x;
-    return x % (2 * interval_ns) + 1;
+    return x % (2 * mean_ns) + 1;
 }
 
 SP_SIGSAFE static void set_alarm(struct sp_live *l, uint64_t ns)
@@ -88,7 +89,7 @@ SP_SIGSAFE static int thread_start(struct sp_live *l)
     }
     l->random = (sp_os_mono_exact_ns() ^ (uint64_t)l->tid << 40) | 1;
     /* As if the thread had run for ever: what is left of a gap at a moment of chance is the lesser of two. */
-    l->due_ns = l->last_cpu_ns + sp_min_u64(draw(l), draw(l));
+    l->due_ns = l->last_cpu_ns + sp_min_u64(draw(l, interval_ns), draw(l, interval_ns));
     sp_store_relaxed(&l->alarm_state, PARKED);
     sp_store_release(&l->alarm, alarm);
     l->first_due_ns = -1; /* counts() is asked for each tick */
@@ -125,12 +126,26 @@ SP_SIGSAFE static void thread_resume(struct sp_live *l)
 }
 
 /* ---- ticks */
-/* A jump has left the wait: who is in it has its stack below the hook's frame. */
+/* Of the hook's frame, which both processors keep above the caller's. */
+SP_INLINE uintptr_t return_address(uintptr_t frame)
+{
+    return ((const uintptr_t *)frame)[1];
+}
+
+/* A jump has left the wait: who is in it has its stack below the hook's frame, and that as it was. */
 SP_SIGSAFE static bool has_jumped(const struct sp_live *l, const struct sp_instant *at)
 {
     const stack_t *other = at->context ? &((const ucontext_t *)at->context)->uc_stack : NULL;
     bool is_elsewhere = other && at->sp - (uintptr_t)other->ss_sp < other->ss_size;
-    return at->sp > l->wait_sp && !is_elsewhere;
+    if (is_elsewhere || at->sp > l->wait_sp)
+        return !is_elsewhere;
+    return l->wait_sp < l->stack_top && return_address(l->wait_sp) != l->wait_return;
+}
+
+SP_SIGSAFE static void go_on(struct sp_live *l, uint64_t ns)
+{
+    if (sp_load_relaxed(&l->alarm_state) == RUNS && !sp_load_relaxed(&l->alarm_is_held))
+        set_alarm(l, ns);
 }
 
 SP_SIGSAFE static bool counts(struct sp_live *l, const struct sp_instant *at)
@@ -141,8 +156,10 @@ SP_SIGSAFE static bool counts(struct sp_live *l, const struct sp_instant *at)
     switch (sp_load_relaxed(&l->alarm_state)) {
     case PARKED: unpark(l); break;
     case WAITS:
-        if (has_jumped(l, at))
+        if (has_jumped(l, at)) {
+            sp_store_relaxed(&l->wait_sp, 0);
             sp_store_relaxed(&l->alarm_state, RUNS);
+        }
         break;
     case RUNS:
         if (!is_due && at->cpu_ns - l->early_cpu_ns < STILL_NS)
@@ -150,11 +167,19 @@ SP_SIGSAFE static bool counts(struct sp_live *l, const struct sp_instant *at)
         break;
     }
     l->early_cpu_ns = is_due ? 0 : at->cpu_ns;
-    if (is_due)
-        l->due_ns = at->cpu_ns + draw(l);
-    if (sp_load_relaxed(&l->alarm_state) == RUNS && !sp_load_relaxed(&l->alarm_is_held))
-        set_alarm(l, l->due_ns - at->cpu_ns);
+    if (!is_due)
+        go_on(l, l->due_ns - at->cpu_ns);
     return is_due;
+}
+
+/* The gap is the program's own: were the sample's time in it, one that takes longer would come again before the program went on. */
+SP_SIGSAFE static void sampled(struct sp_live *l, const struct sp_instant *at)
+{
+    uint64_t cpu_ns = sp_os_thread_cpu_ns();
+    uint64_t gap_ns = draw(l, sp_max_u64(interval_ns, COST_SHARE * (cpu_ns - at->cpu_ns)));
+    l->due_ns = cpu_ns + gap_ns;
+    if (l->alarm != SP_OS_NO_TIMER)
+        go_on(l, gap_ns);
 }
 
 /* ---- waits */
@@ -163,6 +188,7 @@ SP_SIGSAFE static void before_wait(struct sp_live *l)
     if (l->alarm == SP_OS_NO_TIMER || sp_load_relaxed(&l->alarm_state) != RUNS)
         return;
     l->wait_began_ns = sp_os_mono_fast_ns();
+    l->wait_return = return_address(l->wait_sp);
     sp_store_relaxed(&l->alarm_state, WAITS); /* then: a tick between the two leaves the alarm alone */
     sp_os_timer_arm(l->alarm, 0, 0);
 }
@@ -173,7 +199,8 @@ SP_SIGSAFE static void after_wait(struct sp_live *l)
     if (l->alarm == SP_OS_NO_TIMER || state == RUNS || state == PAUSED)
         return;
     uint64_t now = sp_os_mono_fast_ns(), left;
-    if (state == WAITS && now - l->wait_began_ns < SHORT_NS) {
+    bool has_passed = now != l->wait_began_ns; /* it is libc's clock, which another library may have stopped */
+    if (state == WAITS && has_passed && now - l->wait_began_ns < SHORT_NS) {
         left = l->alarm_ns - sp_min_u64(l->alarm_ns, now);
     } else {
         uint64_t cpu_ns = sp_os_thread_cpu_ns();
@@ -182,7 +209,7 @@ SP_SIGSAFE static void after_wait(struct sp_live *l)
     if (state == PARKED)
         unpark(l);
     sp_store_relaxed(&l->alarm_state, RUNS);
-    set_alarm(l, left);
+    go_on(l, left);
 }
 
 /* ---- a pause, for what two signals that wait at once would spoil */
@@ -190,16 +217,17 @@ SP_SIGSAFE static bool hold(struct sp_live *l)
 {
     if (l->alarm == SP_OS_NO_TIMER || sp_load_relaxed(&l->alarm_is_held))
         return false;
-    sp_store_relaxed(&l->alarm_is_held, 1);
+    __atomic_store_n(&l->alarm_is_held, 1, __ATOMIC_SEQ_CST);
     sp_os_timer_arm(l->alarm, 0, 0);
     return true;
 }
 
 SP_SIGSAFE static void let_go(struct sp_live *l)
 {
+    bool is_own = l->tid == sp_os_gettid();
     sp_store_relaxed(&l->alarm_is_held, 0);
-    if (sp_load_relaxed(&l->alarm_state) == RUNS)
-        set_alarm(l, l->due_ns - sp_min_u64(l->due_ns, sp_os_thread_cpu_ns()));
+    go_on(l,
+          is_own ? l->due_ns - sp_min_u64(l->due_ns, sp_os_thread_cpu_ns()) : 1); /* another's: it finds that too soon itself */
 }
 
 SP_SIGSAFE_TABLE const struct sp_engine_ops sp_engine_fine = {
@@ -210,6 +238,7 @@ SP_SIGSAFE_TABLE const struct sp_engine_ops sp_engine_fine = {
     .owns = sp_engine_cpu_owns,
     .thread_start = thread_start,
     .counts = counts,
+    .sampled = sampled,
     .thread_pause = thread_pause,
     .thread_resume = thread_resume,
     .thread_stop = thread_stop,

@@ -97,6 +97,8 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_live *l, const
         return;
     sp_sample_take(r, l, &now);
     do_chores(r, now.mono_ns);
+    if (SP_UNLIKELY(l->first_due_ns < 0))
+        sp_engine->sampled(l, &now);
 }
 
 SP_SIGSAFE static void sample(struct sp_region *r, struct sp_live *l, const void *context, uintptr_t sp)

@@ -59,6 +59,7 @@ struct sp_live {
     int64_t first_due_ns;  /* on the thread's clock since it began: below 0 until the first tick (engine.h) */
     int alarm;             /* the fine engine's (engine_fine.c): its second timer */
     uint32_t alarm_state, alarm_is_held;
+    uintptr_t wait_return;                 /* where the wait's hook returns to */
     uint64_t alarm_ns, wait_began_ns;      /* when it is to fire; a wait stopped it: on the monotonic clock */
     uint64_t due_ns, early_cpu_ns, random; /* the next sample; the last alarm that was too soon: on the thread's clock */
     /* off its CPU; waits (offcpu.h) */

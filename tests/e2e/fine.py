@@ -163,6 +163,56 @@ print(said)
     assert p.total_ns()["after"] > 0.75e9, p.block
 
 
+@case(where="few")
+def waits_after_a_jump(b):
+    """Those further in on the stack than the one that was left are not ended either."""
+    r, p = fine(b, f"import ctypes; print(ctypes.CDLL({interrupted(b)!r}).ended_early_after_a_jump(60))")
+    assert r.out == "0\n" and p.block["samples"] > 60, (r.out, p.block)
+
+
+@case(where="few")
+def a_sample_that_takes_longer_than_its_interval(b):
+    """Stacks of thousands of frames, asked for each 100 us: the program goes on."""
+    r, p = fine(b, """
+import sys, threading
+sys.setrecursionlimit(100000); threading.stack_size(256 << 20)
+def deep(n): return deep(n - 1) if n else 0
+def run():
+    for i in range(300): deep(4000)
+    print("done")
+t = threading.Thread(target=run); t.start(); t.join()
+""", SPPROF_INTERVAL="100us", SPPROF_NATIVE="full", SPPROF_DEPTH=65536)
+    assert r.out == "done\n", r.out
+
+
+@case
+def what_another_thread_sends(b):
+    """Each SIGPROF of the program's arrives, once, in a thread that works and waits for the GIL."""
+    for interval in ("1ms", "100us"):
+        r, _ = fine(b, BUSY + """
+import os, signal, threading
+n, wrong, over = 0, [], False
+def arrived(*_):
+    global n
+    n += 1
+signal.signal(signal.SIGPROF, arrived)
+main = threading.main_thread().ident
+def sends():
+    global over
+    for i in range(200):
+        before = n
+        signal.pthread_kill(main, signal.SIGPROF) if i % 2 else os.kill(os.getpid(), signal.SIGPROF)
+        until = time.monotonic() + 60
+        while n == before and time.monotonic() < until: time.sleep(.0002)
+        if n != before + 1: wrong.append((i, n - before)); break
+    over = True
+t = threading.Thread(target=sends); t.start()
+while not over: busy(.001)
+t.join(); print(n, wrong)
+""", SPPROF_INTERVAL=interval)
+        assert r.out == "200 []\n", r.out
+
+
 @case
 def sums_of_short_threads(b):
     """Threads and processes that come and go, code that dies: what was used is there, to the nanosecond."""

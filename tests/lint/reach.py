@@ -35,7 +35,7 @@ INDIRECT = {
     **dict.fromkeys(["tick", "sample", "take_sample", "settle_sent", "owner_of", "sp_handler_taken", "sp_handler_is_tick", "sp_engine_start",
                      "sp_engine_stop", "sp_engine_ticks", "adopt", "sp_adopt_scan", "look_at_unhooked", "init_region", "start_child", "child_ticks",
                      "await_python", "after_fork_in_child", "sp_recording_begin_child", "sp_session_is_own_process", "sp_session_is_running",
-                     "sp_session_region", "pause_ticks", "take_ticks", "sp_handler_freeze"], "engine"),
+                     "sp_session_region", "pause_ticks", "take_ticks", "sp_hook_pending_hold", "sp_hook_pending_let_go", "sp_handler_freeze"], "engine"),
     "change_mask": "libc's own sigprocmask, a system call", "change_believed": "the same",
     "sp_hook_pending_change_mask": "the same, and the engine", "write_to": "a format's write() is a root",
     "sp_writer_write": "a format's write() is a root", **dict.fromkeys(["sp_gzip_sink", "sp_gzip_finish", "put_block", "put_head"], "sink"),

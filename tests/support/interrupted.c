@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,6 +64,42 @@ int ended_early(int rounds)
     }
     close(e);
     close(s);
+    close(pipes[0]);
+    close(pipes[1]);
+    return n;
+}
+
+/* A handler jumps out of a read; then the same further in on the stack, behind some work at the place of the jump. */
+static sigjmp_buf out;
+
+static void jump(int sig)
+{
+    (void)sig;
+    siglongjmp(out, 1);
+}
+
+static int further_in(int depth, int rounds)
+{
+    volatile char frame[512] = {0};
+    return depth ? further_in(depth - 1, rounds) + frame[0] : ended_early(rounds);
+}
+
+int ended_early_after_a_jump(int rounds)
+{
+    struct sigaction act = {.sa_handler = jump}, old;
+    struct itimerval soon = {{0, 0}, {0, 20000}};
+    int pipes[2];
+    char c;
+    if (pipe(pipes) != 0 || sigaction(SIGALRM, &act, &old) != 0)
+        return -1;
+    if (sigsetjmp(out, 1) == 0) {
+        setitimer(ITIMER_REAL, &soon, NULL);
+        read(pipes[0], &c, 1);
+        return -1;
+    }
+    sigaction(SIGALRM, &old, NULL);
+    work(60000);
+    int n = further_in(20, rounds);
     close(pipes[0]);
     close(pipes[1]);
     return n;
