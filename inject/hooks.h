@@ -88,7 +88,8 @@ enum sp_hook_wait {
 /* Waits are seen. Set before threads are looked at, never again. */
 extern bool sp_hook_wait_is_on;
 /* [hook] The calling thread is about to wait in this call, and has; errno stays. at: what it waits for, NULL: anything. What the
- * one returns, the other wants; 0: it is not looked at. */
+ * one returns, the other wants; 0: it is not looked at. caller: the frame of the function that calls both, with its return address above
+ * it. has_given_up: the call ended with ETIMEDOUT. */
 uint64_t sp_hook_wait_begins(enum sp_hook_wait call, const void *at, uintptr_t caller);
 void sp_hook_wait_ends(enum sp_hook_wait call, const void *at, uint64_t since_ns, uintptr_t caller, bool has_given_up);
 

@@ -33,7 +33,7 @@ struct sp_engine_ops {
     int (*thread_start)(struct sp_live *l);
     /* [handler] A tick of a thread whose first_due_ns is negative: whether it is a sample. */
     bool (*counts)(struct sp_live *l, const struct sp_instant *at);
-    /* [handler] ... it was one, and is taken. */
+    /* [handler] A tick was a sample, which is taken; NULL: it is all the same to the engine. */
     void (*sampled)(struct sp_live *l, const struct sp_instant *at);
     /* [handler] No ticks for a while, and again. */
     void (*thread_pause)(struct sp_live *l);

@@ -132,14 +132,15 @@ SP_INLINE uintptr_t return_address(uintptr_t frame)
     return ((const uintptr_t *)frame)[1];
 }
 
-/* A jump has left the wait: who is in it has its stack below the hook's frame, and that as it was. */
+/* A jump has left the wait: who is in it has its stack below the hook's frame, and that as it was. It may have been a fibre's, whose stack
+ * is gone by now. */
 SP_SIGSAFE static bool has_jumped(const struct sp_live *l, const struct sp_instant *at)
 {
     const stack_t *other = at->context ? &((const ucontext_t *)at->context)->uc_stack : NULL;
     bool is_elsewhere = other && at->sp - (uintptr_t)other->ss_sp < other->ss_size;
     if (is_elsewhere || at->sp > l->wait_sp)
         return !is_elsewhere;
-    return l->wait_sp < l->stack_top && return_address(l->wait_sp) != l->wait_return;
+    return sp_os_readable(l->wait_sp + sizeof(uintptr_t)) && return_address(l->wait_sp) != l->wait_return;
 }
 
 SP_SIGSAFE static void go_on(struct sp_live *l, uint64_t ns)
@@ -175,11 +176,12 @@ SP_SIGSAFE static bool counts(struct sp_live *l, const struct sp_instant *at)
 /* The gap is the program's own: were the sample's time in it, one that takes longer would come again before the program went on. */
 SP_SIGSAFE static void sampled(struct sp_live *l, const struct sp_instant *at)
 {
+    if (l->alarm == SP_OS_NO_TIMER)
+        return;
     uint64_t cpu_ns = sp_os_thread_cpu_ns();
     uint64_t gap_ns = draw(l, sp_max_u64(interval_ns, COST_SHARE * (cpu_ns - at->cpu_ns)));
     l->due_ns = cpu_ns + gap_ns;
-    if (l->alarm != SP_OS_NO_TIMER)
-        go_on(l, gap_ns);
+    go_on(l, gap_ns);
 }
 
 /* ---- waits */

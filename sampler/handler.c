@@ -97,7 +97,7 @@ SP_SIGSAFE static void take_sample(struct sp_region *r, struct sp_live *l, const
         return;
     sp_sample_take(r, l, &now);
     do_chores(r, now.mono_ns);
-    if (SP_UNLIKELY(l->first_due_ns < 0))
+    if (SP_UNLIKELY(sp_engine->sampled))
         sp_engine->sampled(l, &now);
 }
 

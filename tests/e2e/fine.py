@@ -171,6 +171,13 @@ def waits_after_a_jump(b):
 
 
 @case(where="few")
+def a_stack_that_is_gone(b):
+    """The wait that was left was on a fibre's stack, which is no more: nobody looks there."""
+    r, p = fine(b, f"import ctypes; print(ctypes.CDLL({interrupted(b)!r}).works_below_a_stack_that_is_gone())")
+    assert r.out == "0\n" and p.total() > 0.19e9, (r.out, p.block)
+
+
+@case(where="few")
 def a_sample_that_takes_longer_than_its_interval(b):
     """Stacks of thousands of frames, asked for each 100 us: the program goes on."""
     r, p = fine(b, """

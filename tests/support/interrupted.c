@@ -7,11 +7,13 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 static long passed_us(clockid_t clock, const struct timespec *since)
@@ -103,6 +105,54 @@ int ended_early_after_a_jump(int rounds)
     close(pipes[0]);
     close(pipes[1]);
     return n;
+}
+
+/* A handler jumps out of a fibre's read; the fibre's stack goes, and another fibre, further down in memory, works. */
+#define FIBRE_BYTES 262144
+
+static ucontext_t here, fibre;
+static int fibre_pipes[2];
+
+static void waits_in_fibre(void)
+{
+    struct itimerval soon = {{0, 0}, {0, 20000}};
+    char c;
+    setitimer(ITIMER_REAL, &soon, NULL);
+    read(fibre_pipes[0], &c, 1);
+}
+
+static void works_in_fibre(void)
+{
+    work(200000);
+}
+
+static void run_on(char *stack, void (*f)(void))
+{
+    getcontext(&fibre);
+    fibre.uc_stack.ss_sp = stack;
+    fibre.uc_stack.ss_size = FIBRE_BYTES;
+    fibre.uc_link = &here;
+    makecontext(&fibre, f, 0);
+    swapcontext(&here, &fibre);
+}
+
+int works_below_a_stack_that_is_gone(void)
+{
+    struct sigaction act = {.sa_handler = jump}, old;
+    char *stacks = mmap(NULL, 2 * FIBRE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stacks == MAP_FAILED || pipe(fibre_pipes) != 0 || sigaction(SIGALRM, &act, &old) != 0)
+        return -1;
+    if (sigsetjmp(out, 1) == 0) {
+        run_on(stacks + FIBRE_BYTES, waits_in_fibre);
+        return -1;
+    }
+    mprotect(stacks + FIBRE_BYTES, FIBRE_BYTES, PROT_NONE);
+    run_on(stacks, works_in_fibre);
+    sigaction(SIGALRM, &old, NULL);
+    munmap(stacks, 2 * FIBRE_BYTES);
+    close(fibre_pipes[0]);
+    close(fibre_pipes[1]);
+    return 0;
 }
 
 #ifdef __x86_64__
