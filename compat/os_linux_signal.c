@@ -157,6 +157,12 @@ bool sp_os_waits_in_thread(int tid, int sig)
     return signals_of(tid).pending & SP_OS_MASK(sig);
 }
 
+bool sp_os_is_on_its_way(int tid, int sig)
+{
+    struct signals s = signals_of(tid);
+    return s.pending & ~s.blocked & SP_OS_MASK(sig);
+}
+
 int sp_os_requeue(int sig, siginfo_t *info)
 {
     return (int)sp_syscall6(SYS_rt_tgsigqueueinfo, sp_os_getpid(), sp_os_gettid(), sig, (long)info, 0, 0);

@@ -123,6 +123,51 @@ static void take_rest(struct sp_region *r, struct sp_thread *t, uint64_t ns)
     subtract_of(t->cpu_ns, SP_CATEGORY_PYTHON, ns - of_rest);
 }
 
+/* ... waited; node 0: whatever it waited in. */
+static uint64_t take_waits_from_log(struct sp_region *r, struct sp_thread *t, uint32_t node, uint64_t ns)
+{
+    uint32_t i = t->fold_record;
+    for (uint32_t at = !t->chunk ? 0 : t->fold_chunk ? t->fold_chunk : t->first_chunk; at && ns; i = 0) {
+        struct sp_chunk *c = sp_at64(r, at);
+        for (; i < c->n && ns; i++) {
+            bool is_it = !node || c->records[i].node == node;
+            uint32_t part = is_it ? (uint32_t)sp_min_u64(c->records[i].wall_ns, ns) : 0;
+            c->records[i].wall_ns -= part;
+            ns -= part;
+        }
+        at = at == t->chunk ? 0 : c->next;
+    }
+    return ns;
+}
+
+static uint64_t take_waits_from_sums(struct sp_region *r, uint32_t first, uint32_t node, uint64_t ns)
+{
+    for (uint32_t id = first; id && ns; id = total_at(r, id)->next) {
+        struct sp_total *t = total_at(r, id);
+        uint64_t part = !node || t->node == node ? sp_min_u64(t->wall_ns, ns) : 0;
+        t->wall_ns -= part;
+        ns -= part;
+    }
+    return ns;
+}
+
+static void take_waits(struct sp_region *r, struct sp_thread *t, uint32_t node, uint64_t ns)
+{
+    uint64_t left = take_waits_from_sums(r, t->first_total, node, take_waits_from_log(r, t, node, ns));
+    subtract(&t->wait_ns, ns - left);
+}
+
+/* A wait that began before the first image and ended since was booked whole. */
+static void trim_wait(struct sp_region *r, struct sp_thread *t, const struct sp_thread *b)
+{
+    if (!b->open_ns)
+        return;
+    if (b->open_since_ns == t->open_since_ns)
+        subtract(&t->open_ns, b->open_ns);
+    else
+        take_waits(r, t, b->open_node, b->open_ns);
+}
+
 /* The next record with CPU, from *i of *chunk on; NULL: there is none. */
 static struct sp_record *next_record(struct sp_region *r, const struct sp_thread *t, uint32_t *chunk, uint32_t *i)
 {
@@ -213,8 +258,9 @@ static void trim_thread(struct sp_region *r, struct sp_thread *t, const struct s
     subtract(&t->wait_ns, b->wait_ns);
     subtract(&t->queued_ns, b->queued_ns);
     subtract(&t->gil_ns, b->gil_ns);
-    if (b->open_since_ns && b->open_since_ns == t->open_since_ns)
-        subtract(&t->open_ns, b->open_ns);
+    trim_wait(r, t, b);
+    if (t->wait_ns > t->off_ns) /* of one whose stack was not taken at its beginning */
+        take_waits(r, t, 0, t->wait_ns - t->off_ns);
     if (b->state == SP_THREAD_LIVE)
         take_rest(r, t, sum_of(b->rest_ns));
     keep_payment(r, t, b);
@@ -252,6 +298,7 @@ static uint64_t trim_folded_thread(struct sp_region *r, const struct sp_region *
     subtract(&r->folded_wait_ns, b->wait_ns);
     subtract(&r->folded_queued_ns, b->queued_ns);
     subtract(&r->folded_gil_ns, b->gil_ns);
+    subtract(&r->folded_wait_ns, b->open_ns - take_waits_from_sums(r, r->first_total, b->open_node, b->open_ns));
     return b->state == SP_THREAD_LIVE ? sum_of(b->rest_ns) : 0;
 }
 

@@ -81,7 +81,7 @@ static void sample(const siginfo_t *info)
 bool sp_hook_pending_hold(struct sp_live *l)
 {
     bool is_held = l && sp_engine && sp_engine->hold && sp_engine->hold(l);
-    for (uint32_t i = 0; is_held && l != sp_session_self && i < WAITS && sp_os_waits_in_thread(l->tid, SIGPROF); i++)
+    for (uint32_t i = 0; is_held && l != sp_session_self && i < WAITS && sp_os_is_on_its_way(l->tid, SIGPROF); i++)
         sp_os_sleep_ns(WAITS_NS);
     return is_held;
 }

@@ -106,7 +106,7 @@ static struct sp_offcpu_wait wait_of(enum sp_hook_wait call, uint64_t since_ns, 
 {
     bool is_gil = sp_py_wait_is_gil((uintptr_t)at);
     return (struct sp_offcpu_wait){
-        .mark = is_gil ? "(waiting for the GIL)" : marks[call],
+        .mark = is_gil ? SP_OFFCPU_GIL : marks[call],
         .at = (uintptr_t)at,
         .is_gil = is_gil,
         .sp = (uintptr_t)__builtin_frame_address(0),
@@ -126,33 +126,63 @@ static __attribute__((noinline)) void enter(struct sp_live *l, struct sp_offcpu_
     go_out(l, in.mask);
 }
 
+/* A wait that paused is over, and goes to its stack. */
+static void settle(struct sp_live *l, const struct inside *in, uint64_t paused_ns)
+{
+    if (paused_ns)
+        sp_offcpu_settle(in->region, l, paused_ns, (uintptr_t)__builtin_frame_address(0));
+}
+
+static uint64_t take_paused(struct sp_live *l)
+{
+    return __atomic_exchange_n(&l->paused_ns, 0, __ATOMIC_RELAXED);
+}
+
+/* In front of the closed gate it waits for who comes next: a wait or a tick. */
+static void pause_wait(struct sp_live *l, uintptr_t sp, uint64_t now)
+{
+    l->paused_sp = sp;
+    l->paused_ns = now;
+}
+
 static __attribute__((noinline)) void leave(struct sp_live *l, struct sp_offcpu_wait *w, uint64_t ns)
 {
     struct inside in;
     uint64_t due = ns >= SP_OFFCPU_SHORT_NS ? sp_offcpu_due(l, ns) : 0;
-    if ((!due && l->open_since_ns != w->since_ns) || !come_in(l, &in))
+    bool is_open = l->open_since_ns == w->since_ns;
+    if (!due && !is_open)
         return;
-    sp_offcpu_leave(in.region, l, w, due);
-    sp_gate_leave();
-    go_out(l, in.mask);
+    if (come_in(l, &in)) {
+        settle(l, &in, take_paused(l));
+        sp_offcpu_leave(in.region, l, w, due);
+        sp_gate_leave();
+        go_out(l, in.mask);
+    } else if (is_open && due) {
+        pause_wait(l, 0, w->since_ns + ns);
+    }
 }
 
 /* Who waits for the GIL does so by calls of 5 ms that follow each other at once (Python/ceval_gil.c, take_gil): one wait to us, of one
  * stack, as long as there is no time for bytecode between two of them. */
 #define AGAIN_NS 20000u
 
-/* A wait for the GIL has paused, if no tick came since. Does it go on? */
+/* A wait has paused, if no tick came since. Does it go on? In another recording a new one begins. */
 static bool goes_on(struct sp_live *l, bool is_gil, uintptr_t caller, uint64_t now)
 {
     struct inside in;
-    uint64_t paused_ns = __atomic_exchange_n(&l->paused_ns, 0, __ATOMIC_RELAXED);
-    if (is_gil && caller == l->paused_sp && now - paused_ns < AGAIN_NS)
+    uint64_t paused_ns = take_paused(l);
+    bool is_same = is_gil && caller == l->paused_sp && now - paused_ns < AGAIN_NS;
+    if (is_same && l->open_profile == sp_load_relaxed(&sp_region_newest))
         return true;
-    if (!paused_ns || !come_in(l, &in))
+    if (!paused_ns)
         return false;
-    sp_offcpu_settle(in.region, l, paused_ns);
-    sp_gate_leave();
-    go_out(l, in.mask);
+    if (come_in(l, &in)) {
+        settle(l, &in, paused_ns);
+        sp_gate_leave();
+        go_out(l, in.mask);
+    } else {
+        pause_wait(l, 0, paused_ns);
+    }
     return false;
 }
 
@@ -161,7 +191,7 @@ static uint64_t begin_wait(struct sp_live *l, enum sp_hook_wait call, const void
     uint64_t now = sp_os_mono_fast_ns(), since_ns = now;
     if (SP_UNLIKELY(l->paused_ns) && goes_on(l, is_gil, caller, now)) {
         since_ns = l->open_since_ns;
-    } else if (SP_UNLIKELY(is_to_be_entered(l, call, now))) {
+    } else if (SP_UNLIKELY(is_to_be_entered(l, call, now)) && !l->paused_ns) {
         struct sp_offcpu_wait w = wait_of(call, now, at);
         enter(l, &w);
     }
@@ -197,8 +227,7 @@ static void end_wait(struct sp_live *l, struct sp_offcpu_wait *w, enum sp_hook_w
     if (SP_LIKELY(ns < SP_OFFCPU_SHORT_NS && !is_open))
         return;
     if (has_given_up && w->is_gil && !w->is_within && is_open && ns >= SP_OFFCPU_LONG_NS) {
-        l->paused_sp = caller;
-        l->paused_ns = now;
+        pause_wait(l, caller, now);
         return;
     }
     leave(l, w, ns);

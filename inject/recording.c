@@ -22,7 +22,6 @@ static struct sp_region *reserved;            /* for the next recording; NULL: n
 static uint64_t reserved_bytes, reserved_for; /* its size, and the one that was wished for: the limits may leave less */
 static uint64_t region_bytes;                 /* of sp_region, whose header a fork wipes */
 static bool wipes;
-static uint32_t n_recordings;
 static bool is_awaited;
 static uint64_t given_ns; /* CPU that no thread shows and closed recordings have */
 
@@ -70,7 +69,7 @@ SP_SIGSAFE static void init_region(struct sp_region *r, uint64_t bytes, uint64_t
         .now_wall_ns = sp_os_wall_ns(),
         .tick_ns = sp_engine->tick_ns(),
         .before_start_ns = before_ns,
-        .profile = ++n_recordings,
+        .profile = ++sp_region_newest,
         .pid = (uint32_t)sp_session.pid,
         .ppid = (uint32_t)sp_os_getppid(),
         .writable_bytes = SP_STORE_FIRST,
@@ -227,8 +226,8 @@ bool sp_recording_replace(struct sp_closing *c)
     return true;
 }
 
-/* What they waited for a CPU is not. */
-static void settle_queued(const struct sp_region *r)
+/* What they waited is not. */
+static void settle_waits(const struct sp_region *r)
 {
     uint32_t near = 1;
     for (uint32_t i = 1; sp_offclock_is_on && i <= r->n_threads && i <= r->max_threads; i++) {
@@ -236,6 +235,8 @@ static void settle_queued(const struct sp_region *r)
         struct sp_live *l = t && sp_load_acquire(&t->state) == SP_THREAD_LIVE ? sp_live_by_tid(t->tid, &near) : NULL;
         if (l)
             sp_offclock_settle(&l->off, t);
+        if (l && t->open_since_ns)
+            sp_offclock_split(&l->off, t, sp_region->started_mono_ns, sp_load_relaxed(&l->open_cpu_ns));
     }
 }
 
@@ -246,7 +247,7 @@ void sp_recording_settle(struct sp_closing *c)
     c->is_left = sp_gate_pass(WAIT_NS);
     region_bytes = reserved_bytes;
     c->used_ns += settle_used(c->region);
-    settle_queued(c->region);
+    settle_waits(c->region);
     sp_region->before_start_ns = c->region->before_start_ns + c->used_ns;
     c->is_settled = true;
 }

@@ -15,6 +15,7 @@
 
 /* Threads: by who begins, swaps and ends recordings (inject/recording.c). */
 struct sp_region *sp_region;
+uint32_t sp_region_newest;
 void (*sp_handler_foreign)(int sig, siginfo_t *info, void *context);
 void (*sp_handler_forked)(void);
 uint64_t sp_handler_due_ns = UINT64_MAX;

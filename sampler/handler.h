@@ -14,6 +14,9 @@
  * moment, and then this one is gone as soon as nobody is inside who may have read it. */
 extern struct sp_region *sp_region;
 
+/* The `profile` of the one that was made last. Threads: written by who makes it, read by any. */
+extern uint32_t sp_region_newest;
+
 SP_INLINE struct sp_region *sp_region_now(void)
 {
     return __atomic_load_n(&sp_region, __ATOMIC_SEQ_CST); /* pairs with the exchange before sp_gate_pass */

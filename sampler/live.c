@@ -148,8 +148,9 @@ SP_SIGSAFE static void give_target(const struct sp_region *r, const struct sp_li
         t->target = (uint64_t)1 << 63 | (t->target_code = l->target_code);
 }
 
-SP_SIGSAFE static void begin_slot(struct sp_region *r, const struct sp_live *l, struct sp_thread *t)
+SP_SIGSAFE static void begin_slot(struct sp_region *r, struct sp_live *l, struct sp_thread *t)
 {
+    l->off.spare_ns = 0; /* an earlier recording's */
     t->serial = l->serial;
     t->is_python = l->target_code != 0;
     memcpy(t->name, l->name, sizeof t->name);

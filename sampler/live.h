@@ -69,8 +69,9 @@ struct sp_live {
     uint64_t open_since_ns; /* the wait whose stack was taken at its beginning; 0: none */
     uint64_t open_cpu_ns;   /* its CPU clock then */
     uint32_t open_node, open_profile;
-    uint64_t paused_ns;  /* that wait is for the GIL, and its call gave up then, to be called again; 0: it did not */
-    uintptr_t paused_sp; /* ... its stack */
+    bool open_is_gil;
+    uint64_t paused_ns;  /* when that wait's call returned: it is booked nowhere yet; 0: it has not, or is */
+    uintptr_t paused_sp; /* ... its stack, if it is for the GIL and may go on by another call; else 0 */
     uint32_t short_random;
     uint64_t short_calls;   /* by number of the call, a bit: the last one was short */
     uint64_t enter_from_ns; /* when the stack of a wait that seems short is taken as well, on the monotonic clock */

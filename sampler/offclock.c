@@ -18,18 +18,29 @@ void sp_offclock_begin(struct sp_offclock *c, int tid, uint64_t cpu_ns, bool is_
     c->spare_ns = 0;
 }
 
+/* -> by how much. The two clocks do not run at quite the same rate. */
+SP_SIGSAFE static uint64_t advance(struct sp_offclock *c, uint64_t now)
+{
+    uint64_t at = sp_load_relaxed(&c->at_ns);
+    while ((int64_t)(now - at) > 0)
+        if (sp_cas(&c->at_ns, &at, now))
+            return at ? now - at : 0; /* 0: found by a look at the list of threads */
+    return 0;
+}
+
 void sp_offclock_pass(struct sp_offclock *c, struct sp_thread *t, uint64_t mono_ns, uint64_t cpu_ns)
 {
-    uint64_t now = mono_ns - cpu_ns, passed = now - c->at_ns;
-    if (SP_UNLIKELY(!c->at_ns)) { /* found by a look at the list of threads */
-        c->at_ns = now;
-        return;
-    }
-    if ((int64_t)passed <= 0) /* the two clocks do not run at quite the same rate */
-        return;
+    uint64_t passed = advance(c, mono_ns - cpu_ns);
     t->off_ns += passed;
+    t->open_ns += t->open_since_ns ? passed : 0;
     c->spare_ns += passed;
-    c->at_ns = now;
+}
+
+void sp_offclock_split(struct sp_offclock *c, struct sp_thread *t, uint64_t mono_ns, uint64_t cpu_ns)
+{
+    uint64_t passed = advance(c, mono_ns - cpu_ns);
+    t->off_ns += passed;
+    t->open_ns += passed;
 }
 
 static uint64_t queued_of(const struct sp_offclock *c, const struct sp_thread *t)
@@ -48,8 +59,6 @@ void sp_offclock_stop(struct sp_offclock *c, struct sp_thread *t, uint64_t cpu_n
 {
     if (!sp_offclock_is_on)
         return;
-    uint64_t now = sp_os_mono_fast_ns(), since = t->open_since_ns;
-    sp_offclock_pass(c, t, now, cpu_ns);
+    sp_offclock_pass(c, t, sp_os_mono_fast_ns(), cpu_ns);
     t->queued_ns = queued_of(c, t);
-    t->open_ns = since && now > since ? sp_min_u64(now - since, c->spare_ns) : 0;
 }

@@ -11,7 +11,7 @@ extern bool sp_offclock_is_on;
 
 struct sp_offclock {
     uint64_t at_ns;          /* when last looked at; 0: never yet */
-    uint64_t spare_ns;       /* what it grew by and no wait took */
+    uint64_t spare_ns;       /* what its recording has of it and no wait took */
     uint64_t queued_base_ns; /* ready to run, before its profile began */
 };
 
@@ -21,6 +21,10 @@ SP_SIGSAFE void sp_offclock_begin(struct sp_offclock *c, int tid, uint64_t cpu_n
 
 /* [handler] The clock goes on to this instant; t: the thread's slot. By who may change the thread's times. */
 SP_SIGSAFE void sp_offclock_pass(struct sp_offclock *c, struct sp_thread *t, uint64_t mono_ns, uint64_t cpu_ns);
+
+/* [any] ... of a thread in an open wait, where its CPU clock shows cpu_ns, up to the end of a recording that is over. If it has gone on
+ * meanwhile nothing happens. */
+void sp_offclock_split(struct sp_offclock *c, struct sp_thread *t, uint64_t mono_ns, uint64_t cpu_ns);
 
 /* [any] What a thread that goes on waited for a CPU up to now is its slot's in a recording that is over. */
 void sp_offclock_settle(struct sp_offclock *c, struct sp_thread *t);

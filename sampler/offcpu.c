@@ -52,9 +52,11 @@ void sp_offcpu_enter(struct sp_region *r, struct sp_live *l, const struct sp_off
     sp_offclock_pass(&l->off, t, sp_os_mono_fast_ns(), l->open_cpu_ns);
     t->open_node = node_of(r, l, w);
     t->open_since_ns = w->since_ns;
+    t->open_ns = 0;
     l->open_since_ns = w->since_ns;
     l->open_profile = r->profile;
     l->open_node = t->open_node;
+    l->open_is_gil = w->is_gil;
 }
 
 uint64_t sp_offcpu_due(struct sp_live *l, uint64_t ns)
@@ -76,7 +78,7 @@ void sp_offcpu_leave(struct sp_region *r, struct sp_live *l, const struct sp_off
     uint64_t mono_ns = sp_os_mono_fast_ns();
     sp_offclock_pass(&l->off, t, mono_ns, sp_os_thread_cpu_ns());
     bool is_known = l->open_since_ns == w->since_ns && l->open_profile == r->profile;
-    t->open_since_ns = l->open_since_ns = 0;
+    t->open_since_ns = l->open_since_ns = t->open_ns = 0;
     uint64_t part = sp_min_u64(ns, l->off.spare_ns);
     l->off.spare_ns = w->is_within ? l->off.spare_ns - part : sp_min_u64(l->off.spare_ns - part, l->short_ns);
     if (!part)
@@ -89,9 +91,15 @@ void sp_offcpu_leave(struct sp_region *r, struct sp_live *l, const struct sp_off
     sp_store_relaxed(&r->last_ns, since_ns);
 }
 
-void sp_offcpu_settle(struct sp_region *r, struct sp_live *l, uint64_t paused_ns)
+void sp_offcpu_settle(struct sp_region *r, struct sp_live *l, uint64_t paused_ns, uintptr_t sp)
 {
-    const struct sp_offcpu_wait w = {.since_ns = l->open_since_ns, .is_gil = true};
-    if (l->open_profile == r->profile)
-        sp_offcpu_leave(r, l, &w, paused_ns - w.since_ns);
+    const struct sp_offcpu_wait w = {
+        .mark = SP_OFFCPU_GIL,
+        .sp = sp,
+        .since_ns = l->open_since_ns,
+        .is_gil = true,
+        .is_within = true, /* what is spare beside it may be the next one's */
+    };
+    uint64_t ns = l->open_is_gil || l->open_profile == r->profile ? paused_ns - w.since_ns : 0;
+    sp_offcpu_leave(r, l, &w, ns);
 }

@@ -12,6 +12,8 @@
 #define SP_OFFCPU_LONG_NS 1000000u
 #define SP_OFFCPU_SHORT_NS 20000u
 
+#define SP_OFFCPU_GIL "(waiting for the GIL)"
+
 /* A wait that is about to begin, or has ended. */
 struct sp_offcpu_wait {
     const char *mark; /* what its frame is called, unless CPython itself waits: */
@@ -28,8 +30,9 @@ SP_SIGSAFE void sp_offcpu_enter(struct sp_region *r, struct sp_live *l, const st
 /* [handler] ... it waited; `ns` go to its stack. */
 SP_SIGSAFE void sp_offcpu_leave(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w, uint64_t ns);
 
-/* [handler] A wait for the GIL paused then (paused_ns) that does not go on: what it waited goes to its stack. As for sp_offcpu_enter(). */
-SP_SIGSAFE void sp_offcpu_settle(struct sp_region *r, struct sp_live *l, uint64_t paused_ns);
+/* [handler] The open wait ended then (paused_ns) and is not booked yet: what it waited goes to its stack; in another recording than it
+ * began in, if it was for the GIL, to the one at `sp`, where its thread is still about to take that. As for sp_offcpu_enter(). */
+SP_SIGSAFE void sp_offcpu_settle(struct sp_region *r, struct sp_live *l, uint64_t paused_ns, uintptr_t sp);
 
 /* [handler] How much of the waits so far is to go to a stack now, that of the one that took `ns`; 0: nothing yet. */
 SP_SIGSAFE uint64_t sp_offcpu_due(struct sp_live *l, uint64_t ns);

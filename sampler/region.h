@@ -203,7 +203,7 @@ struct sp_thread {
     uint64_t off_ns, wait_ns; /* all of it, and what of it is booked to stacks */
     uint64_t queued_ns;       /* ready to run, at most; valid when it has ended and while frozen */
     uint64_t open_since_ns;   /* a wait that has not returned: on the monotonic clock, 0: none */
-    uint64_t open_ns;         /* ... how long it is; valid while frozen */
+    uint64_t open_ns;         /* ... what of off_ns it has; 0: there is none */
     uint32_t open_node;       /* ... and its stack */
     uint32_t is_python;       /* a Python stack of it was seen */
     uint64_t gil_ns;          /* it held the main interpreter's GIL: CPU in samples, and waits */

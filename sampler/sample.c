@@ -30,17 +30,20 @@ SP_SIGSAFE static uint64_t weigh(struct sp_region *r, struct sp_live *l, const s
 
 #define BEFORE_A_WAIT_NS 1000000 /* of CPU */
 
-/* A tick that came while the stack was taken for a wait is taken right behind that: the wait begins. One for the GIL is of many calls. */
+/* A tick that came while the stack was taken for a wait is taken right behind that: the wait begins. One for the GIL, which is of many
+ * calls, goes on. */
 SP_SIGSAFE static bool is_about_to_wait(const struct sp_live *l, const struct sp_instant *at)
 {
-    return l->slot->open_since_ns && at->sp < l->wait_sp && (at->cpu_ns - l->open_cpu_ns < BEFORE_A_WAIT_NS || l->gil.place);
+    if (!l->slot->open_since_ns || (l->open_is_gil && l->open_since_ns))
+        return l->slot->open_since_ns;
+    return at->sp < l->wait_sp && at->cpu_ns - l->open_cpu_ns < BEFORE_A_WAIT_NS;
 }
 
 void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_instant *at)
 {
     struct sp_thread *t = l->slot;
     if (SP_UNLIKELY(l->paused_ns))
-        sp_offcpu_settle(r, l, __atomic_exchange_n(&l->paused_ns, 0, __ATOMIC_RELAXED));
+        sp_offcpu_settle(r, l, __atomic_exchange_n(&l->paused_ns, 0, __ATOMIC_RELAXED), at->sp);
     uint64_t since_ns = at->mono_ns - r->started_mono_ns, cpu_ns = weigh(r, l, at, since_ns);
     struct sp_sample s = sp_walk_stack(r, l, at->sp, at->context);
     s.cpu_ns = cpu_ns;
@@ -53,7 +56,7 @@ void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_inst
     if (SP_UNLIKELY(sp_offclock_is_on)) {
         sp_offclock_pass(&l->off, t, sp_os_mono_fast_ns(), at->cpu_ns);
         if (!is_about_to_wait(l, at))
-            t->open_since_ns = 0; /* it runs */
+            t->open_since_ns = t->open_ns = 0; /* it runs */
         if (s.category == SP_CATEGORY_PYTHON)
             sp_gil_used(r, t, s.node, cpu_ns);
     }

@@ -221,6 +221,24 @@ t.join(); print(n, wrong)
 
 
 @case
+def what_waits_in_another_thread(b):
+    """A SIGPROF of the program's that its receiver has blocked is none of ours: who sends the next does not sleep for it."""
+    r, _ = fine(b, """
+import resource, signal, threading, time
+signal.signal(signal.SIGPROF, lambda *a: None)
+over, ready = threading.Event(), threading.Event()
+def blocks(): signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF]); ready.set(); over.wait()
+t = threading.Thread(target=blocks); t.start(); ready.wait(); time.sleep(.1)
+before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+for i in range(200): signal.pthread_kill(t.ident, signal.SIGPROF)
+slept = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+over.set(); t.join()
+print(slept < 100 or slept)
+""")
+    assert r.out == "True\n", r.out
+
+
+@case
 def sums_of_short_threads(b):
     """Threads and processes that come and go, code that dies: what was used is there, to the nanosecond."""
     r, p = fine(b, LOAD.replace("churn.", "lib.") + """

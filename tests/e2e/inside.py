@@ -436,6 +436,37 @@ assert after[0] <= before[0] and after[2] < before[2] + 40, (before, after)
 
 
 @case(where="few")
+def waits_over_the_edge(b):
+    """What a wait lasted before its window is not in it: no life is longer than the window, for the GIL or asleep."""
+    run(b, """
+import collections, json
+over = False
+def want():
+    while not over: busy(.05)
+def sleep():
+    while not over: time.sleep(.3)
+ts = [threading.Thread(target=f, name=f.__name__ + str(i)) for f, n in ((want, 16), (sleep, 4)) for i in range(n)]
+for t in ts: t.start()
+try:
+    for i in range(6):
+        time.sleep(.13)
+        began = time.monotonic(); spprof.start(); time.sleep(.25); p = spprof.stop(); lasted = (time.monotonic() - began) * 1e9
+        p.save('window.json')
+        with open('window.json') as f: profile = json.load(f)
+        frames = profile['shared']['frames']
+        for q in profile['profiles']:
+            if not q['name'].startswith(('Wall: want', 'Wall: sleep')): continue
+            leaves = collections.Counter()
+            for s, w in zip(q['samples'], q['weights']): leaves[frames[s[-1]]['name']] += w
+            assert sum(leaves.values()) <= lasted + 10e6, (i, q['name'], lasted, leaves)
+            assert leaves['(not running)'] < .3 * lasted, (i, q['name'], lasted, leaves)
+finally:
+    over = True
+    for t in ts: t.join()
+""", SPPROF_WALL=1, SPPROF_INTERVAL="1ms")
+
+
+@case(where="few")
 def rotation_waits(b):
     """A file does not end in a window, but with the first tick behind it."""
     r = run(b, """

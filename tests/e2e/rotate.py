@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """SPPROF_ROTATE: file after file from one process, written by another that shares its memory and that nobody notices.
 SPPROF_TEST_ROTATIONS: how many."""
+import collections
 import os
 import re
 import sys
@@ -264,6 +265,36 @@ t = threading.Thread(target=hog, name="hog"); t.start(); t.join()
     assert len(queued) >= 4 and all(ready > 50e6 and ready > none for ready, none in queued[1:3]), queued
     asleep = next(i for i, (_, none) in enumerate(queued) if none > 0.9e9)
     assert queued[asleep][0] < 0.5 * sum(ready for ready, _ in queued), queued
+
+
+WHOLE_LIVES = """
+sys.setswitchinterval(.001)
+def life():
+    a = time.monotonic_ns()
+    for i in range(2): busy(.08); time.sleep(.25)
+    inside[threading.current_thread().name] = time.monotonic_ns() - a
+inside, outside, ts = {}, {}, [threading.Thread(target=life, name="t%d" % i) for i in range(12)]
+for t in ts: outside[t.name] = -time.monotonic_ns(); t.start()
+for t in ts: t.join(); outside[t.name] += time.monotonic_ns()
+for n in inside: print(n, inside[n], outside[n])
+"""
+
+
+@case(where="few")
+def lives_over_files(b):
+    """What threads that want the GIL and sleep do over many files is there once, with its stacks: each life adds up."""
+    if b.free_threaded:
+        raise Skip("no GIL")
+    for engine in ("cpu", "fine"):
+        r = run(b, WHOLE_LIVES, every="100ms", SPPROF_WALL=1, SPPROF_ENGINE=engine)
+        sums = collections.defaultdict(collections.Counter)
+        for p in in_order(r):
+            for name, stacks in lives(p).items() if "wall" in p.block else ():
+                sums[name].update(stacks)
+        for name, inside, outside in (line.split() for line in r.out.splitlines()):
+            life, unknown = sum(sums[name].values()), sums[name][("(not running)",)]
+            assert int(inside) - 20e6 <= life <= int(outside) + 20e6, (engine, name, inside, life, outside)
+            assert unknown < 0.05 * life, (engine, name, life, unknown, sums[name])
 
 
 @case
