@@ -160,12 +160,11 @@ static void take_waits(struct sp_region *r, struct sp_thread *t, uint32_t node, 
 /* A wait that began before the first image and ended since was booked whole. */
 static void trim_wait(struct sp_region *r, struct sp_thread *t, const struct sp_thread *b)
 {
-    if (!b->open_ns)
-        return;
-    if (b->open_since_ns == t->open_since_ns)
+    bool is_open = b->open_since_ns == t->open_since_ns && t->open_ns;
+    if (is_open)
         subtract(&t->open_ns, b->open_ns);
     else
-        take_waits(r, t, b->open_node, b->open_ns);
+        take_waits(r, t, b->open_since_ns ? b->open_node : 0, b->open_ns);
 }
 
 /* The next record with CPU, from *i of *chunk on; NULL: there is none. */

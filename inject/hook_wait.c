@@ -102,11 +102,16 @@ static bool come_in(struct sp_live *l, struct inside *in)
     return false;
 }
 
+static const char *mark_of(enum sp_hook_wait call, bool is_gil)
+{
+    return is_gil ? SP_OFFCPU_GIL : marks[call];
+}
+
 static struct sp_offcpu_wait wait_of(enum sp_hook_wait call, uint64_t since_ns, const void *at)
 {
     bool is_gil = sp_py_wait_is_gil((uintptr_t)at);
     return (struct sp_offcpu_wait){
-        .mark = is_gil ? SP_OFFCPU_GIL : marks[call],
+        .mark = mark_of(call, is_gil),
         .at = (uintptr_t)at,
         .is_gil = is_gil,
         .sp = (uintptr_t)__builtin_frame_address(0),
@@ -189,6 +194,10 @@ static bool goes_on(struct sp_live *l, bool is_gil, uintptr_t caller, uint64_t n
 static uint64_t begin_wait(struct sp_live *l, enum sp_hook_wait call, const void *at, uintptr_t caller, bool is_gil)
 {
     uint64_t now = sp_os_mono_fast_ns(), since_ns = now;
+    if (caller == l->wait_sp) {
+        l->wait_mark = mark_of(call, is_gil);
+        l->wait_since_ns = now;
+    }
     if (SP_UNLIKELY(l->paused_ns) && goes_on(l, is_gil, caller, now)) {
         since_ns = l->open_since_ns;
     } else if (SP_UNLIKELY(is_to_be_entered(l, call, now)) && !l->paused_ns) {

@@ -7,6 +7,7 @@
 #include "sampler/adopt.h"
 #include "sampler/gate.h"
 #include "sampler/intern.h"
+#include "sampler/offcpu.h"
 #include "sampler/sample.h"
 #include "sampler/slots.h"
 #include "sampler/threads.h"
@@ -184,6 +185,7 @@ bool sp_handler_freeze(struct sp_region *r, uint64_t limit_ns)
             continue;
         t->end_cpu_ns = cpu_ns;
         sp_offclock_stop(&l->off, t, cpu_ns);
+        sp_offcpu_unseen(r, l, t);
         enum sp_asker who = l->tid == self ? SP_ASKER_WRITES : SP_ASKER_OTHER;
         sp_thread_rest(r, t, cpu_ns, has_left ? l->end_ticks : sp_engine_ticks(l, t, cpu_ns, who), t->rest_ns);
     }

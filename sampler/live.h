@@ -66,6 +66,8 @@ struct sp_live {
     struct sp_offclock off;
     uint64_t short_ns, short_limit_ns;
     uintptr_t wait_sp;      /* stack of the outermost wait; 0: none */
+    uint64_t wait_since_ns; /* ... its beginning; 0: a tick came since that was of no wait */
+    const char *wait_mark;  /* ... its frame */
     uint64_t open_since_ns; /* the wait whose stack was taken at its beginning; 0: none */
     uint64_t open_cpu_ns;   /* its CPU clock then */
     uint32_t open_node, open_profile;

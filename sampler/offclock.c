@@ -61,4 +61,5 @@ void sp_offclock_stop(struct sp_offclock *c, struct sp_thread *t, uint64_t cpu_n
         return;
     sp_offclock_pass(c, t, sp_os_mono_fast_ns(), cpu_ns);
     t->queued_ns = queued_of(c, t);
+    t->open_ns = t->open_since_ns ? t->open_ns : 0;
 }

@@ -32,17 +32,21 @@ SP_SIGSAFE static const char *mark_of(const struct sp_live *l, const struct sp_o
     return what ? marks[what] : w->mark;
 }
 
+SP_SIGSAFE static uint32_t marked(struct sp_region *r, uint32_t parent, const char *mark)
+{
+    uint32_t text = sp_intern_string(r, mark, text_bytes(mark));
+    uint32_t frame = text ? sp_intern_frame(r, SP_FRAME_WAIT, text, 0) : 0;
+    uint32_t node = frame ? sp_intern_node(r, parent, frame) : 0;
+    return node ? node : r->pseudo_node[SP_PSEUDO_OVERFLOW];
+}
+
 SP_SIGSAFE static uint32_t node_of(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w)
 {
     struct sp_sample s = sp_walk_stack(r, l, w->sp, NULL);
     l->slot->is_python |= s.category == SP_CATEGORY_PYTHON;
     const char *mark = s.category == SP_CATEGORY_PYTHON ? mark_of(l, w) : w->mark;
-    uint32_t text = sp_intern_string(r, mark, text_bytes(mark));
-    uint32_t frame = text ? sp_intern_frame(r, SP_FRAME_WAIT, text, 0) : 0;
     /* a thread waits for the GIL before its first frame: in its spans alone */
-    uint32_t below = s.loss == SP_LOSS_NO_FRAME ? sp_node_at(r, s.node)->parent : s.node;
-    uint32_t node = frame ? sp_intern_node(r, below, frame) : 0;
-    return node ? node : r->pseudo_node[SP_PSEUDO_OVERFLOW];
+    return marked(r, s.loss == SP_LOSS_NO_FRAME ? sp_node_at(r, s.node)->parent : s.node, mark);
 }
 
 void sp_offcpu_enter(struct sp_region *r, struct sp_live *l, const struct sp_offcpu_wait *w)
@@ -57,6 +61,17 @@ void sp_offcpu_enter(struct sp_region *r, struct sp_live *l, const struct sp_off
     l->open_profile = r->profile;
     l->open_node = t->open_node;
     l->open_is_gil = w->is_gil;
+}
+
+void sp_offcpu_unseen(struct sp_region *r, const struct sp_live *l, struct sp_thread *t)
+{
+    if (!sp_offclock_is_on || t->open_since_ns)
+        return;
+    uint64_t since = sp_load_relaxed(&l->wait_sp) ? sp_load_relaxed(&l->wait_since_ns) : 0, now = sp_os_mono_fast_ns();
+    const char *mark = sp_load_relaxed(&l->wait_mark);
+    uint64_t ns = since && mark && now > since ? sp_min_u64(now - since, l->off.spare_ns) : 0;
+    t->open_ns = ns >= SP_OFFCPU_SHORT_NS ? ns : 0;
+    t->open_node = t->open_ns ? marked(r, 0, mark) : 0;
 }
 
 uint64_t sp_offcpu_due(struct sp_live *l, uint64_t ns)

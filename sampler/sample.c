@@ -54,6 +54,8 @@ void sp_sample_take(struct sp_region *r, struct sp_live *l, const struct sp_inst
     t->samples++;
     t->is_python |= s.category == SP_CATEGORY_PYTHON;
     if (SP_UNLIKELY(sp_offclock_is_on)) {
+        if (at->sp > l->wait_sp)
+            l->wait_since_ns = 0; /* a jump may have left that wait */
         sp_offclock_pass(&l->off, t, sp_os_mono_fast_ns(), at->cpu_ns);
         if (!is_about_to_wait(l, at))
             t->open_since_ns = t->open_ns = 0; /* it runs */

@@ -238,7 +238,7 @@ static void copy_text(char *to, const char *from, size_t cap)
 static void copy_off(struct salvage *s, struct sp_thread *t, const struct sp_thread *from)
 {
     uint64_t known = s->head.started_mono_ns + s->log_head.last_ns, since = from->open_since_ns;
-    t->off_ns = sp_min_u64(from->off_ns - sp_min_u64(from->off_ns, from->open_ns), REST_NS_MAX);
+    t->off_ns = sp_min_u64(from->off_ns - sp_min_u64(from->off_ns, since ? from->open_ns : 0), REST_NS_MAX);
     t->queued_ns = from->queued_ns;
     t->gil_ns = sp_min_u64(from->gil_ns, REST_NS_MAX);
     t->is_python = from->is_python;

@@ -276,6 +276,35 @@ os._exit(0)
 
 
 @case
+def never_returns_and_was_not_noted(b):
+    """A main thread's wait, the second within a second: its call is known, its stack is not. In a snapshot and in the file at the end;
+    what has returned has its stack, also in a window in which it did."""
+    need_frames(b)
+    r = b.run(HEAD + """
+import spprof
+at = None
+def look():
+    while at != 1: time.sleep(.01)
+    time.sleep(.2); spprof.snapshot("s.json"); spprof.start()
+    while at != 2: time.sleep(.01)
+    window = spprof.stop(); window.save("w.json"); time.sleep(.3); os._exit(0)
+threading.Thread(target=look).start()
+def noted():
+    for i in range(5): time.sleep(.0001)
+def returns(): select.select([], [], [], .6)
+noted(); at = 1; returns()
+noted(); at = 2; threading.Event().wait()
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    def bare(name):
+        stacks = lives(Profile(os.path.join(r.directory, name)))["MainThread"]
+        return sum(n for s, n in stacks.items() if len(s) == 1 and s[0].startswith("(waiting: ")), stacks
+    snapshot, window, end = map(bare, ("s.json", "w.json", "p.json"))
+    assert snapshot[0] > 0.1e9 and waits(snapshot[1], "returns") == 0, snapshot
+    assert window[0] < 0.1e9 and waits(window[1], "returns") > 0.1e9, window
+    assert end[0] > 0.1e9 and waits(end[1], "returns") > 0.58e9, end
+
+
+@case
 def killed_while_it_waits(b):
     """SIGKILL leaves what was known at the last sample or wait of any thread."""
     need_frames(b)
