@@ -78,12 +78,13 @@ SP_SIGSAFE static bool note_mapping(void *arg, const struct sp_os_mapping *m)
     return false;
 }
 
-/* False: it is fresh, or another thread fills it. */
+/* False: it is fresh, another thread fills it, or the caller is a process beside, which may end in the middle of it. */
 SP_SIGSAFE static bool fill(void)
 {
     uint64_t now = sp_os_mono_ns(), last = sp_load_relaxed(&read_at_ns);
     uint32_t was = sp_load_relaxed(&sequence);
-    if ((last && now - last < AGE_NS) || was & 1 || !sp_cas(&sequence, &was, was + 1)) /* pairs with list_find() */
+    if ((last && now - last < AGE_NS) || was & 1 || sp_os_is_beside() ||
+        !sp_cas(&sequence, &was, was + 1)) /* pairs with list_find() */
         return false;
     /* Who reads something of the new list must see the odd number when it looks again: the exchange alone keeps no later store
      * behind its own (aarch64). */

@@ -43,6 +43,8 @@ SP_SIGSAFE int sp_os_kill(int pid, int sig);
  * their ids tell of this process's. One at a time. *pid is its id before it runs. 0, or
  * negative errno. */
 int sp_os_beside(void (*run)(void *arg), void *arg, int *pid);
+/* [handler] Whether the caller is such a process. */
+SP_SIGSAFE bool sp_os_is_beside(void);
 /* [hook] In such a process: f(arg), which it ends in if something in memory is not there. False: that came to pass. */
 bool sp_os_beside_try(void (*f)(void *arg), void *arg);
 /* [hook] Whether it has ended, and buries it; waits: until it has. Signals are blocked. */

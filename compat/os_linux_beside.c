@@ -32,6 +32,11 @@ static struct {
     int home;
 } start;
 
+bool sp_os_is_beside(void)
+{
+    return sp_os_linux_home;
+}
+
 SP_SIGSAFE static void leave(int status)
 {
     sp_syscall6(SYS_exit_group, status, 0, 0, 0, 0, 0);

@@ -330,6 +330,7 @@ SP_SIGSAFE static void begin(struct sp_unwind *u, const void *context, bool keep
 
 /* ---- libraries that go: rules and readable pages are known by address */
 static uint32_t n_walking, n_closing; /* walks under way; threads in dlclose */
+static uint32_t walks_beside;         /* the one of a process beside is: a number of its own, for that process may end in it */
 static uintptr_t closer;              /* the thread pointer of the last that began to */
 static bool overdue;                  /* a walk did not end in time, and may keep what is no longer so */
 
@@ -352,6 +353,36 @@ void sp_unwind(struct sp_unwind *u, const void *context)
     __atomic_fetch_sub(&n_walking, 1, __ATOMIC_SEQ_CST);
 }
 
+/* By the tables alone: rules that are kept were found with all registers. */
+static void begin_asleep(struct sp_unwind *u, uintptr_t pc, uintptr_t sp)
+{
+    *reg(u, SP_UNWIND_PC) = pc;
+    *reg(u, SP_UNWIND_SP) = sp;
+    u->registers.known = SP_UNWIND_BIT(SP_UNWIND_PC) | SP_UNWIND_BIT(SP_UNWIND_SP);
+    u->stack = sp_unwind_stack_of(sp, u->stack_top);
+    u->cfa = 0;
+    u->exact = true;
+    u->keeps = false;
+    u->used_kept = false;
+}
+
+void sp_unwind_asleep(struct sp_unwind *u, uintptr_t pc, uintptr_t sp)
+{
+    __atomic_store_n(&walks_beside, 1, __ATOMIC_SEQ_CST); /* pairs with sp_unwind_closing() */
+    u->n = 0;
+    u->end = SP_UNWIND_CLOSING;
+    if (!__atomic_load_n(&n_closing, __ATOMIC_SEQ_CST)) {
+        begin_asleep(u, pc, sp);
+        unwind_frames(u);
+    }
+    sp_unwind_asleep_over();
+}
+
+void sp_unwind_asleep_over(void)
+{
+    __atomic_store_n(&walks_beside, 0, __ATOMIC_SEQ_CST);
+}
+
 uintptr_t sp_unwind_function(uintptr_t pc)
 {
     struct sp_module m;
@@ -362,19 +393,24 @@ uintptr_t sp_unwind_function(uintptr_t pc)
 #define WAITS 500
 #define WAIT_NS 100000
 
+static bool is_walked(void)
+{
+    return __atomic_load_n(&n_walking, __ATOMIC_SEQ_CST) || __atomic_load_n(&walks_beside, __ATOMIC_SEQ_CST);
+}
+
 void sp_unwind_closing(void)
 {
-    __atomic_fetch_add(&n_closing, 1, __ATOMIC_SEQ_CST); /* pairs with sp_unwind() */
+    __atomic_fetch_add(&n_closing, 1, __ATOMIC_SEQ_CST); /* pairs with sp_unwind() and sp_unwind_asleep() */
     __atomic_store_n(&closer, sp_cpu_thread_pointer(), __ATOMIC_SEQ_CST);
-    for (int i = 0; i < WAITS && __atomic_load_n(&n_walking, __ATOMIC_SEQ_CST); i++)
+    for (int i = 0; i < WAITS && is_walked(); i++)
         sp_os_sleep_ns(WAIT_NS);
-    if (__atomic_load_n(&n_walking, __ATOMIC_SEQ_CST))
+    if (is_walked())
         sp_store_relaxed(&overdue, true);
 }
 
 void sp_unwind_closed(void)
 {
-    if (!__atomic_load_n(&n_walking, __ATOMIC_SEQ_CST))
+    if (!is_walked())
         sp_store_relaxed(&overdue, false); /* it has ended, and whoever began since keeps nothing */
     sp_unwind_rules_forget();
     sp_pages_forget();
@@ -385,6 +421,7 @@ void sp_unwind_closed(void)
 void sp_unwind_forked(void)
 {
     sp_store_relaxed(&n_walking, 0);
+    sp_store_relaxed(&walks_beside, 0);
     if (sp_load_relaxed(&n_closing) || sp_load_relaxed(&overdue)) {
         sp_store_relaxed(&n_closing, 0);
         sp_store_relaxed(&overdue, false);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "compat/buf.h"
-#include "compat/modules.h"
 #include "sampler/intern.h"
 #include "sampler/slots.h"
 
@@ -143,9 +142,9 @@ SP_SIGSAFE static void insert(const struct sp_native *n, uint32_t kept, struct s
     }
 }
 
-uint32_t sp_native_merge(const struct sp_region *r, struct sp_native *n, struct sp_py_walk *w)
+uint32_t sp_native_merge(enum sp_native_shown shown, struct sp_native *n, struct sp_py_walk *w)
 {
-    struct merge m = {.shown = r->native, .native = n, .w = w, .loops = n->loops, .n_loops = w->n_loops};
+    struct merge m = {.shown = shown, .native = n, .w = w, .loops = n->loops, .n_loops = w->n_loops};
     uint32_t n_python = w->n, before = 0;
     if (n_python && !m.n_loops && sp_py.eval_loop)
         m.n_loops = count_loops(n, w, n->loops);
@@ -190,30 +189,41 @@ SP_SIGSAFE static uint32_t intern_module(struct sp_region *r, const struct sp_mo
     return ref;
 }
 
-SP_SIGSAFE static uint32_t intern_at(struct sp_region *r, uintptr_t address, char *text)
+enum sp_native_found sp_native_find(const struct sp_py_frame *f, struct sp_module *m, uint64_t *place)
+{
+    uintptr_t address = (uintptr_t)(f->code >> 2), start;
+    if (address == COLLECTOR)
+        return SP_NATIVE_COLLECTOR;
+    if (!address || !sp_module_at(m, address))
+        return SP_NATIVE_UNKNOWN;
+    start = sp_unwind_function(address);
+    *place = (start < m->start || start > address ? address : start) - m->start;
+    return SP_NATIVE_FUNCTION;
+}
+
+SP_SIGSAFE static uint32_t intern(struct sp_region *r, const struct sp_py_frame *f, char *text)
 {
     struct sp_module m;
-    if (address == COLLECTOR)
-        return sp_node_at(r, r->pseudo_node[SP_PSEUDO_GC])->frame;
-    if (!address || !sp_module_at(&m, address))
-        return sp_node_at(r, r->pseudo_node[SP_PSEUDO_NATIVE_UNKNOWN])->frame;
-    uintptr_t start = sp_unwind_function(address);
-    if (start < m.start || start > address)
-        start = address;
-    uint32_t module = intern_module(r, &m, text);
-    return module ? sp_intern_native_frame(r, module, start - m.start) : 0;
+    uint64_t place;
+    uint32_t module;
+    switch (sp_native_find(f, &m, &place)) {
+    case SP_NATIVE_COLLECTOR: return sp_node_at(r, r->pseudo_node[SP_PSEUDO_GC])->frame;
+    case SP_NATIVE_UNKNOWN: return sp_node_at(r, r->pseudo_node[SP_PSEUDO_NATIVE_UNKNOWN])->frame;
+    case SP_NATIVE_FUNCTION: break;
+    }
+    module = intern_module(r, &m, text);
+    return module ? sp_intern_native_frame(r, module, place) : 0;
 }
 
 uint32_t sp_native_intern(struct sp_region *r, const struct sp_py_frame *f, bool is_leaf, char *text)
 {
-    uintptr_t address = (uintptr_t)(f->code >> 2);
     if (is_leaf)
-        return intern_at(r, address, text);
+        return intern(r, f, text);
     struct sp_cell *cell = sp_intern_cell(r, f->code);
     uint64_t known = cell ? sp_load_acquire(&cell->code) : 0;
     if (known)
         return (uint32_t)known;
-    uint32_t frame = intern_at(r, address, text);
+    uint32_t frame = intern(r, f, text);
     if (frame && cell)
         sp_store_release(&cell->code, frame);
     return frame;

@@ -4,6 +4,7 @@
 #ifndef SP_SAMPLER_NATIVE_H
 #define SP_SAMPLER_NATIVE_H
 
+#include "compat/modules.h"
 #include "compat/py.h"
 #include "compat/unwind.h"
 #include "sampler/live.h"
@@ -26,14 +27,21 @@ SP_SIGSAFE struct sp_native *sp_native_walk(struct sp_region *r, struct sp_live 
 
 /* [handler] Puts the native frames that are shown among the Python frames of w, which is asked for its loops; none of either
  * may be there. Where the outermost Python frame is afterwards: its index. */
-SP_SIGSAFE uint32_t sp_native_merge(const struct sp_region *r, struct sp_native *n, struct sp_py_walk *w);
+SP_SIGSAFE uint32_t sp_native_merge(enum sp_native_shown shown, struct sp_native *n, struct sp_py_walk *w);
 
-/* [handler] Whether a merged frame is a native one; then the id of its frame in the region, 0: that is full. A leaf is at an
- * instruction of its own each time and is not kept by address. `text` is scratch of 4,096 bytes. */
+/* [handler] Whether a merged frame is a native one. */
 SP_INLINE bool sp_native_is(const struct sp_py_frame *f)
 {
     return f->code & 1;
 }
+
+/* [handler] What a merged native frame is: a function, which begins `place` bytes behind the beginning of its library *m (or, where no
+ * table has it, its instruction); or one of two that have a name alone. */
+enum sp_native_found { SP_NATIVE_FUNCTION, SP_NATIVE_COLLECTOR, SP_NATIVE_UNKNOWN };
+SP_SIGSAFE enum sp_native_found sp_native_find(const struct sp_py_frame *f, struct sp_module *m, uint64_t *place);
+
+/* [handler] The id of a native frame's frame in the region, 0: that is full. A leaf is at an instruction of its own each time and is
+ * not kept by address. `text` is scratch of 4,096 bytes. */
 SP_SIGSAFE uint32_t sp_native_intern(struct sp_region *r, const struct sp_py_frame *f, bool is_leaf, char *text);
 
 #endif

@@ -189,7 +189,7 @@ SP_SIGSAFE static struct sp_sample walk_python(struct sp_region *r, struct sp_li
         return pseudo(r, SP_CATEGORY_UNWALKABLE, (enum sp_loss)why);
     }
     l->saw_python = 1;
-    uint32_t root, outermost = native ? sp_native_merge(r, native, &w) : w.n - 1;
+    uint32_t root, outermost = native ? sp_native_merge((enum sp_native_shown)r->native, native, &w) : w.n - 1;
     uint32_t node = intern_root(r, l, tstate, &w, finalizing, &root) ? sp_stack_intern(r, t, &w, root) : 0;
     if (!node) {
         sp_stack_forget(t);
@@ -219,7 +219,7 @@ SP_SIGSAFE static bool complete(struct sp_region *r, struct sp_live *l, struct s
         node = sp_intern_node(r, spans, sp_node_at(r, s->node)->frame);
     if (SP_UNLIKELY(native)) {
         w = (struct sp_py_walk){.frames = sp_stack_begin(r, l->slot), .cap = l->slot->stack_depth};
-        sp_native_merge(r, native, &w);
+        sp_native_merge((enum sp_native_shown)r->native, native, &w);
     }
     if (w.n && node) {
         uint32_t root = s->category == SP_CATEGORY_NATIVE_THREAD ? spans : node;

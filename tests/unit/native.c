@@ -37,8 +37,7 @@ static void lay(uint32_t n_python, enum sp_unwind_end end, const uintptr_t *pcs,
 static const char *merged(enum sp_native_shown shown)
 {
     static char text[512];
-    struct sp_region r = {.native = shown};
-    uint32_t outermost = sp_native_merge(&r, &native, &w);
+    uint32_t outermost = sp_native_merge(shown, &native, &w);
     size_t at = 0;
     text[0] = '\0';
     for (uint32_t i = 0; i < w.n; i++) {

@@ -41,6 +41,8 @@ static void while_a_library_goes(void)
         sp_os_sleep_ns(100000);
     outer(2);
     CHECK(u.n == 0 && u.end == SP_UNWIND_CLOSING);
+    sp_unwind_asleep(&u, (uintptr_t)while_a_library_goes, (uintptr_t)__builtin_frame_address(0));
+    CHECK(u.n == 0 && u.end == SP_UNWIND_CLOSING);
     pid_t child = fork(); /* there that thread is not */
     if (child == 0) {
         sp_unwind_forked();
