@@ -11,7 +11,7 @@
 
 /* Ignored by default: it harms nobody who knows nothing of us, or is becoming somebody else. */
 #define SP_RING_SIGNAL SIGURG
-#define SP_RING_VERSION 1u
+#define SP_RING_VERSION 2u
 #define SP_RING_NUMBER_BITS 40
 #define SP_RING_WAIT_NS 200000000ull /* for the command's message, at most */
 
@@ -60,7 +60,7 @@ enum sp_ring_stack {
 
 #define SP_RING_TEXT 128
 
-/* A thread, then for each frame, leaf first, a struct sp_ring_frame and its two texts. */
+/* A thread, then for each frame, leaf first, a struct sp_ring_frame and its texts. */
 struct sp_ring_thread {
     uint32_t bytes; /* with all that follows */
     int32_t tid;
@@ -73,9 +73,12 @@ struct sp_ring_thread {
     char inside[48]; /* the kernel's function in which it sleeps; "": none, or not known */
 };
 
+/* A native function has no name yet, but its library as a file, and behind that its library's build id, as it is. */
 struct sp_ring_frame {
     int32_t line; /* 0: none */
-    uint16_t name_bytes, file_bytes;
+    uint16_t name_bytes, file_bytes, id_bytes;
+    uint16_t is_native;
+    uint64_t place; /* where a native function begins: bytes behind its library's beginning */
 };
 
 /* What the signal carries: a mark, the wish, the number. */

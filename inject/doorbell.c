@@ -24,7 +24,8 @@ enum verdict { ASKED, ALLOWED, DENIED, GIVEN_UP, OBEYED };
 /* Threads: by who has the turn, and verdict by the process beside as well, by compare-and-swap. */
 static uint64_t value; /* that the signal carried */
 static uint32_t verdict;
-static uint32_t result; /* enum sp_ring_result */
+static uint32_t result;         /* enum sp_ring_result */
+static const void *interrupted; /* where the thread that was rung was: for itself */
 
 static struct sp_ring_answer answer;
 
@@ -136,7 +137,8 @@ static int write_image(int file, const struct sp_region *r)
 /* ---- what is written to the file of who asks */
 static int write_wish(int file, bool is_beside)
 {
-    return sp_ring_wish_of(value) == SP_RING_IMAGE ? write_image(file, sp_region_now()) : sp_dump_write(file, is_beside);
+    return sp_ring_wish_of(value) == SP_RING_IMAGE ? write_image(file, sp_region_now())
+                                                   : sp_dump_write(file, is_beside, interrupted);
 }
 
 static void send_file(int peer, bool is_beside)
@@ -204,7 +206,7 @@ static bool take_turn(void)
     return sp_turn_try() || (!sp_turn_is_beside() && sp_turn_try());
 }
 
-static void ring(uint64_t carried)
+static void ring(uint64_t carried, const void *context)
 {
     if (!sp_session_is_running() || sp_gate_is_inside() || !take_turn())
         return;
@@ -215,6 +217,7 @@ static void ring(uint64_t carried)
     if (sp_region_now() && !sp_store_ready(sp_region_now()))
         sp_handler_forked();
     value = carried;
+    interrupted = context;
     sp_store_release(&verdict, ASKED);
     if (!sp_turn_hand_over(serve_beside, NULL)) {
         sp_turn_call(serve_here, NULL);
@@ -233,8 +236,8 @@ void sp_doorbell_answer(const siginfo_t *info, const void *context)
         return;
     uint64_t mask = sp_os_mask_block(~SP_TURN_FAULTS);
     if (sp_ring_wish_of(carried) != SP_RING_STACK)
-        ring(carried);
+        ring(carried, context);
     else if (sp_session_is_own_process())
-        sp_dump_answer(carried);
+        sp_dump_answer(carried, context);
     sp_os_mask_set(mask);
 }

@@ -205,6 +205,7 @@ static void install(void)
     sp_self_init();
     register_fork_handlers();
     sp_hook_stack_start();
+    sp_session.native = (int)config.native;
     if (config.native) {
         sp_modules_start();
         sp_py_gc_start();

@@ -12,6 +12,7 @@ struct sp_session {
     int pid;         /* of the process that all this belongs to */
     bool is_child;   /* made by a fork */
     bool ran_python; /* as far as hooks saw */
+    int native;      /* enum sp_native_shown: what the options ask for */
 };
 
 enum sp_finish {

@@ -30,14 +30,16 @@ static size_t list_frames(const struct sp_stacks *s, size_t at, size_t **places)
 
 typedef void each_frame(const struct sp_stacks_frame *f, bool is_first);
 
-static size_t print_frames(const struct sp_stacks *s, size_t at, each_frame *print)
+static size_t print_frames(const struct sp_stacks *s, const struct sp_stacks_names *names, size_t at, each_frame *print)
 {
     size_t *places = NULL, n = list_frames(s, at, &places);
     static struct sp_stacks_frame f;
     for (size_t i = n; i-- > 0;) {
         size_t within = places[i];
-        if (sp_stacks_frame(s, at, &within, &f))
-            print(&f, i == n - 1);
+        if (!sp_stacks_frame(s, at, &within, &f))
+            break;
+        sp_stacks_name(names, &f);
+        print(&f, i == n - 1);
     }
     free(places);
     return n;
@@ -47,15 +49,19 @@ static size_t print_frames(const struct sp_stacks *s, size_t at, each_frame *pri
 static void print_text_frame(const struct sp_stacks_frame *f, bool is_first)
 {
     (void)is_first;
-    fputs("  File \"", stdout);
-    sp_cli_print(stdout, f->file);
-    fputs("\", line ", stdout);
-    printf(f->line > 0 ? "%d, in " : "?, in ", (int)f->line);
+    if (f->is_native) {
+        fputs("  ", stdout);
+    } else {
+        fputs("  File \"", stdout);
+        sp_cli_print(stdout, f->file);
+        fputs("\", line ", stdout);
+        printf(f->line > 0 ? "%d, in " : "?, in ", (int)f->line);
+    }
     sp_cli_print(stdout, f->name);
     putchar('\n');
 }
 
-static void print_text(const struct sp_stacks *s)
+static void print_text(const struct sp_stacks *s, const struct sp_stacks_names *names)
 {
     struct sp_ring_thread t;
     char doing[160];
@@ -67,7 +73,7 @@ static void print_text(const struct sp_stacks *s)
         printf("\" (%d), ", (int)t.tid);
         sp_cli_print(stdout, doing);
         puts(t.is_truncated ? ", the innermost frames:" : ":");
-        if (!print_frames(s, from, print_text_frame))
+        if (!print_frames(s, names, from, print_text_frame))
             printf("  (%s)\n", missing ? missing : "no frame");
     }
 }
@@ -79,10 +85,10 @@ static void print_json_frame(const struct sp_stacks_frame *f, bool is_first)
     sp_cli_print_json(stdout, f->name);
     fputs(", \"file\": ", stdout);
     sp_cli_print_json(stdout, f->file);
-    printf(", \"line\": %d}", (int)f->line);
+    printf(", \"line\": %d, \"native\": %s}", (int)f->line, f->is_native ? "true" : "false");
 }
 
-static void print_json(pid_t pid, const struct sp_stacks *s)
+static void print_json(pid_t pid, const struct sp_stacks *s, const struct sp_stacks_names *names)
 {
     struct sp_ring_thread t;
     char doing[160];
@@ -100,7 +106,7 @@ static void print_json(pid_t pid, const struct sp_stacks *s)
         else
             fputs("null", stdout);
         fputs(", \"frames\": [", stdout);
-        print_frames(s, from, print_json_frame);
+        print_frames(s, names, from, print_json_frame);
         fputs("]}", stdout);
     }
     puts("\n]}");
@@ -118,13 +124,15 @@ int sp_cli_dump(int argc, char **argv)
         return sp_cli_refuse(argv[0], argv[optind], NULL, "is no process's number");
     struct sp_stacks s;
     const char *why = sp_stacks_ask((pid_t)pid, &s);
+    struct sp_stacks_names *names = sp_stacks_names(&s);
     snprintf(name, sizeof name, "process %ld", pid);
     if (why)
         rc = sp_cli_fail(name, why);
     else if (json)
-        print_json((pid_t)pid, &s);
+        print_json((pid_t)pid, &s, names);
     else
-        print_text(&s);
+        print_text(&s, names);
+    sp_stacks_names_free(names);
     sp_stacks_free(&s);
     return why ? rc : 0;
 }

@@ -223,9 +223,11 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .least = 1,
         .most = 1,
         .does = "prints where each thread of a running process is at this moment, and what it does",
-        .text = "As tracebacks, innermost last; whether anything is recorded or not. Threads that wait are read and notice "
-                "nothing,\n"
-                "those that run are asked by a signal, SIGURG, as one thread is in any case.",
+        .text =
+            "As tracebacks, innermost last; whether anything is recorded or not. Threads that wait are read and notice "
+            "nothing,\n"
+            "those that run are asked by a signal, SIGURG, as one thread is in any case. Native frames are among them with\n"
+            "SPPROF_NATIVE.",
         .options = {{"--json", NULL, "for scripts: see spprof(5)", NULL}, SP_CLI_NO_SIGNAL},
         .status = "0; 1 if the process cannot be asked",
     },

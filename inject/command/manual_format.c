@@ -200,6 +200,9 @@ static const struct sp_manual_section sections[] = {
                 {"threads[].frames[].function", "outermost first"},
                 {"threads[].frames[].file", "its file"},
                 {"threads[].frames[].line", "of the instruction that runs, or called the next; 0: not known"},
+                {"threads[].frames[].native",
+                 "whether it is a native function (with SPPROF_NATIVE), called as in a profile, its file "
+                 "being its library"},
             },
     },
 };

@@ -85,13 +85,17 @@ bool sp_stacks_frame(const struct sp_stacks *s, size_t at, size_t *within, struc
         return false;
     memcpy(&head, s->bytes + at + from, sizeof head);
     from += sizeof head;
-    if (t.bytes - from < (size_t)head.name_bytes + head.file_bytes)
+    if (t.bytes - from < (size_t)head.name_bytes + head.file_bytes + head.id_bytes)
         return false;
     const char *text = s->bytes + at + from;
     f->line = head.line;
+    f->is_native = head.is_native;
+    f->place = head.place;
+    f->n_id = head.id_bytes <= sizeof f->id ? head.id_bytes : 0;
+    memcpy(f->id, text + head.name_bytes + head.file_bytes, f->n_id);
     copy_text(f->name, sizeof f->name, text, head.name_bytes);
     copy_text(f->file, sizeof f->file, text + head.name_bytes, head.file_bytes);
-    *within = from + head.name_bytes + head.file_bytes;
+    *within = from + head.name_bytes + head.file_bytes + head.id_bytes;
     return true;
 }
 

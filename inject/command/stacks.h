@@ -3,6 +3,9 @@
 #ifndef SP_INJECT_COMMAND_STACKS_H
 #define SP_INJECT_COMMAND_STACKS_H
 
+#include <stdbool.h>
+
+#include "compat/build_id.h"
 #include "compat/ring.h"
 
 struct sp_stacks {
@@ -21,9 +24,20 @@ bool sp_stacks_thread(const struct sp_stacks *s, size_t *at, struct sp_ring_thre
  * there is none. thread_at: where the thread begins. */
 struct sp_stacks_frame {
     int32_t line;
-    char name[600], file[4096];
+    bool is_native; /* its name is empty: sp_stacks_name() may know it */
+    uint64_t place;
+    char name[1100], file[4096];
+    uint8_t id[SP_BUILD_ID_MAX];
+    uint32_t n_id;
 };
 bool sp_stacks_frame(const struct sp_stacks *s, size_t thread_at, size_t *within, struct sp_stacks_frame *f);
+
+/* [any] The names of all native functions in them, by the symbols of their libraries, as far as these files are here; and of one of
+ * their frames, readable, its library behind it as in a profile, "deflate [libz.so.1]": puts it there. */
+struct sp_stacks_names;
+struct sp_stacks_names *sp_stacks_names(const struct sp_stacks *s);
+void sp_stacks_name(const struct sp_stacks_names *n, struct sp_stacks_frame *f);
+void sp_stacks_names_free(struct sp_stacks_names *n);
 
 /* [any] What the thread does, in a few words. */
 void sp_stacks_doing(const struct sp_ring_thread *t, char *out, size_t cap);

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from asked import HEAD, NO_CLONE, ORDERS, Program  # noqa: E402
-from sp import MACHINE, CASES, Skip, case, main, need_frames  # noqa: E402,F401
+from sp import MACHINE, CASES, Skip, case, compile_support, main, need_frames  # noqa: E402,F401
 
 DUMPS = int(os.environ.get("SPPROF_TEST_DUMPS", "60"))
 
@@ -22,7 +22,7 @@ def dumped(p):
 
 
 def names(t):
-    return [f["function"].split(".")[-1] for f in t["frames"]]
+    return [f["function"].split(".")[-1] for f in t["frames"] if not f["native"]]
 
 
 EACH = HEAD + """
@@ -82,8 +82,13 @@ def where_each_is(b):
 
 @case
 def nothing_impossible(b):
-    """Threads that block for a moment at any depth: each stack is one that there was."""
+    """Threads that block for a moment at any depth: each stack is one that there was, with native frames and without."""
     need_frames(b)
+    for native in ("off", "full"):
+        stacks_of_threads_that_move(b, native)
+
+
+def stacks_of_threads_that_move(b, native):
     p = Program(b, HEAD + """
 import random, select
 lock = threading.Lock()
@@ -99,9 +104,9 @@ stop = False
 threads = [threading.Thread(target=work, name='w%d' % i) for i in range(8)]
 for t in threads: t.start()
 print('ready', flush=True)
-""" + ORDERS)
+""" + ORDERS, SPPROF_NATIVE=native)
     taken = 0
-    for i in range(DUMPS):
+    for i in range(DUMPS // 2):
         for name, t in dumped(p).items():
             if not name.startswith("w") or t["missing"]:
                 continue
@@ -112,10 +117,79 @@ print('ready', flush=True)
             tail = stack[1 + len(f):]
             assert not f or f[-1] == 0 or not tail, stack
             assert tail in ([], ["block_sleep"], ["block_select"], ["block_lock"], ["randrange"], ["choice"]) or tail[0] in ("randrange", "choice"), stack
-    assert taken > DUMPS, taken
+    assert taken > DUMPS // 2, taken
     p.do("stop = True")
     p.do("[t.join() for t in threads]")
     assert p.ends() == ("", "")
+
+
+def chain(t):
+    """Its frames, outermost first: Python's "f()", native ones without their library."""
+    return [f["function"].split(" [")[0] if f["native"] else f["function"].split(".")[-1] + "()" for f in t["frames"]]
+
+
+def judge_chain(b, way):
+    """Each where it was called; -> which of the program's threads it is of, "": one that is not there yet."""
+    if "spin_ms" in way:
+        assert way.index("runs()") < way.index("spin_ms"), way
+        return "runs"
+    if "within()" in way:
+        between = way[way.index("called_back()"):way.index("within()")]
+        assert "qsort_r" in between or ("(native ?)" in way and b.version >= (3, 14)), way  # these keep frame pointers
+        assert way[-1] not in ("within()", "(native ?)"), way
+        return "called_back"
+    if "nap_within" in way:
+        is_python, at = "sleeps()" in way, way.index("nap")
+        assert way[at + 1] == "nap_within" and way[at + 2].endswith("poll") and not any(f.endswith("()") for f in way[at:]), way
+        assert way.index("sleeps()") < at if is_python else way[at - 1] == "naps", way
+        return "sleeps" if is_python else "other"
+    return ""
+
+
+@case
+def native_frames(b):
+    """Where SPPROF_NATIVE is on, of those that run and of those that sleep, in threads of Python and in others."""
+    need_frames(b)
+    naps, spin = compile_support(b, "naps.c", "libnaps.so", "-shared", "-fPIC"), os.path.join(b.build, "tests", "libspin.so")
+    for native, start in (("on", "off"), ("full", "on")):
+        p = Program(b, HEAD + f"""
+naps, spin = ctypes.CDLL({naps!r}), ctypes.CDLL({spin!r})
+T = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+def sleeps(): naps.nap()
+def runs():
+    while True: spin.spin_ms(1000)
+def within(a, c): time.sleep(1000)
+def called_back(): ctypes.CDLL(None).qsort((ctypes.c_int * 2)(1, 2), 2, 4, T(within))
+for f in (sleeps, runs, called_back): threading.Thread(target=f, name=f.__name__, daemon=True).start()
+naps.begin_to_nap()
+print('ready', flush=True)
+""" + ORDERS, SPPROF_NATIVE=native, SPPROF_START=start)
+        # No table tells of a sleeper how to pass libffi, which keeps a place in a register; 3.9 wants the whole way.
+        seen = {"sleeps"} if b.version < (3, 10) else set()
+        for i in range(60):
+            d = dumped(p)
+            for t in d.values():
+                assert not (t["missing"] and t["frames"]), t
+                which, way = judge_chain(b, chain(t)), chain(t)
+                seen.add(which)
+                if native == "on" and names(t):
+                    assert way[0] in ("_bootstrap()", "<module>()"), way
+                elif which == "runs":
+                    assert not way[0].endswith("()"), way
+            if seen >= {"runs", "called_back", "sleeps", "other"}:
+                break
+        else:
+            raise AssertionError((seen, d))
+        nap = next(f for t in d.values() for f in t["frames"] if f["function"].startswith("nap "))
+        assert nap == {"function": "nap [libnaps.so]", "file": naps, "line": 0, "native": True}, nap
+        text = p.command("dump", p.pid).stdout
+        assert re.search(r'  File ".*", line \d+, in within\n(  \S+( \[.*\])?\n)*  \w*(nanosleep|select) \[libc|libc.so.6\+0x\w+\n\n', text), text
+        assert "\n  nap [libnaps.so]\n  nap_within [libnaps.so]\n" in text, text
+        p.do("ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)") # where they sleep may be nobody's to know then
+        t = dumped(p)["called_back"]
+        assert names(t)[-2:] == ["called_back", "within"], t
+        p.child.kill()
+        p.child.wait()
 
 
 @case
@@ -179,10 +253,11 @@ def dumped_in_place(b):
     """Where there can be no process beside: the thread that is asked is shown, the others are named."""
     if MACHINE != "x86_64":
         raise Skip("the filter is for x86-64")
-    p = Program(b, HEAD + "threading.Thread(target=time.sleep, args=(1000,), name='other', daemon=True).start()\n" + NO_CLONE + "print('ready', flush=True)\n" + ORDERS)
+    p = Program(b, HEAD + "threading.Thread(target=time.sleep, args=(1000,), name='other', daemon=True).start()\n" + NO_CLONE + "print('ready', flush=True)\n" + ORDERS, SPPROF_NATIVE="on")
     d = dumped(p)
     missing = [t["missing"] for t in d.values()]
     assert len(d) == 2 and any(m and "no process beside" in m for m in missing), d
+    assert not b.known or any(f["native"] for t in d.values() for f in t["frames"]), d
     assert p.ends() == ("", "")
 
 

@@ -45,4 +45,4 @@ class Listener:
 
 
 def pass_file(peer, wish, fd):
-    peer.sendmsg([struct.pack("II", 1, wish)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+    peer.sendmsg([struct.pack("II", 2, wish)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
