@@ -242,6 +242,16 @@ static void end_wait(struct sp_live *l, struct sp_offcpu_wait *w, enum sp_hook_w
     leave(l, w, ns);
 }
 
+/* Who has asked for the GIL so often asks once more, but for one in some hundred times, when the engine's tick finds that the thread works:
+ * two system calls each 5 ms in each of 200 such threads would be a fifth of a CPU. */
+#define ASKS 16u
+
+static bool calls_again(struct sp_live *l, bool has_given_up)
+{
+    l->gil_asks = has_given_up ? l->gil_asks + (l->gil_asks <= ASKS) : 0;
+    return l->gil_asks > ASKS;
+}
+
 void sp_hook_wait_ends(enum sp_hook_wait call, const void *at, uint64_t since_ns, uintptr_t caller, bool has_given_up)
 {
     struct sp_live *l = since_ns ? sp_session_self : NULL;
@@ -250,7 +260,7 @@ void sp_hook_wait_ends(enum sp_hook_wait call, const void *at, uint64_t since_ns
     struct sp_offcpu_wait w = wait_of(call, since_ns, at);
     w.is_within = caller < l->wait_sp;
     l->wait_sp = w.is_within ? l->wait_sp : 0;
-    if (sp_engine->after_wait && !w.is_within)
+    if (sp_engine->after_wait && !w.is_within && !calls_again(l, w.is_gil && has_given_up))
         sp_engine->after_wait(l);
     if (sp_offclock_is_on)
         end_wait(l, &w, call, caller, has_given_up);

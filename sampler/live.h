@@ -75,6 +75,7 @@ struct sp_live {
     uint64_t paused_ns;  /* when that wait's call returned: it is booked nowhere yet; 0: it has not, or is */
     uintptr_t paused_sp; /* ... its stack, if it is for the GIL and may go on by another call; else 0 */
     uint32_t short_random;
+    uint32_t gil_asks;      /* calls for the GIL, one after the other, that gave up */
     uint64_t short_calls;   /* by number of the call, a bit: the last one was short */
     uint64_t enter_from_ns; /* when the stack of a wait that seems short is taken as well, on the monotonic clock */
     struct sp_gil_wait gil;
