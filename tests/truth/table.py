@@ -20,6 +20,17 @@ def every_program_of_known_shares(b):
 
 
 @case
+def with_native_frames(b):
+    """--native: the same shares, stacks that reach their root, leaves with names where the libraries have symbols."""
+    need_frames(b)
+    r = subprocess.run([sys.executable, SCRIPT, "--native", "--python", b.python, "--library", b.library, "--seconds", "1", "spprof"], capture_output=True,
+                       text=True, env=clean_env(), timeout=100)
+    row = r.stdout.splitlines()[-1].split()
+    error, bound, samples, impossible, named, rooted = (float(row[i]) for i in (2, 3, 4, 5, -2, -1))
+    assert r.returncode == 0 and error <= bound and impossible == 0 and rooted > 90 and named > 10, (r.stdout, r.stderr)
+
+
+@case
 def what_is_false_is_told(b):
     """The judge itself: a program that lies about its shares, and one that denies its callers."""
     need_frames(b)
