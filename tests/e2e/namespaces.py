@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Namespaces of pids, mounts and users, entered and left while a program runs: numbers and names mean something else there."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -191,6 +192,51 @@ def snapshot_across_mounts(b):
         assert r.returncode == 1 and r.stderr.count("\n") == 1, r.stderr
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+@case
+def asked_by_a_container_beside(b):
+    """What an ephemeral container of a pod is: with the program's processes and network, other files, the same user, no right. Who is
+    another user there is refused, and root may ask from where there is another network."""
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    place, tool = tempfile.mkdtemp(), shutil.copy(os.path.join(b.build, "spprof"), b.directory)
+    for path, mode in ((place, 0o777), (b.directory, 0o755), (tool, 0o755)):
+        os.chmod(path, mode)
+    becomes = 'os.setgroups([]); os.setgid(65534); os.setuid(65534)\nprint("go"'
+    child, pid = start(b, FOREVER.replace("NAME", "inside").replace('print("go"', becomes), ["unshare", "-pnf", "--mount-proc"],
+                       SPPROF_OUT=os.path.join(place, "p.json"))
+
+    def asks(uid, *args):
+        beside = ["nsenter", "-t", str(pid), "-p", "-n", "unshare", "-mf", "--mount-proc", "sh", "-c", f'mount -t tmpfs none {place} && exec "$@"', "sh"]
+        no_rights = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+        return subprocess.run([*beside, *no_rights, tool, *args], capture_output=True, text=True, timeout=120, cwd="/")
+    try:
+        r = asks("65534", "dump", "1")
+        assert r.returncode == 0 and (not b.known or re.search(r"line \d+, in inside\n", r.stdout)), r
+        for name in ("p.json", "p-2.json"):
+            r = asks("65534", "stop", "1")
+            assert r.returncode == 0 and os.path.join(place, name) in r.stderr and Profile(os.path.join(place, name)).block["complete"], r
+            r = asks("65534", "start", "1")
+            assert r.returncode == 0 and "recording" in r.stderr, r
+        out = os.path.join(b.fresh(), "s.json")
+        for _ in range(100):
+            r = asks("65534", "snapshot", "-o", "-", "1")
+            assert r.returncode == 0, r
+            with open(out, "w") as f:
+                f.write(r.stdout)
+            if Profile(out).total_ns()["inside" if b.known else "(python)"] > 0:
+                break
+        else:
+            raise AssertionError(Profile(out).total_ns())
+        for order in ("dump", "stop", "snapshot"):
+            r = asks("65533", order, "1")
+            assert r.returncode == 1 and r.stderr.count("\n") == 1 and ("another user's" in r.stderr or "may not be" in r.stderr), r
+        assert command(b, "reset", str(pid)).returncode == 0
+        assert sorted(os.listdir(place)) == ["p-2.json", "p.json"], os.listdir(place)
+    finally:
+        stop(child, pid)
+        shutil.rmtree(place)
 
 
 @case
