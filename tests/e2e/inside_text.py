@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What is written about `import spprof` is true: README's examples run, and the types in spprof.pyi are those of the module."""
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -136,16 +138,35 @@ assert spprof.is_active() or spprof.stats().samples
 """
 
 
+MISUSES = "import spprof\nspprof.start('1')\nx: str = spprof.stop().stats.samples\n"
+
+
 @case
 def checked_by_mypy(b):
     """A program that uses the module is typed, and one that misuses it is told so."""
     mypy = os.path.join(b.build, "venv", "bin", "mypy")
     if not os.path.exists(mypy):
         raise Skip("no mypy in build/venv (scripts/setup)")
-    for text, errors in ((USES, 0), ("import spprof\nspprof.start('1')\nx: str = spprof.stop().stats.samples\n", 2)):
+    for text, errors in ((USES, 0), (MISUSES, 2)):
         r = subprocess.run([mypy, "--strict", "--cache-dir", os.path.join(b.directory, "cache"), b.write(text, f"uses{errors}.py")],
                            env={**clean_env(), "MYPYPATH": os.path.join(ROOT, "inject", "python")}, capture_output=True, text=True)
         assert r.stdout.count(": error:") == errors and r.returncode == (errors > 0), r.stdout + r.stderr
+
+
+@case
+def checked_by_pyright(b):
+    pyright = os.path.join(ROOT, "tests", "viewer", "node_modules", "pyright", "index.js")
+    if not os.path.exists(pyright) or not shutil.which("node"):
+        raise Skip("no pyright in tests/viewer/node_modules (scripts/setup)")
+    directory, stubs = b.fresh(), os.path.join(ROOT, "inject", "python")
+    for text, errors in ((USES, 0), (MISUSES, 2)):
+        with open(os.path.join(directory, "uses.py"), "w") as f:
+            f.write(text)
+        with open(os.path.join(directory, "pyrightconfig.json"), "w") as f:
+            json.dump({"include": ["uses.py"], "typeCheckingMode": "strict", "stubPath": stubs, "pythonVersion": "3.12"}, f)
+        r = subprocess.run(["node", pyright, "--outputjson", "-p", directory], env=clean_env(), capture_output=True, text=True, timeout=300)
+        told = [d for d in json.loads(r.stdout)["generalDiagnostics"] if d["severity"] == "error"]
+        assert len(told) == errors and json.loads(r.stdout)["summary"]["filesAnalyzed"] == 1, told
 
 
 if __name__ == "__main__":
