@@ -232,20 +232,24 @@ static bool waits(int fd, int ms)
     return n > 0;
 }
 
-/* False: nobody answered. */
-static bool take_answer(int listener, const struct process *p, enum sp_ring_wish wish, int file, struct sp_ring_answer *answer)
+/* answer->result: SP_RING_LATER if nobody answered. NULL, or why nobody will. */
+static const char *take_answer(int listener, const struct process *p, enum sp_ring_wish wish, int file,
+                               struct sp_ring_answer *answer)
 {
-    bool has = false;
+    ssize_t n = -1;
     if (!waits(listener, WAIT_MS))
-        return false;
+        return NULL;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0)
-        return false;
+        return NULL;
     if (comes_from(fd, p) && (file < 0 || send_message(fd, wish, file)) && waits(fd, ANSWER_MS))
-        has = recv(fd, answer, sizeof *answer, 0) == sizeof *answer && answer->version == SP_RING_VERSION;
+        n = recv(fd, answer, sizeof *answer, 0);
     close(fd);
     answer->path[sizeof answer->path - 1] = '\0';
-    return has;
+    bool is_other = n >= (ssize_t)sizeof answer->version && answer->version != SP_RING_VERSION;
+    if (n != sizeof *answer || is_other)
+        answer->result = SP_RING_LATER;
+    return is_other ? "its library is of another version than this command: ask with the command of that version" : NULL;
 }
 
 /* NULL, or why it is not to be tried again; answer->result: SP_RING_LATER if there was none. */
@@ -260,8 +264,8 @@ static const char *once(const struct process *p, enum sp_ring_wish wish, int fil
     if (listener < 0)
         return errno == EXDEV ? OTHER_NETWORK : strerror(errno);
     const char *why = send_signal(p, value);
-    if (!why && !take_answer(listener, p, wish, file, answer))
-        answer->result = SP_RING_LATER;
+    if (!why)
+        why = take_answer(listener, p, wish, file, answer);
     close(listener);
     return why;
 }

@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import ring  # noqa: E402
 from asked import HEAD, NO_CLONE, ORDERS, Program  # noqa: E402
-from sp import MACHINE, CASES, Profile, Skip, case, main, spent  # noqa: E402,F401
+from sp import MACHINE, CASES, Profile, Skip, case, compile_support, main, spent  # noqa: E402,F401
 
 CARRIERS = int(os.environ.get("SPPROF_TEST_CARRIERS", "200"))
 
@@ -137,6 +137,14 @@ ask()
 assert signal.sigtimedwait([signal.SIGURG], 0.01) is None
 urged(1)
 assert signal.sigwait([signal.SIGURG]) == signal.SIGURG
+class Mask(ctypes.Structure): _fields_ = [('word', ctypes.c_ulong * 16)]
+read_by = ctypes.CDLL(None).signalfd(-1, ctypes.byref(Mask((ctypes.c_ulong * 16)(1 << 22))), os.O_NONBLOCK)
+for i in range(3):
+    urged(2)
+    told = os.read(read_by, 4096)
+    assert len(told) == 128 and told[0] == signal.SIGURG, told
+try: raise AssertionError(os.read(read_by, 4096))
+except BlockingIOError: os.close(read_by)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGURG])
 class Action(ctypes.Structure): # of both libcs, x86-64 and aarch64
     _fields_ = [('handler', ctypes.c_void_p), ('mask', ctypes.c_char * 128), ('flags', ctypes.c_int), ('restorer', ctypes.c_void_p)]
@@ -345,6 +353,10 @@ print('ready', flush=True)
 """ + ORDERS)
     p.becomes(65534)
     snapshot(b, p, 0.1e9)
+    answers_in_place(p)
+
+
+def answers_in_place(p):
     said = p.ordered("stop")
     assert "by a thread of its own" in said and p.file() in said, said
     for order in ("start", "reset"):
@@ -352,6 +364,16 @@ print('ready', flush=True)
         assert "done by a thread of its own" in said and "written" not in said, said
     p.do("assert os.listdir('/proc/self/fd') == before and not children()")
     assert p.ends() == ("", "")
+
+
+@case
+def no_more_processes(b):
+    """... for the user has as many as are allowed."""
+    p = Program(b, HEAD + "import resource\nbefore = os.listdir('/proc/self/fd')\nprint('ready', flush=True)\n" + ORDERS)
+    p.becomes(65534)
+    p.do("work(); resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))")
+    p.do("while children(): work()")
+    answers_in_place(p)
 
 
 @case
@@ -416,6 +438,21 @@ def told_by_check(b):
     p = Program(b, HEAD + "print('ready', flush=True)\n" + ORDERS, SPPROF="off")
     told(3, "but", "get no answer", "SPPROF=off")
     assert p.ends() == ("", "")
+
+
+@case
+def another_version(b):
+    """One line says so, at once, and nothing else comes of it."""
+    library, d = compile_support(b, "other_version.c", "libspprof-of-another-version.so", "-shared", "-fPIC"), b.fresh()
+    child = subprocess.Popen([b.python, "-S", "-c", "print(flush=True); input()"], env={**b.env(False), "LD_PRELOAD": library}, cwd=d, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    child.stdout.readline()
+    for order in ("dump", "start", "stop"):
+        r = subprocess.run([os.path.join(b.build, "spprof"), order, str(child.pid)], capture_output=True, text=True, timeout=60)
+        assert r.returncode == 1 and r.stdout == "" and r.stderr == \
+            f"spprof: process {child.pid}: its library is of another version than this command: ask with the command of that version\n", r
+    child.communicate(b"\n")
+    assert child.returncode == 0
 
 
 @case
