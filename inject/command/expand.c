@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "inject/command/command.h"
+#include "inject/command/gunzip.h"
 #include "inject/command/input.h"
 #include "sampler/region.h"
-#include "writers/gzip.h"
 #include "writers/writer.h"
 
 static void add(struct sp_cli_names *names, const char *name)
@@ -37,7 +37,7 @@ static bool is_repeated(const struct sp_cli_names *names, const struct stat *st)
 /* A file that becomes a region here: by its first bytes, in a gzip frame or not. */
 static bool can_be_read(const char *path)
 {
-    char head[SP_GZIP_HEAD_BYTES + SP_WRITER_HEAD_BYTES] = "";
+    char head[4096], begin[SP_WRITER_HEAD_BYTES] = ""; /* the codes of a compressed block may take hundreds of bytes */
     const char *json = sp_writer_speedscope.head;
     uint64_t magic;
     struct stat st;
@@ -45,11 +45,10 @@ static bool can_be_read(const char *path)
     ssize_t n = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, head, sizeof head) : 0;
     if (fd >= 0)
         close(fd);
-    if (n < (ssize_t)sizeof head)
+    if (n <= 0 || sp_gunzip_begin(head, (size_t)n, begin, sizeof begin) < sizeof begin)
         return false;
-    memcpy(&magic, head, sizeof magic);
-    return magic == SP_REGION_MAGIC || memcmp(head, json, strlen(json)) == 0 ||
-           (sp_gzip_is_ours(head, sizeof head) && memcmp(head + SP_GZIP_HEAD_BYTES, json, strlen(json)) == 0);
+    memcpy(&magic, begin, sizeof magic);
+    return magic == SP_REGION_MAGIC || memcmp(begin, json, strlen(json)) == 0;
 }
 
 static int add_directory(struct sp_cli_names *names, const char *directory)

@@ -2,64 +2,114 @@
  * See gunzip.h. */
 #include "inject/command/gunzip.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "inject/command/command.h"
+#include "inject/command/inflate.h"
+#include "inject/command/input.h"
 #include "writers/gzip.h"
 
-static uint32_t le(const char *s, int bytes)
+enum { HEAD_CRC = 2, EXTRA = 4, NAME = 8, COMMENT = 16, RESERVED = 0xe0 }; /* flags: what is behind the first ten bytes */
+
+static uint32_t le(const uint8_t *s, int bytes)
 {
     uint32_t v = 0;
     for (int i = bytes; i-- > 0;)
-        v = v << 8 | (uint8_t)s[i];
+        v = v << 8 | s[i];
     return v;
 }
 
-struct discard {
-    uint64_t bytes;
-};
-
 static int discard(void *arg, const void *data, size_t n)
 {
-    (void)data;
-    ((struct discard *)arg)->bytes += n;
+    (void)arg, (void)data, (void)n;
     return 0;
 }
 
 /* By the writer's own sum. */
 static uint32_t crc_of(const char *text, size_t n)
 {
-    struct discard nothing = {0};
-    struct sp_gzip z = {.sink = discard, .arg = &nothing};
+    struct sp_gzip z = {.sink = discard};
     sp_gzip_sink(&z, text, n);
     return z.crc;
 }
 
-const char *sp_gunzip(char *text, size_t *n)
+static bool is_gzip(const char *text, size_t n)
 {
-    static const char cut[] = "is cut off or damaged: a gzip file that does not end",
-                      packed[] = "is compressed; gunzip it first";
-    size_t at = SP_GZIP_HEAD_BYTES - 5, to = 0;
-    if (*n < 2 || memcmp(text, "\x1f\x8b", 2) != 0)
+    return n >= 2 && memcmp(text, "\x1f\x8b", 2) == 0;
+}
+
+/* Where the data of a member begins; NULL: nowhere. */
+static const uint8_t *behind_head(const uint8_t *at, const uint8_t *end)
+{
+    if (end - at < 10 || at[0] != 0x1f || at[1] != 0x8b || at[2] != 8 || (at[3] & RESERVED))
         return NULL;
-    if (!sp_gzip_is_ours(text, *n))
-        return *n < SP_GZIP_HEAD_BYTES ? cut : packed;
-    for (bool is_last = false; !is_last;) {
-        if (*n - at < 5)
-            return cut;
-        size_t bytes = le(text + at + 1, 2);
-        is_last = text[at] & 1;
-        if (text[at] & 6)
-            return packed;
-        if (bytes != (~le(text + at + 3, 2) & 0xffff) || bytes > *n - at - 5)
-            return cut;
-        memmove(text + to, text + at + 5, bytes);
-        to += bytes;
-        at += 5 + bytes;
+    uint8_t flags = at[3];
+    at += 10;
+    if (flags & EXTRA) {
+        size_t bytes = end - at < 2 ? SIZE_MAX : 2 + le(at, 2);
+        if (bytes > (size_t)(end - at))
+            return NULL;
+        at += bytes;
     }
-    if (*n - at < 8 || le(text + at, 4) != crc_of(text, to) || le(text + at + 4, 4) != (uint32_t)to)
+    for (uint8_t text = NAME; text <= COMMENT; text = (uint8_t)(text * 2)) {
+        const uint8_t *nul = flags & text ? memchr(at, 0, (size_t)(end - at)) : at - 1;
+        if (!nul)
+            return NULL;
+        at = nul + 1;
+    }
+    size_t bytes = flags & HEAD_CRC ? 2 : 0;
+    return bytes <= (size_t)(end - at) ? at + bytes : NULL;
+}
+
+/* One member of a file. NULL, or why not. */
+static const char *unpack(struct sp_inflate *z)
+{
+    static const char cut[] = "is cut off or damaged: a gzip file that does not end";
+    size_t before = z->n;
+    z->in = behind_head(z->in, z->end);
+    enum sp_inflated rc = z->in ? sp_inflate(z) : SP_INFLATED_DAMAGED;
+    if (rc == SP_INFLATED_FULL)
+        return "unpacks to more than 1 GB; gunzip it first";
+    if (rc != SP_INFLATED_WHOLE || z->end - z->in < 8)
         return cut;
-    text[to] = '\0';
-    *n = to;
+    if (le(z->in, 4) != crc_of(z->out + before, z->n - before) || le(z->in + 4, 4) != (uint32_t)(z->n - before))
+        return "is damaged: a gzip file whose content is not what was put into it";
+    z->in += 8;
     return NULL;
+}
+
+const char *sp_gunzip(char **text, size_t *n)
+{
+    struct sp_inflate z = {.in = (uint8_t *)*text, .end = (uint8_t *)*text + *n, .most = SP_INPUT_MOST};
+    const char *error = NULL;
+    if (!is_gzip(*text, *n))
+        return NULL;
+    while (!error && z.in < z.end)
+        error = unpack(&z);
+    if (error) {
+        free(z.out);
+        return error;
+    }
+    free(*text);
+    *text = sp_cli_alloc(z.out, z.n + 1);
+    (*text)[z.n] = '\0';
+    *n = z.n;
+    return NULL;
+}
+
+size_t sp_gunzip_begin(const char *head, size_t n, char *content, size_t cap)
+{
+    struct sp_inflate z = {.end = (const uint8_t *)head + n, .out = content, .cap = cap, .most = cap};
+    if (!is_gzip(head, n)) {
+        z.n = n < cap ? n : cap;
+        memcpy(content, head, z.n);
+        return z.n;
+    }
+    z.in = behind_head((const uint8_t *)head, z.end);
+    if (z.in)
+        sp_inflate(&z);
+    return z.n;
 }

@@ -63,7 +63,7 @@ static ssize_t read_some(int fd, void *to, size_t n)
     }
 }
 
-/* With white space, or an editor's byte order mark, or in a gzip frame. */
+/* With white space, or an editor's byte order mark, or a gzip file. */
 static bool begins_as_json(char c)
 {
     return c && strchr("{ \t\r\n\xef\x1f", c);

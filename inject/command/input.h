@@ -31,7 +31,7 @@ const char *sp_input_open(const char *name, int *fd);
 /* [any] stat() of what it would open. False: there is none. */
 bool sp_input_stat(const char *name, struct stat *st);
 
-/* [any] All of it, as far as it can be JSON or in a gzip frame (a device may have no end), with a NUL behind; the caller frees it.
+/* [any] All of it, as far as it can be JSON or a gzip file (a device may have no end), with a NUL behind; the caller frees it.
  * *n above SP_INPUT_MOST: it goes on. */
 char *sp_input_text(int fd, size_t *n);
 

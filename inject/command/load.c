@@ -144,26 +144,31 @@ static int load_piped_region(struct sp_loaded *l, int fd, const char *begun, siz
     return rc;
 }
 
-static int parse_text(struct sp_loaded *l, char *text, size_t n)
+static bool begins_region(const char *text, size_t n)
 {
-    bool is_framed = n && *text == '\x1f';
-    const char *error = sp_gunzip(text, &n);
-    if (!error && is_framed && *text != '{')
-        error = "is a profile, but not in Speedscope's format, which alone can be read";
-    int rc = error               ? sp_cli_fail(l->name, error)
-             : n > SP_INPUT_MOST ? sp_cli_fail(l->name, SP_INPUT_TOO_LARGE)
-                                 : sp_load_speedscope(l, text, n);
-    return rc;
+    uint64_t magic = 0;
+    memcpy(&magic, text, sp_min_u64(n, sizeof magic));
+    return magic == SP_REGION_MAGIC;
+}
+
+/* Of a gzip file what is in it, if that can be read at all: what unpacks to something else is not unpacked. */
+static const char *unpack(char **text, size_t *n)
+{
+    char begin[sizeof(uint64_t)] = "";
+    size_t found = sp_gunzip_begin(*text, *n, begin, sizeof begin);
+    return **text != '\x1f' || !found || *begin == '{' || begins_region(begin, found)
+               ? sp_gunzip(text, n)
+               : "holds no Speedscope file and no spool file, which alone can be read";
 }
 
 static int load_stream(struct sp_loaded *l, int fd)
 {
-    uint64_t magic = 0;
     size_t n;
     char *text = sp_input_text(fd, &n);
-    if (n >= sizeof magic)
-        memcpy(&magic, text, sizeof magic);
-    int rc = magic == SP_REGION_MAGIC ? load_piped_region(l, fd, text, n) : parse_text(l, text, n);
+    const char *error = n > SP_INPUT_MOST ? SP_INPUT_TOO_LARGE : unpack(&text, &n);
+    int rc = error                    ? sp_cli_fail(l->name, error)
+             : begins_region(text, n) ? load_piped_region(l, fd, text, n)
+                                      : sp_load_speedscope(l, text, n);
     free(text);
     return rc;
 }

@@ -51,9 +51,9 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .does = "prints the hottest functions of a profile, or of several together",
         .text =
             "Reads Speedscope files, spool files as they are (what they hold up to now), and a running process, by its spool\n"
-            "file or its memory, if there is no file of that name; of a directory all that can be read. - is standard input; "
-            "pipes are\n"
-            "read as files are. It says what a source has not: a file of stacks shows its own bounds, a spool file has none.\n"
+            "file or its memory, if there is no file of that name; of a directory all that can be read. Files may be "
+            "compressed\n"
+            "by gzip. - is standard input; pipes are read as files are. It says what a source has not: a file of stacks shows its own bounds, a spool file has none.\n"
             "Processes beyond SPPROF_FILES have a line in a file NAME.skipped in place of a profile: the sum of these is\n"
             "shown if such a file is given, or is beside a profile that is.",
         .options =

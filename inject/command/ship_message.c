@@ -225,15 +225,13 @@ static bool is_sound(const struct sp_message *m)
 const char *sp_message_read(struct sp_message *m, struct sp_bytes *file)
 {
     struct sp_bytes_field f;
-    sp_bytes_add(file, "", 1); /* sp_gunzip() wants room for a NUL */
-    size_t n = file->n - 1;
     *m = (struct sp_message){.file = *file};
     *file = (struct sp_bytes){0};
-    const char *error = sp_gunzip(m->file.at, &n);
+    const char *error = sp_gunzip(&m->file.at, &m->file.n);
     if (error)
         return error;
-    m->file.n = n;
-    struct sp_bytes_reader r = {.at = (unsigned char *)m->file.at, .end = (unsigned char *)m->file.at + n};
+    m->file.cap = m->file.n;
+    struct sp_bytes_reader r = {.at = (unsigned char *)m->file.at, .end = (unsigned char *)m->file.at + m->file.n};
     bool good = true;
     while (good && sp_bytes_next(&r, &f))
         good = read_field(m, &f);

@@ -39,7 +39,7 @@ static char *read_whole(const char *path, size_t *n, mode_t *mode)
         error = "is a directory";
     if (!error && st.st_size <= (off_t)SP_INPUT_MOST) {
         text = sp_input_text(fd, n);
-        error = *n > SP_INPUT_MOST ? SP_INPUT_TOO_LARGE : sp_gunzip(text, n);
+        error = *n > SP_INPUT_MOST ? SP_INPUT_TOO_LARGE : sp_gunzip(&text, n);
     } else if (!error)
         error = SP_INPUT_TOO_LARGE;
     *mode = S_ISREG(st.st_mode) ? st.st_mode & 07777 : 0;

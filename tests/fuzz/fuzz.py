@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
 
 source, build, target = sys.argv[1:]
 clang = shutil.which("clang")
@@ -29,6 +30,14 @@ corpus = os.path.join(build, f"corpus-{target}")
 os.makedirs(corpus, exist_ok=True)
 here = os.path.dirname(os.path.abspath(__file__))
 seeds = [os.path.join(here, "../golden"), os.path.join(here, "seeds")] if target == "report" else []
+if target == "gunzip":  # each kind of block, behind the bytes that say how much room there is
+    seeds = [os.path.join(build, "seeds-gunzip")]
+    os.makedirs(seeds[0], exist_ok=True)
+    for i, (level, strategy) in enumerate([(0, 0), (1, 0), (9, 0), (6, zlib.Z_FIXED), (6, zlib.Z_HUFFMAN_ONLY)]):
+        for bits in -15, 31:
+            c = zlib.compressobj(level, zlib.DEFLATED, bits, 9, strategy)
+            with open(os.path.join(seeds[0], f"{i}{bits}"), "wb") as f:
+                f.write(bytes([bits > 0, 200]) + c.compress(b"".join(b"%d;%d," % (n, n * n) for n in range(300))) + c.flush())
 until, executed, status = time.monotonic() + float(os.environ.get("SPPROF_FUZZ_SECONDS", "2")), 0, 0
 while status == 0 and time.monotonic() < until:
     seconds = max(1, min(30, round(until - time.monotonic())))  # report leaks what it read, as a command may
