@@ -51,9 +51,9 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .does = "prints the hottest functions of a profile, or of several together",
         .text =
             "Reads Speedscope files, spool files as they are (what they hold up to now), and a running process, by its spool\n"
-            "file or its memory, if there is no file of that name; of a directory all that can be read. Files may be "
-            "compressed\n"
-            "by gzip. - is standard input; pipes are read as files are. It says what a source has not: a file of stacks shows its own bounds, a spool file has none.\n"
+            "file or its memory, if there is no file of that name; of a directory all that can be read. Files may be\n"
+            "compressed by gzip. - is standard input; pipes are read as files are. It says what a source has not: a file of\n"
+            "stacks shows its own bounds, a spool file has none.\n"
             "Processes beyond SPPROF_FILES have a line in a file NAME.skipped in place of a profile: the sum of these is\n"
             "shown if such a file is given, or is beside a profile that is.",
         .options =
@@ -80,13 +80,14 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
     {
         .name = "convert",
         .run = sp_cli_convert,
-        .arguments = "[OPTION...] -o OUT FILE | PID",
+        .arguments = "[OPTION...] -o OUT FILE | PID | DIRECTORY...",
         .least = 1,
-        .most = 1,
-        .does = "writes a profile in another format",
-        .text = "Reads what report reads. OUT's suffix chooses the format: .json, .html, .pb.gz, .pprof, .trace.json, "
-                ".collapsed,\n"
-                ".folded, .txt, each with .gz behind it. What the new file lacks because the source does is said.",
+        .most = INT_MAX,
+        .does = "writes a profile in another format, or several together",
+        .text =
+            "Reads what report reads; several become one profile, as merge makes it. OUT's suffix chooses the format: .json,\n"
+            ".html, .pb.gz, .pprof, .trace.json, .collapsed, .folded, .txt, each with .gz behind it. What the new file lacks\n"
+            "because the source does is said.",
         .options = {{"-o OUT", NULL, "the new profile's name; - is standard output; a pipe or a device is written to as it is",
                      NULL},
                     {"--format F", SP_CLI_FORMATS, "one of " SP_CLI_FORMATS ", whatever OUT's suffix", NULL},
@@ -234,7 +235,7 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
     {
         .name = "top",
         .run = sp_cli_top,
-        .arguments = "[OPTION...] PID | FILE...",
+        .arguments = "[OPTION...] PID | FILE | DIRECTORY...",
         .least = 1,
         .most = INT_MAX,
         .does = "shows what running processes do, second by second",
@@ -242,7 +243,8 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
             "Shares are of the CPU of the last second, times of all since the beginning. Keys: 1 to 4 sort by a column, L "
             "shows\n"
             "lines, t threads, / names with a word in them, p pauses, R begins sums anew, ? helps, q quits. It reads what\n"
-            "report reads, and asks, as snapshot does, each second in which it ran, a process whose memory may not be read.",
+            "report reads, of a directory what is there at the beginning, and asks, as snapshot does, each second in which it\n"
+            "ran, a process whose memory may not be read.",
         .options = {{"--children", NULL, "also the processes below each PID, as they are now", NULL}, SP_CLI_NO_SIGNAL},
         .status = "0; 1 if nothing can be read, or there is no terminal",
     },

@@ -88,26 +88,6 @@ static int write_out(const struct sp_loaded *l, const struct request *q)
     return sp_cli_write_file(q->out, 0, write_all, &w);
 }
 
-int sp_cli_convert(int argc, char **argv)
-{
-    struct request q = {0};
-    struct sp_loaded l;
-    int rc = parse(argc, argv, &q);
-    if (rc >= 0)
-        return rc;
-    struct sp_cli_names in = {.name = argv + optind, .n = 1};
-    if (sp_cli_names_have(&in, q.out))
-        return 2;
-    enum sp_filter_left left = sp_filter_load(&q.filter, &l, argv[optind]);
-    rc = left == SP_FILTER_NOTHING ? sp_filter_refuse(&q.filter, argv[optind], true) : left == SP_FILTER_FAILED;
-    if (rc == 0) {
-        say_what_is_lacking(&l, q.format);
-        rc = write_out(&l, &q);
-    }
-    sp_unload(&l);
-    return rc;
-}
-
 static int add(struct sp_combined *c, const char *name, const struct request *q)
 {
     struct sp_loaded l;
@@ -138,7 +118,21 @@ static int merge(const struct sp_cli_names *names, const struct request *q)
     return rc;
 }
 
-int sp_cli_merge(int argc, char **argv)
+static int convert(const char *name, const struct request *q)
+{
+    struct sp_loaded l;
+    enum sp_filter_left left = sp_filter_load(&q->filter, &l, name);
+    int rc = left == SP_FILTER_NOTHING ? sp_filter_refuse(&q->filter, name, true) : left == SP_FILTER_FAILED;
+    if (rc == 0) {
+        say_what_is_lacking(&l, q->format);
+        rc = write_out(&l, q);
+    }
+    sp_unload(&l);
+    return rc;
+}
+
+/* `one` of a single profile, which convert leaves as it is. */
+static int make(int argc, char **argv, int (*one)(const char *name, const struct request *q))
 {
     struct request q = {0};
     struct sp_cli_names names;
@@ -148,8 +142,18 @@ int sp_cli_merge(int argc, char **argv)
     rc = sp_cli_expand(&names, argv + optind, argc - optind);
     if (sp_cli_names_have(&names, q.out))
         rc = 2;
-    else
-        rc |= names.n ? merge(&names, &q) : 0;
+    else if (names.n)
+        rc |= one && names.n == 1 ? one(names.name[0], &q) : merge(&names, &q);
     sp_cli_names_free(&names);
     return rc;
+}
+
+int sp_cli_convert(int argc, char **argv)
+{
+    return make(argc, argv, convert);
+}
+
+int sp_cli_merge(int argc, char **argv)
+{
+    return make(argc, argv, NULL);
 }

@@ -141,7 +141,7 @@ def conversions_refused(b):
     out = os.path.join(directory, "out.pb.gz")
     assert "--format svg: cannot be used; accepted: speedscope, pprof" in spprof(b, "convert", good, "-o", out, "--format", "svg", status=2).stderr
     assert "-o: is wanted" in spprof(b, "convert", good, status=2).stderr
-    assert "usage" in spprof(b, "convert", good, good, "-o", out, status=2).stderr
+    assert "usage" in spprof(b, "convert", "-o", out, status=2).stderr
     spprof(b, "convert", good, "-o", out)
     assert "Speedscope" in spprof(b, "convert", out, "-o", os.path.join(directory, "again.pb.gz"), status=1).stderr
     assert "suffix of no format" in spprof(b, "convert", good, "-o", os.path.join(directory, "x.svg")).stderr
@@ -229,6 +229,15 @@ def processes_together(b):
     for s in q.samples:
         by_pid[s.labels.get("pid")] += s.values["cpu"]
     assert q.total() == m.total() and {p.block["pid"] for p in parts} == set(by_pid) - {None}, by_pid
+    for args in ([directory], [os.path.join(directory, "*.json")], [p.path for p in parts]):  # convert makes the same of several, and of one of one
+        spprof(b, "convert", *args, "-o", os.path.join(out, "same.json"))
+        assert Profile(os.path.join(out, "same.json")).stacks() == m.stacks(), args
+    os.rename(parts[0].path, os.path.join(out, "alone.json"))
+    os.mkdir(os.path.join(out, "one"))
+    os.symlink(os.path.join(out, "alone.json"), os.path.join(out, "one", "p.json"))
+    spprof(b, "convert", os.path.join(out, "one"), "-o", os.path.join(out, "same.json"))
+    assert Profile(os.path.join(out, "same.json")).stacks() == parts[0].stacks()
+    os.rename(os.path.join(out, "alone.json"), parts[0].path)
     together = spprof(b, "report", directory)
     assert together.stdout == spprof(b, "report", *(p.path for p in parts)).stdout and "Profiles:  4" in together.stdout
     head = spprof(b, "report", merged).stdout

@@ -11,8 +11,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from asked import HEAD, ORDERS, Program  # noqa: E402
+from convert import made  # noqa: E402
 from sp import CASES, Skip, case, main  # noqa: E402,F401
+
+CASES.clear()
 
 BUSY = HEAD + """
 class Caf\u00e9:
@@ -202,6 +206,16 @@ def other_terminals(b):
         t.shows("^status 0")
     finally:
         t.close()
+    directory = b.fresh()
+    for i, name in enumerate(("first", "second")):
+        made(os.path.join(directory, f"{name}.json"), {f"main;of_{name}": 10**9}, pid=i + 1)
+    for args in ([directory], [os.path.join(directory, "*.json")]):
+        t = Terminal(b, [p.tool, "top", *args])
+        try:
+            t.shows("of_first", "of_second")
+        finally:
+            t.close()
+    assert "has no profile" in p.command("top", b.fresh()).stderr
     r = p.command("top", p.pid)
     assert r.returncode == 1 and "wants a terminal" in r.stderr, r.stderr
     assert p.command("top").returncode == 2
