@@ -23,17 +23,43 @@ struct emitter {
     uint8_t *is_plain;    /* function -> whether its name stands as it is; NULL: not known */
 };
 
+/* Whether it ends with a blank and a number: where that is in its parts. Two numbers at a line's end are a difference to
+ * flamegraph.pl and inferno. */
+static bool ends_as_count(const struct sp_names_function *name, size_t *part, size_t *at)
+{
+    bool has_digits = false;
+    for (size_t i = SP_NAMES_PARTS; i-- > 0;)
+        for (size_t k = name->parts[i].bytes; k-- > 0; has_digits = true) {
+            char c = name->parts[i].text[k];
+            *part = i;
+            *at = k;
+            if (c == ' ' && has_digits)
+                return true;
+            if (c != '.' && (c < '0' || c > '9'))
+                return false;
+        }
+    return false;
+}
+
 static void put_function(const struct emitter *e, uint32_t function)
 {
     struct sp_names_function name;
+    bool is_plain = e->is_plain && e->is_plain[function];
+    size_t part, at;
     sp_names_function(e->v, function, &name);
+    bool is_count = !is_plain && ends_as_count(&name, &part, &at);
     for (size_t i = 0; i < SP_NAMES_PARTS; i++) {
-        if (!name.parts[i].bytes)
+        const struct sp_names_part *p = &name.parts[i];
+        if (!p->bytes)
             continue;
-        if (e->is_plain && e->is_plain[function])
-            sp_out_mem(e->o, name.parts[i].text, name.parts[i].bytes);
-        else
-            sp_text_field(e->o, name.parts[i].text, name.parts[i].bytes, SEPARATOR);
+        if (is_plain)
+            sp_out_mem(e->o, p->text, p->bytes);
+        else if (is_count && i == part) {
+            sp_text_field(e->o, p->text, at, SEPARATOR);
+            sp_out_str(e->o, "\\x20");
+            sp_text_field(e->o, p->text + at + 1, p->bytes - at - 1, SEPARATOR);
+        } else
+            sp_text_field(e->o, p->text, p->bytes, SEPARATOR);
     }
 }
 
@@ -59,8 +85,9 @@ static void find_plain(struct emitter *e)
     e->is_plain = sp_view_alloc(e->v, n);
     for (uint32_t i = 0; e->is_plain && i < n; i++) {
         struct sp_names_function name;
+        size_t where, at;
         sp_names_function(e->v, i, &name);
-        e->is_plain[i] = 1;
+        e->is_plain[i] = !ends_as_count(&name, &where, &at);
         for (size_t part = 0; part < SP_NAMES_PARTS; part++)
             e->is_plain[i] &= sp_text_plain(name.parts[part].text, name.parts[part].bytes, SEPARATOR) == name.parts[part].bytes;
     }

@@ -365,7 +365,7 @@ static void collapsed_holds_the_same(void)
     }
     CHECK_EQ(write_as(&sp_writer_collapsed, r, "threads", UINT64_MAX), 0);
     CHECK_EQ(collapsed_sum(text, text_bytes), 300 * 1000008ull + 299 * 300 / 2 + 1234);
-    CHECK(memmem(text, text_bytes, "\npool\\x3b1;f\\x3bg\\x0a 12 10002", 29));
+    CHECK(memmem(text, text_bytes, "\npool\\x3b1;f\\x3bg\\x0a\\x2012 10002", 33));
     CHECK(memmem(text, text_bytes, "\n(100 other threads);f", 22));
     CHECK(memmem(text, text_bytes, "\n(thread start/end) 1234\n", 25));
 }
