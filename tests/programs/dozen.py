@@ -3,13 +3,17 @@
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(here, "..", "support"))
 from harness import BUSY, free_port, program  # noqa: E402
+from page import Page  # noqa: E402
 from pprof import Pprof  # noqa: E402
 
 TASKS = BUSY + """
@@ -102,6 +106,43 @@ def spprof(run, *arguments, code=(0,)):
     return r.stdout
 
 
+def drawn_by_go(run, name):
+    """What the flame graph adds up to that `go tool pprof -http` draws; None: there is no Go."""
+    go = shutil.which("go", path=os.environ.get("PATH", "") + ":/usr/local/go/bin")
+    if not go:
+        return None
+    port = free_port()
+    env = dict(os.environ, PPROF_TMPDIR=run.directory, GOCACHE=os.path.join(os.path.dirname(run.library), "tests", "go-cache"), GOTOOLCHAIN="local")
+    server = subprocess.Popen([go, "tool", "pprof", "-no_browser", f"-http=127.0.0.1:{port}", name], cwd=run.directory, env=env, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        until = time.time() + 300  # newer releases build it first
+        while True:
+            try:
+                page = urllib.request.urlopen(f"http://127.0.0.1:{port}/ui/flamegraph", timeout=60).read().decode()
+                break
+            except OSError:
+                assert time.time() < until and server.poll() is None, "go tool pprof does not listen"
+                time.sleep(0.2)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+    graph = json.JSONDecoder().raw_decode(page[page.index('{"Total":'):])[0]
+    assert graph["Total"] == sum(s["Value"] for s in graph["Stacks"]), graph["Total"]
+    return graph["Total"]
+
+
+def listed_by_speedscope(run, name):
+    """What Speedscope shows for "All threads", as it rounds; None: it is not installed."""
+    viewer = os.path.join(here, "..", "viewer")
+    if not shutil.which("node") or not os.path.exists(os.path.join(viewer, "node_modules", "speedscope")):
+        return None
+    r = subprocess.run(["node", os.path.join(viewer, "import.mjs"), os.path.join(run.directory, name)], capture_output=True, text=True, check=True)
+    seen = json.loads(r.stdout.splitlines()[-1])
+    assert seen["ok"], seen
+    return next(total for _, name, total in seen["profiles"] if name.startswith("All threads"))
+
+
 @program
 def dozen(run):
     for name, text in (("tasks.py", TASKS), ("site_.py", SITE), ("loader.py", LOADER), ("shop.py", SHOP)):
@@ -120,7 +161,10 @@ def dozen(run):
     with open(os.path.join(run.directory, "run.collapsed")) as f:
         assert sum(int(line.rsplit(" ", 1)[1]) for line in f if not line.startswith("#")) == total
     assert Pprof(os.path.join(run.directory, "run.pb.gz")).total() == total
-    assert os.path.getsize(os.path.join(run.directory, "run.html")) < 2 << 20
+    assert Page(os.path.join(run.directory, "run.html")).total() == total and os.path.getsize(os.path.join(run.directory, "run.html")) < 2 << 20
+    by_go, by_speedscope = drawn_by_go(run, "run.pb.gz"), listed_by_speedscope(run, "run.json")
+    assert by_go in (total, None) and by_speedscope in (f"{total / 1e9:.2f}s", None), (by_go, by_speedscope, total)
+    print(f"  dozen: {total} ns in every format; Go draws {by_go}, Speedscope lists {by_speedscope}")
     tree = spprof(run, "report", "--tree", "--by", "process", "-n", "0", "quick/profiles")
     for what, n in (("shop.py", 1), ("gunicorn", 4), ("celery", 4), ("loader.py", 4)):
         assert len(re.findall(rf"\b{re.escape(what)}\b.*\[\d+\]", tree)) >= n, (what, tree)
