@@ -66,6 +66,8 @@ def works(d, has_command=True):
         out = run(*start, "run", "--report", "--out", app + ".json", "--", python, app, "it ran")
         assert out.startswith("it ran") and " f (" in out + run(*start, "report", app + ".json"), out
         assert run(*start, "run", "--out", app + ".2.json", "--", python, "-c", INSIDE) == library
+    r = subprocess.run([command, "ship", "--once", "--to", "http://127.0.0.1:1", d], capture_output=True, text=True, env=env)
+    assert r.returncode == 1 and "built without libcurl" in r.stderr and r.stderr.count("\n") == 1, r
     # What Python ignores for itself is not handed on.
     assert run(python, "-m", "spprof", "run", "--", "grep", "SigIgn", "/proc/self/status").split()[1] == \
         run("grep", "SigIgn", "/proc/self/status").split()[1]

@@ -191,6 +191,9 @@ check("the subcommand runs, and is in help and manual page", run("build/spprof",
       "makes" in run("build/spprof", "help") and "usage: spprof made [TEXT]" in run("build/spprof", "help", "made") and
       "spprof made" in run("build/spprof", "help", "--man") and "--as) words='one two'" in run("build/spprof", "help", "--completion", "bash"))
 check("it is built without the command's optional libraries", run("build/spprof", "version").count("without") == 5)
+sent = subprocess.run(["build/spprof", "ship", "--once", "--to", "http://127.0.0.1:1", "tests"], cwd=tree, capture_output=True, text=True)
+check("without libcurl ship says that nothing can be sent", (sent.returncode, sent.stderr) ==
+      (1, "spprof: ship: this command was built without libcurl (Debian: libcurl4-openssl-dev); nothing can be sent\n"), sent)
 check("help knows the option", "SPPROF_MADE" in run("build/spprof", "help"))
 run(sys.executable, "tests/lint/readme.py", tree, "build/spprof")
 

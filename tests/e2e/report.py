@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The command: spprof report on good and bad files. usage: report.py SPPROF LIBRARY PYTHON GOLDEN [CASE]"""
+import gzip
 import json
 import os
 import re
@@ -208,6 +209,16 @@ for args in ([], ["--by", "line"], ["--by", "file"], ["--by", "library"], ["--by
     prompt = [float(x) for r in (direct, recovered) for x in re.findall(r"([\d.]+)% of CPU seen", r.stdout)]
     check(direct.returncode == 0 and says == same and told == shown == 1 and abs(prompt[0] - prompt[1]) < 0.15,  # a file has thousandths, rounded
           f"a spool file {args}: {direct.stderr}")
+huge = write("huge", "")  # two gigabytes, most of them a hole behind what would be a profile
+for what, data in (("text", whole.encode()), ("gzip", gzip.compress(whole.encode())), ("spool", open(left, "rb").read())):
+    with open(huge, "wb") as f:
+        f.write(data)
+        f.truncate(2 << 30)
+    big = report("-n", "0", huge)
+    good = big.stdout == report("-n", "0", left).stdout and not big.stderr if what == "spool" else \
+        not big.stdout and big.returncode == 1 and big.stderr == f"spprof: {huge}: is larger than 1 GB; no profile of spprof is\n"
+    check(good, f"two gigabytes behind a {what} file: {big.stderr}")
+os.unlink(huge)
 with open(left, "r+b") as f:
     f.truncate(3000)
 cut = report(left)

@@ -62,6 +62,19 @@ def tried_again(b):
 
 
 @case
+def library_not_there(b):
+    """Where the command could send, and the machine has no libcurl, that is said, and what waits to be sent stays."""
+    need_curl(b)
+    directory, names = several(b, 1)
+    libraries = b.fresh()
+    for name in ("libcurl.so.4", "libcurl-gnutls.so.4"):
+        open(os.path.join(libraries, name), "w").close()
+    with Receiver() as r:
+        err = ship(b, "--once", "--to", r.url(), directory, status=1, env={"LD_LIBRARY_PATH": libraries})
+        assert err == "spprof: ship: libcurl is not there (Debian: libcurl4); nothing can be sent\n" and not r.got and left(directory) == names, err
+
+
+@case
 def too_slow(b):
     """A request that takes too long is given up, and made again."""
     need_curl(b)
