@@ -118,6 +118,45 @@ assert lib.tokens_elsewhere() == 0
 
 
 @case(where="few")
+def c_library_comes_and_goes(b):
+    """A library that uses spprof.h is unloaded and loaded anew while its spans are open: nothing refers to it any more, and the window that
+    it was in goes on."""
+    run_until(b, f"""
+import _ctypes, signal
+path = {library(b)!r}
+def is_mapped():
+    with open('/proc/self/maps') as f: return path in f.read()
+over = threading.Event()
+def works():
+    while not over.is_set(): burn(.002, 'x')
+threads = [threading.Thread(target=works) for i in range(2)]
+for t in threads: t.start()
+assert start(0, 0) == DONE
+for i in range(20):
+    lib = ctypes.CDLL(path)
+    assert is_mapped()
+    ctypes.c_int.in_dll(lib, 'scale').value = scale
+    assert lib.threads_with_spans(2, 1, 1) == 0
+    assert lib.windows_in_handlers(signal.SIGUSR2, 2) == 0 if i % 2 else is_active()
+    lib.left_open.restype = ctypes.c_uint64
+    opened = lib.left_open()
+    assert opened
+    _ctypes.dlclose(lib._handle)
+    del lib
+    assert not is_mapped()
+    burn(.002, 'x')
+    end(opened)
+    burn(.002)
+    if i % 4 == 0:
+        assert stop(b'w.json', stats) == DONE and start(0, 0) == DONE
+assert is_active() and stop(None, stats) == DONE
+over.set()
+for t in threads: t.join()
+""", lambda *ps: any(ways(p, "in_") >= {(), ("span 1",), ("span 1", "span 2"), ("span 1", "span 2", "span 3"), ("span 4",)} and
+                                   ("span left open",) in ways(p, "in_x") for p in ps), SPPROF_NATIVE="on", SPPROF_INTERVAL="1ms", SPPROF_OUT="p.json")
+
+
+@case(where="few")
 def c_spans_and_python(b):
     """A thread's spans stand above those of its contexts, whichever was opened first; tasks that take turns, threads."""
     run_until(b, """
