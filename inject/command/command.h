@@ -86,6 +86,9 @@ int sp_cli_parse(int argc, char **argv, sp_cli_take *take, void *arg);
 /* [any] Such a line; 2. value NULL: none was given. */
 int sp_cli_refuse(const char *subcommand, const char *option, const char *value, const char *why);
 
+/* [any] A page of these profiles, which nobody named: one process's as it is, of more one profile. The exit status. */
+int sp_cli_page(char **names, size_t n, const char *out);
+
 /* ---- the subcommands
  * [any] argv[0] is the name. Returns the exit status. */
 int sp_cli_report(int argc, char **argv);

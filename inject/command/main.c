@@ -38,6 +38,7 @@ const struct sp_cli_subcommand sp_cli_subcommands[] = {
         .options = {{"-o OUT", NULL, "the profile's name, as --out", NULL},
                     {"--report", NULL, "waits for COMMAND, hands signals on to it, and prints the report to standard error;",
                      "without -o the profile is not kept. With --wall 1 it is the report of whole lives (spprof help report)"},
+                    {"--html FILE", NULL, "... and writes it as a page: of all processes of the run together", NULL},
                     {"--library FILE", NULL, "the library (default: that of LD_PRELOAD, or beside this command)", NULL},
                     {SP_CLI_LIBRARY_OPTIONS, NULL, "SPPROF_NAME=VALUE, for each of the library's options", NULL}},
         .status = "that of COMMAND, or its signal; 126 if it cannot be run, 127 if it is not there",

@@ -51,7 +51,7 @@ static void say_what_is_lacking(const struct sp_loaded *l, const struct sp_write
 struct request {
     const char *out;                    /* NULL: not given */
     const struct sp_writer_ops *format; /* NULL until it is known */
-    bool sum;
+    bool sum, is_page;                  /* the latter: who asked does not know the sources */
     struct sp_filter filter;
 };
 
@@ -95,7 +95,7 @@ static int add(struct sp_combined *c, const char *name, const struct request *q)
     int rc = left == SP_FILTER_FAILED;
     if (left == SP_FILTER_SOME) {
         c->all.is_text |= l.is_text;
-        if (c->n == 0)
+        if (c->n == 0 && !q->is_page)
             say_what_is_lacking(&l, q->format); /* once is enough */
         rc = sp_combine_add(c, &l);
     }
@@ -124,7 +124,8 @@ static int convert(const char *name, const struct request *q)
     enum sp_filter_left left = sp_filter_load(&q->filter, &l, name);
     int rc = left == SP_FILTER_NOTHING ? sp_filter_refuse(&q->filter, name, true) : left == SP_FILTER_FAILED;
     if (rc == 0) {
-        say_what_is_lacking(&l, q->format);
+        if (!q->is_page)
+            say_what_is_lacking(&l, q->format);
         rc = write_out(&l, q);
     }
     sp_unload(&l);
@@ -156,4 +157,11 @@ int sp_cli_convert(int argc, char **argv)
 int sp_cli_merge(int argc, char **argv)
 {
     return make(argc, argv, NULL);
+}
+
+int sp_cli_page(char **names, size_t n, const char *out)
+{
+    struct request q = {.out = out, .format = &sp_writer_html, .is_page = true};
+    struct sp_cli_names all = {.name = names, .n = n};
+    return sp_cli_names_have(&all, out) ? 2 : n == 1 ? convert(names[0], &q) : merge(&all, &q);
 }

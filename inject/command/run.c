@@ -17,7 +17,7 @@
 #include "inject/config.h"
 
 struct request {
-    const char *library;
+    const char *library, *html;
     bool report;
     struct sp_run_place place;
 };
@@ -40,6 +40,8 @@ static const char *take(void *arg, const struct sp_cli_given *g)
     struct request *q = arg;
     if (strcmp(g->name, "--report") == 0)
         q->report = true;
+    else if (strcmp(g->name, "--html") == 0)
+        q->html = g->value;
     else if (strcmp(g->name, "--library") == 0)
         q->library = g->value;
     else
@@ -146,15 +148,16 @@ int sp_cli_run(int argc, char **argv)
     q = (struct request){0};
     int rc = sp_cli_parse(argc, argv, take, &q);
     if (rc < 0 && (rc = preload(q.library)) == 0) {
-        if (!q.report)
+        if (!q.report && !q.html)
             return become(argv + optind);
-        if (!sp_run_place(&q.place, getenv("SPPROF_OUT")))
+        if (!sp_run_place(&q.place, getenv("SPPROF_OUT"), q.report ? "--report" : "--html"))
             return 2;
         char **command = argv + optind;
         int status = wait_for(command);
         if (status < 0)
             return 126;
-        sp_run_report(&q.place, WIFEXITED(status) && (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127));
+        sp_run_show(&q.place, q.html, q.report,
+                    WIFEXITED(status) && (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127));
         fflush(stderr);
         rc = end_as(status);
     }

@@ -16,11 +16,11 @@ struct sp_run_place {
     struct timespec since; /* what is older is another run's */
 };
 
-/* [any] Of SPPROF_OUT, or a directory of its own if that is not set; false: a line was said. */
-bool sp_run_place(struct sp_run_place *place, const char *out);
+/* [any] Of SPPROF_OUT, or a directory of its own if that is not set; false: a line was said, with the option that wants to know. */
+bool sp_run_place(struct sp_run_place *place, const char *out, const char *option);
 
-/* [any] Prints the report of the profiles to standard error, and removes them if nobody asked for them. That there is none
- * is said, unless `is_said`. */
-void sp_run_report(struct sp_run_place *place, bool is_said);
+/* [any] Writes the profiles as one page (html; NULL: none), prints their report to standard error (report), and removes them if nobody
+ * asked for them. That there is none is said, unless `is_said`. */
+void sp_run_show(struct sp_run_place *place, const char *html, bool report, bool is_said);
 
 #endif

@@ -21,6 +21,13 @@ static bool refuse(const char *name, const char *why)
     return false;
 }
 
+static bool refuse_for(const char *name, const char *option, const char *why)
+{
+    char text[160];
+    snprintf(text, sizeof text, why, option);
+    return refuse(name, text);
+}
+
 /* Whether SPPROF_FORMAT forces a format that cannot be read. */
 static bool is_forced_otherwise(void)
 {
@@ -41,7 +48,7 @@ static bool make_temporary(struct sp_run_place *p)
     return done || refuse(p->directory, strerror(errno));
 }
 
-bool sp_run_place(struct sp_run_place *p, const char *out)
+bool sp_run_place(struct sp_run_place *p, const char *out, const char *option)
 {
     struct stat st;
     *p = (struct sp_run_place){0};
@@ -49,9 +56,9 @@ bool sp_run_place(struct sp_run_place *p, const char *out)
     if (!out || !*out)
         return make_temporary(p);
     if (is_forced_otherwise())
-        return refuse("--format", "--report reads Speedscope's alone; leave it out, or SPPROF_FORMAT");
+        return refuse_for("--format", option, "%s reads Speedscope's alone; leave it out, or SPPROF_FORMAT");
     if (strchr(out, '%'))
-        return refuse(out, "--report finds no files whose names are a pattern; give a name without %, or none");
+        return refuse_for(out, option, "%s finds no files whose names are a pattern; give a name without %%, or none");
     if (stat(out, &st) == 0 && S_ISDIR(st.st_mode)) {
         snprintf(p->directory, sizeof p->directory, "%s", out);
         p->prefix = "spprof-";
@@ -59,7 +66,7 @@ bool sp_run_place(struct sp_run_place *p, const char *out)
         return true;
     }
     if (sp_writer_for(out) != sp_writer_default())
-        return refuse(out, "is the name of a format that --report does not read; give another, or none");
+        return refuse_for(out, option, "is the name of a format that %s does not read; give another, or none");
     const char *base = strrchr(out, '/');
     base = base ? base + 1 : out;
     size_t stem = strlen(base) - sp_writer_suffix_bytes(base); /* others of the run have their pid behind it */
@@ -80,12 +87,14 @@ static bool is_ours(const struct sp_run_place *p, const char *name, const char *
             (st.st_mtim.tv_sec == p->since.tv_sec && st.st_mtim.tv_nsec >= p->since.tv_nsec));
 }
 
-/* The paths, as an argument list of `report`, whose options are first; *n of both. */
-static char **found(const struct sp_run_place *p, int n_options, int *n)
+#define OPTIONS 2 /* room for them, before the paths */
+
+/* The paths, behind that; *n of both. */
+static char **found(const struct sp_run_place *p, int *n)
 {
-    char **files = calloc((size_t)n_options + 1, sizeof *files);
+    char **files = calloc(OPTIONS + 1, sizeof *files);
     DIR *d = opendir(*p->directory ? p->directory : ".");
-    *n = n_options;
+    *n = OPTIONS;
     for (struct dirent *e; d && files && (e = readdir(d));) {
         char *path = NULL;
         bool slash = *p->directory && p->directory[strlen(p->directory) - 1] != '/';
@@ -118,26 +127,34 @@ static bool has_waits(void)
     return wall && (strcmp(wall, "1") == 0 || strcmp(wall, "on") == 0);
 }
 
-void sp_run_report(struct sp_run_place *p, bool is_said)
+static void print_report(char **files, int n)
 {
-    int n, from = has_waits() ? 2 : 1;
-    char **files = found(p, from, &n);
+    int from = has_waits() ? OPTIONS - 2 : OPTIONS - 1;
+    files[OPTIONS - 1] = option_of_waits;
+    files[from] = name_of_report;
+    fflush(stdout);
+    if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+        sp_cli_report(n - from, files + from);
+    if (fflush(stdout) != 0)
+        __fpurge(stdout); /* the status is the program's */
+    clearerr(stdout);
+}
+
+void sp_run_show(struct sp_run_place *p, const char *html, bool report, bool is_said)
+{
+    int n;
+    char **files = found(p, &n);
     if (!files)
         return;
-    files[0] = name_of_report;
-    if (from == 2)
-        files[1] = option_of_waits;
-    if (n > from) {
-        qsort(files + from, (size_t)(n - from), sizeof *files, by_name);
-        fflush(stdout);
-        if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
-            sp_cli_report(n, files);
-        if (fflush(stdout) != 0)
-            __fpurge(stdout); /* the status is the program's */
-        clearerr(stdout);
+    if (n > OPTIONS) {
+        qsort(files + OPTIONS, (size_t)(n - OPTIONS), sizeof *files, by_name);
+        if (html)
+            sp_cli_page(files + OPTIONS, (size_t)(n - OPTIONS), html);
+        if (report)
+            print_report(files, n);
     } else if (!is_said)
         fprintf(stderr, "spprof: there is no profile: no Python ran, or not for long enough, or a line above says why\n");
-    for (int i = from; i < n; i++) {
+    for (int i = OPTIONS; i < n; i++) {
         if (p->is_temporary)
             unlink(files[i]);
         free(files[i]);

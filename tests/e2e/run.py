@@ -97,6 +97,35 @@ def reports(b):
 
 
 @case
+def shows_a_page(b):
+    """--html: one page of all processes of the run, wherever their files are or are not to be; the status is the program's."""
+    tmp, fork = b.fresh(), "import os\nif os.fork() == 0: work(); os._exit(0)\nos.wait()\n"
+    env = {**clean_env(), "TMPDIR": tmp}
+
+    def page(child, name="page.html"):
+        with open(os.path.join(child.directory, name), encoding="utf-8") as f:
+            text = f.read()
+        assert "<html" in text[:2000].lower() and '"work"' in text, text[:3000]
+        return text
+    child = command(b, "--html", "page.html", b.python, b.write(TELLS + "sys.exit(3)"), env=env)
+    code, out, err, files = ends(child, "words")
+    assert (code, out, err, files, os.listdir(tmp)) == (3, f"{out.split()[0]} [] words\n", "", ["page.html"], []), (code, out, err, files)
+    alone = page(child)
+    child = command(b, "--html", "page.html", "--report", "-o", "p.json", b.python, b.write(WORK + fork + "os.kill(os.getpid(), signal.SIGTERM)"), env=env)
+    code, out, err, files = ends(child)
+    assert (code, out) == (-signal.SIGTERM, "") and " work (" in err and "Profiles:  2" in err and len(files) == 3, (code, out, err, files)
+    name = next(f for f in files if f not in ("p.json", "page.html"))
+    both = page(child)
+    assert all(f"[{pid}]" in both and f"[{pid}]" not in alone for pid in (Profile(os.path.join(child.directory, f)).block["pid"] for f in ("p.json", name)))
+    code, out, err, files = ends(command(b, "--html", "/nowhere/page.html", b.python, b.write(WORK + "sys.exit(4)"), env=env))
+    assert (code, out, files) == (4, "", []) and err.count("\n") == 1 and "/nowhere/page.html" in err and os.listdir(tmp) == [], (code, err, files)
+    code, out, err, files = ends(command(b, "--html", "page.html", "/bin/sh", "-c", "exit 4", env=env))
+    assert (code, out, files) == (4, "", []) and "there is no profile" in err, (code, out, err)
+    code, out, err, files = ends(command(b, "--html", "page.html", "-o", "%p.json", b.python, b.write(WORK), env=env))
+    assert (code, files) == (2, []) and "%p.json: --html finds no files whose names are a pattern; give a name without %, or none\n" in err, err
+
+
+@case
 def hands_signals_on(b):
     """What one process sends to the command, and what a terminal sends to both: the program has it once."""
     child = command(b, "--report", b.python, b.write(WAITS))
