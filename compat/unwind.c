@@ -375,7 +375,6 @@ void sp_unwind_asleep(struct sp_unwind *u, uintptr_t pc, uintptr_t sp)
         begin_asleep(u, pc, sp);
         unwind_frames(u);
     }
-    sp_unwind_asleep_over();
 }
 
 void sp_unwind_asleep_over(void)

@@ -51,9 +51,9 @@ SP_SIGSAFE void sp_unwind(struct sp_unwind *u, const void *context);
 
 /* [hook] In a process beside the program (sp_os_beside() in os.h): walks the stack of a thread that sleeps in the system call before
  * `pc`, its stack in use from `sp` on. What its other registers hold is not known: the walk ends with SP_UNWIND_STRANGE where a rule
- * wants one that nobody saved on the way. The caller sets frames, cap, stack_top. One at a time. */
+ * wants one that nobody saved on the way. The caller sets frames, cap, stack_top. One at a time. Until the second call, which who died
+ * in between owes, whoever unloads a library waits as for a walk. */
 void sp_unwind_asleep(struct sp_unwind *u, uintptr_t pc, uintptr_t sp);
-/* [hook] No such walk is under way any more, though one may not have come to its end. */
 void sp_unwind_asleep_over(void);
 
 /* [handler] Where the function that contains `pc` begins, by the tables; 0: they do not have it. Of a return address, ask for the byte

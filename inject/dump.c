@@ -284,8 +284,7 @@ static bool read_sleeper(struct dump *d, int tid, const struct sp_live *live)
     bool is_read = sp_os_beside_try(take_sleeper, &s);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     struct moment after = moment_of(tid);
-    if (!is_read)
-        sp_unwind_asleep_over();
+    sp_unwind_asleep_over();
     if (strcmp(after.ran, before.ran) != 0)
         return false;
     if (!is_read) {

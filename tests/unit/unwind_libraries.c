@@ -43,6 +43,7 @@ static void while_a_library_goes(void)
     CHECK(u.n == 0 && u.end == SP_UNWIND_CLOSING);
     sp_unwind_asleep(&u, (uintptr_t)while_a_library_goes, (uintptr_t)__builtin_frame_address(0));
     CHECK(u.n == 0 && u.end == SP_UNWIND_CLOSING);
+    sp_unwind_asleep_over();
     pid_t child = fork(); /* there that thread is not */
     if (child == 0) {
         sp_unwind_forked();
@@ -57,6 +58,26 @@ static void while_a_library_goes(void)
     pthread_join(t, NULL);
     outer(2);
     check_outer(2, true);
+}
+
+/* A process beside that was stopped in its walk: nothing is kept until that is over. */
+static void while_a_sleeper_is_walked(void)
+{
+    prepare();
+    outer(2);
+    sp_unwind_asleep(&u, (uintptr_t)while_a_sleeper_is_walked, (uintptr_t)__builtin_frame_address(0));
+    CHECK(u.n > 0);
+    for (int held = 1; held >= 0; held--) {
+        if (!held)
+            sp_unwind_asleep_over();
+        sp_unwind_closing();
+        sp_unwind_closed();
+        outer(2);
+        uint64_t misses = sp_unwind_counts.misses;
+        outer(2);
+        check_outer(2, true);
+        CHECK_EQ(sp_unwind_counts.misses - misses >= u.n, held);
+    }
 }
 
 /* ---- two libraries at one address, with different frames */
@@ -196,6 +217,7 @@ static void libraries_take_turns_beside_walks(void)
 
 const struct unit_case unit_cases[] = {
     {"while_a_library_goes", while_a_library_goes},
+    {"while_a_sleeper_is_walked", while_a_sleeper_is_walked},
     {"libraries_take_turns", libraries_take_turns},
     {"files_change", files_change},
     {"libraries_take_turns_beside_walks", libraries_take_turns_beside_walks},
