@@ -222,7 +222,7 @@ finally:
 assert forks and not any(forks), forks
 after = left_behind()
 assert after[0] == before[0] and after[1] <= before[1] + 40, (before, after)
-""", TIMES, SPPROF_OUT="p-%p.json", SPPROF_INTERVAL="1ms", SPPROF_FILES=5, PYTHONWARNINGS="ignore")
+""", TIMES, timeout=280 + TIMES // 10, SPPROF_OUT="p-%p.json", SPPROF_INTERVAL="1ms", SPPROF_FILES=5, PYTHONWARNINGS="ignore")
 
 
 if __name__ == "__main__":
