@@ -9,6 +9,8 @@ import tempfile
 
 from cost import LIBRARY, PLAIN, ROOT, check, compile_c
 
+COMPAT = [f for f in glob.glob(os.path.join(ROOT, "compat", "*.c")) if not f.endswith("_libunwind.c")]
+
 WALKS = r"""
 #include <signal.h>
 #include <sys/auxv.h>
@@ -104,7 +106,7 @@ else:
 def measured(what):
     with tempfile.TemporaryDirectory() as d:
         library = compile_c(WALKS, d, "-x", "c", "-D_GNU_SOURCE", "-I", ROOT, "-shared", "-fPIC", "-ftls-model=initial-exec",
-                            *glob.glob(os.path.join(ROOT, "compat", "*.c")), "-ldl", "-lpthread")
+                            *COMPAT, "-ldl", "-lpthread")
         return float(subprocess.run([sys.executable, "-c", PROGRAM, library, what], env=PLAIN, check=True, capture_output=True,
                                     text=True).stdout)
 
@@ -166,7 +168,7 @@ def names_of_200000_symbols():
         subprocess.run(["cc", "-shared", "-nostdlib", "-x", "assembler", "-", "-o", library], input=text, text=True, check=True)
         symbols = subprocess.run(["nm", library], check=True, capture_output=True, text=True).stdout
         first = next(line.split()[0] for line in symbols.splitlines() if line.endswith(" f0"))
-        exe = compile_c(SYMBOLS, d, "-x", "c", "-D_GNU_SOURCE", "-I", ROOT, *glob.glob(os.path.join(ROOT, "compat", "*.c")), "-ldl",
+        exe = compile_c(SYMBOLS, d, "-x", "c", "-D_GNU_SOURCE", "-I", ROOT, *COMPAT, "-ldl",
                         "-lpthread")
         return float(subprocess.run([exe, library, first], check=True, capture_output=True, text=True).stdout)
 
