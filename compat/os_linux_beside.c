@@ -139,9 +139,10 @@ int sp_os_beside(void (*run)(void *arg), void *arg, int *pid)
 
 bool sp_os_beside_ended(int pid, bool waits)
 {
+    uint32_t tries = 0;
     long r;
     do
         r = sp_syscall6(SYS_wait4, pid, 0, (long)(__WCLONE | (waits ? 0 : WNOHANG)), 0, 0, 0);
-    while (r == -EINTR);
+    while (sp_os_linux_again(r, &tries));
     return r != 0;
 }

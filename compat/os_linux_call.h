@@ -3,6 +3,8 @@
 #ifndef SP_COMPAT_OS_LINUX_CALL_H
 #define SP_COMPAT_OS_LINUX_CALL_H
 
+#include <errno.h>
+
 #include "compat/buf.h"
 #include "compat/cpu.h"
 #include "compat/os.h"
@@ -16,6 +18,12 @@ SP_SIGSAFE long sp_os_linux_call(long nr, long a, long b, long c, long d, long e
 
 #define SYS6(nr, a, b, c, d, e, f) sp_os_linux_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define SYS(nr, a, b, c, d) SYS6(nr, a, b, c, d, 0, 0)
+
+/* [handler] Whether a call that was interrupted is to be made again; tries: 0 before the first. A filter may say so for ever. */
+SP_INLINE bool sp_os_linux_again(long result, uint32_t *tries)
+{
+    return result == -EINTR && ++*tries < 100000;
+}
 
 #define KERNEL_SIGSET_BYTES 8 /* what the kernel wants to hear of a signal set; libc's is larger */
 

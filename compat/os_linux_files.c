@@ -87,10 +87,11 @@ int sp_os_create_spool(const char *path)
 
 int sp_os_set_size(int fd, uint64_t bytes, bool blocks)
 {
+    uint32_t tries = 0;
     long r;
     do
         r = blocks ? SYS(SYS_fallocate, fd, 0, 0, bytes) : SYS(SYS_ftruncate, fd, bytes, 0, 0);
-    while (r == -EINTR);
+    while (sp_os_linux_again(r, &tries));
     return (int)r;
 }
 
@@ -190,33 +191,37 @@ int sp_os_has_writer(int fd)
 
 long sp_os_read(int fd, void *p, size_t n)
 {
+    uint32_t tries = 0;
     long r;
     do
         r = SYS(SYS_read, fd, p, n, 0);
-    while (r == -EINTR);
+    while (sp_os_linux_again(r, &tries));
     return r;
 }
 
 long sp_os_read_at(int fd, void *p, size_t n, uint64_t offset)
 {
+    uint32_t tries = 0;
     long r;
     do
         r = SYS6(SYS_pread64, fd, p, n, offset, 0, 0);
-    while (r == -EINTR);
+    while (sp_os_linux_again(r, &tries));
     return r;
 }
 
 int sp_os_write_all(int fd, const void *p, size_t n)
 {
     const char *s = p;
+    uint32_t tries = 0;
     while (n > 0) {
         long r = SYS(SYS_write, fd, s, n, 0);
-        if (r == -EINTR)
+        if (sp_os_linux_again(r, &tries))
             continue;
         if (r < 0)
             return (int)r;
         if (r == 0)
             return -EIO;
+        tries = 0;
         s += r;
         n -= (size_t)r;
     }

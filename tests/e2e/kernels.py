@@ -175,6 +175,18 @@ for name, command in (("first", ["/usr/bin/python3", "-S", {wrapper!r}] + librar
     assert complaints(r.err) == "spprof: the system forbids getpid(); this process runs unprofiled\n", r.err
 
 
+@case(where="few")
+def interrupted_for_ever(b):
+    """A filter that lets calls on files be interrupted each time: said in a line, and the program ends."""
+    need_x86()
+    for name, number in (("write", 1), ("read", 0), ("pread64", 17)):
+        of_files = "".join(f"({number}, ERRNO | 4, 0, {fd})," for fd in range(3, 60))
+        r = b.run(BUSY + FILTER + f"import os\nbusy(.05)\ninstall([{of_files}], ALLOW)\nbusy(.05)\nprint(1, flush=True)\nos._exit(0)\n",
+                  SPPROF_OUT="p.json", timeout=100)
+        told = "the profile could not be written" in r.err
+        assert r.out == "1\n" and told == (name == "write") and r.err.count("\n") == told, (name, r.err)
+
+
 @case
 def old_kernels(b):
     """A call that is missing is done without: files are replaced, children profiled, spools made as ever."""
