@@ -259,11 +259,13 @@ void sp_hook_wait_ends(enum sp_hook_wait call, const void *at, uint64_t since_ns
         return;
     struct sp_offcpu_wait w = wait_of(call, since_ns, at);
     w.is_within = caller < l->wait_sp;
-    l->wait_sp = w.is_within ? l->wait_sp : 0;
-    if (sp_engine->after_wait && !w.is_within && !calls_again(l, w.is_gil && has_given_up))
-        sp_engine->after_wait(l);
-    if (sp_offclock_is_on)
+    if (sp_offclock_is_on) /* it waits until this is done: a tick meanwhile is no sign that it works */
         end_wait(l, &w, call, caller, has_given_up);
+    if (w.is_within)
+        return;
+    l->wait_sp = 0;
+    if (sp_engine->after_wait && !calls_again(l, w.is_gil && has_given_up))
+        sp_engine->after_wait(l);
 }
 
 /* ---- the hooks */
