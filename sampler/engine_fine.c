@@ -154,13 +154,13 @@ SP_SIGSAFE static bool counts(struct sp_live *l, const struct sp_instant *at)
     if (l->alarm == SP_OS_NO_TIMER)
         return sp_engine_cpu_counts(l, at);
     bool is_due = at->cpu_ns + EARLY_NS >= l->due_ns;
+    if (l->wait_sp && has_jumped(l, at)) /* else the next waits would be taken to be within that one, and get alarms */
+        sp_store_relaxed(&l->wait_sp, 0);
     switch (sp_load_relaxed(&l->alarm_state)) {
     case PARKED: unpark(l); break;
     case WAITS:
-        if (has_jumped(l, at)) {
-            sp_store_relaxed(&l->wait_sp, 0);
+        if (!l->wait_sp)
             sp_store_relaxed(&l->alarm_state, RUNS);
-        }
         break;
     case RUNS:
         if (!is_due && at->cpu_ns - l->early_cpu_ns < STILL_NS)
@@ -187,10 +187,12 @@ SP_SIGSAFE static void sampled(struct sp_live *l, const struct sp_instant *at)
 /* ---- waits */
 SP_SIGSAFE static void before_wait(struct sp_live *l)
 {
-    if (l->alarm == SP_OS_NO_TIMER || sp_load_relaxed(&l->alarm_state) != RUNS)
+    if (l->alarm == SP_OS_NO_TIMER)
+        return;
+    l->wait_return = return_address(l->wait_sp);
+    if (sp_load_relaxed(&l->alarm_state) != RUNS)
         return;
     l->wait_began_ns = sp_os_mono_fast_ns();
-    l->wait_return = return_address(l->wait_sp);
     sp_store_relaxed(&l->alarm_state, WAITS); /* then: a tick between the two leaves the alarm alone */
     sp_os_timer_arm(l->alarm, 0, 0);
 }
