@@ -218,8 +218,10 @@ uint64_t sp_hook_wait_begins(enum sp_hook_wait call, const void *at, uintptr_t c
         return 0;
     bool is_gil = sp_py_wait_is_gil((uintptr_t)at);
     /* Not in a signal's handler that interrupted another wait; or one that was left by a jump. No handler waits for the GIL. */
-    if (caller >= l->wait_sp || SP_UNLIKELY(is_gil))
-        l->wait_sp = caller;
+    if (caller >= l->wait_sp || SP_UNLIKELY(is_gil)) {
+        l->wait_return = sp_live_wait_return(caller);
+        sp_store_release(&l->wait_sp, caller); /* a tick that sees the one sees the other */
+    }
     uint64_t since_ns = sp_offclock_is_on ? begin_wait(l, call, at, caller, is_gil) : NOT_TIMED;
     if (sp_engine->before_wait && caller == l->wait_sp)
         sp_engine->before_wait(l);

@@ -126,12 +126,6 @@ SP_SIGSAFE static void thread_resume(struct sp_live *l)
 }
 
 /* ---- ticks */
-/* Of the hook's frame, which both processors keep above the caller's. */
-SP_INLINE uintptr_t return_address(uintptr_t frame)
-{
-    return ((const uintptr_t *)frame)[1];
-}
-
 /* A jump has left the wait: who is in it has its stack below the hook's frame, and that as it was. It may have been a fibre's, whose stack
  * is gone by now. */
 SP_SIGSAFE static bool has_jumped(const struct sp_live *l, const struct sp_instant *at)
@@ -140,7 +134,7 @@ SP_SIGSAFE static bool has_jumped(const struct sp_live *l, const struct sp_insta
     bool is_elsewhere = other && at->sp - (uintptr_t)other->ss_sp < other->ss_size;
     if (is_elsewhere || at->sp > l->wait_sp)
         return !is_elsewhere;
-    return sp_os_readable(l->wait_sp + sizeof(uintptr_t)) && return_address(l->wait_sp) != l->wait_return;
+    return sp_os_readable(l->wait_sp + sizeof(uintptr_t)) && sp_live_wait_return(l->wait_sp) != l->wait_return;
 }
 
 SP_SIGSAFE static void go_on(struct sp_live *l, uint64_t ns)
@@ -187,10 +181,7 @@ SP_SIGSAFE static void sampled(struct sp_live *l, const struct sp_instant *at)
 /* ---- waits */
 SP_SIGSAFE static void before_wait(struct sp_live *l)
 {
-    if (l->alarm == SP_OS_NO_TIMER)
-        return;
-    l->wait_return = return_address(l->wait_sp);
-    if (sp_load_relaxed(&l->alarm_state) != RUNS)
+    if (l->alarm == SP_OS_NO_TIMER || sp_load_relaxed(&l->alarm_state) != RUNS)
         return;
     l->wait_began_ns = sp_os_mono_fast_ns();
     sp_store_relaxed(&l->alarm_state, WAITS); /* then: a tick between the two leaves the alarm alone */

@@ -59,13 +59,13 @@ struct sp_live {
     int64_t first_due_ns;  /* on the thread's clock since it began: below 0 until the first tick (engine.h) */
     int alarm;             /* the fine engine's (engine_fine.c): its second timer */
     uint32_t alarm_state, alarm_is_held;
-    uintptr_t wait_return;                 /* where the wait's hook returns to */
     uint64_t alarm_ns, wait_began_ns;      /* when it is to fire; a wait stopped it: on the monotonic clock */
     uint64_t due_ns, early_cpu_ns, random; /* the next sample; the last alarm that was too soon: on the thread's clock */
     /* off its CPU; waits (offcpu.h) */
     struct sp_offclock off;
     uint64_t short_ns, short_limit_ns;
     uintptr_t wait_sp;      /* stack of the outermost wait; 0: none */
+    uintptr_t wait_return;  /* ... where its hook returns to; what is there changes when a jump has left it */
     uint64_t wait_since_ns; /* ... its beginning; 0: a tick came since that was of no wait */
     const char *wait_mark;  /* ... its frame */
     uint64_t open_since_ns; /* the wait whose stack was taken at its beginning; 0: none */
@@ -95,6 +95,12 @@ struct sp_live {
 SP_SIGSAFE struct sp_live *sp_live_new(void);
 /* [handler] It is used no more. */
 SP_SIGSAFE void sp_live_free(struct sp_live *l);
+
+/* [handler] Where the hook with this frame returns to: both processors keep it above the caller's frame pointer. */
+SP_INLINE uintptr_t sp_live_wait_return(uintptr_t frame)
+{
+    return ((const uintptr_t *)frame)[1];
+}
 
 /* [handler] The entry of this number; NULL: there never was one. */
 SP_SIGSAFE struct sp_live *sp_live_at(uint32_t number);

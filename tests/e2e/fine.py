@@ -122,7 +122,7 @@ if pid == 0:
 busy(1)
 os.kill(pid, 9)
 """, SPPROF_CHILDREN=0)
-    as_many_as_asked(p)
+    as_many_as_asked(p, 0.5)
 
 
 @case(where="few")
