@@ -24,6 +24,10 @@ l = ctypes.CDLL(sys.argv[1]); l.longest_us.restype = ctypes.c_double
 print("ready", flush=True)
 for line in sys.stdin: print(l.longest_us(ctypes.c_double(60000)), flush=True)
 """
+MANY = """import threading
+gone = threading.Event()
+for i in range(1000): threading.Thread(target=gone.wait, daemon=True).start()
+""" + PAUSES.replace("60000", "300000") + "import os; os._exit(0)\n"  # to list a thousand threads takes the command a while
 CPU = """import resource, sys
 def used():
     a, b = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -60,36 +64,66 @@ def ask(child, *args):
     subprocess.run([TOOL, *args, str(child.pid)], check=True, capture_output=True)
 
 
-def begin(directory, source, *args):
+def begin(directory, source, *args, **env):
     child = subprocess.Popen([sys.executable, "-c", source, *args], cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                             env=preloaded(SPPROF_OUT=os.path.join(directory, "p.json")))
+                             env=preloaded(SPPROF_OUT=os.path.join(directory, "p.json"), **env))
     assert child.stdout.readline() == "ready\n"
     return child
 
 
-def longest_us(child, *asks):
-    """The longest time that the program stood still while it was asked, where nobody else had its CPU meanwhile: of many the least but two."""
-    seen = []
-    for i in range(24):
-        child.stdin.write("\n")
-        child.stdin.flush()
+def spin(directory):
+    library = os.path.join(directory, "spin.so")
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=SPIN, text=True, check=True)
+    return library
+
+
+def longest_of(child, request):
+    """How long the program stood still, at a time and at most, while it was asked: microseconds."""
+    child.stdin.write("\n")
+    child.stdin.flush()
+    if request:
         time.sleep(0.01)
-        if asks:
-            ask(child, asks[i % len(asks)])
-        seen.append(float(child.stdout.readline()))
-    return sorted(seen)[2]
+        ask(child, request)
+    return float(child.stdout.readline())
+
+
+def longest_us(child, *asks):
+    """... where nobody else had its CPU meanwhile: of many the least but two."""
+    return sorted(longest_of(child, asks[i % len(asks)]) for i in range(24))[2]
 
 
 @check(200, "us")
 def pause():
     with tempfile.TemporaryDirectory() as d:
-        library = os.path.join(d, "spin.so")
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=SPIN, text=True, check=True)
-        child = begin(d, PAUSES, library)
+        child = begin(d, PAUSES, spin(d))
         figures = [longest_us(child, *asks) for asks in (("dump",), ("image",), ("reset",), ("stop", "start"))]
         child.stdin.close()
         child.wait()
         return max(figures)
+
+
+@check(200, "us")
+def rotation_pause():
+    with tempfile.TemporaryDirectory() as d:
+        child = begin(d, PAUSES, spin(d), SPPROF_ROTATE="20ms", SPPROF_KEEP="2")
+        figure = longest_us(child, None)
+        child.stdin.close()
+        child.wait()
+        return figure
+
+
+@check(2, "ms")
+def start_of_1000_threads():
+    """How long the one that arms them all stands still."""
+    with tempfile.TemporaryDirectory() as d:
+        library, took = spin(d), []
+        child = begin(d, MANY, library)
+        for _ in range(12):
+            ask(child, "stop")
+            took.append(longest_of(child, "start") / 1e3)
+        child.stdin.close()
+        child.wait()
+        return sorted(took)[2]
 
 
 @check(0.1, "%")
