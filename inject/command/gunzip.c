@@ -75,7 +75,8 @@ static const char *unpack(struct sp_inflate *z)
         return "unpacks to more than 1 GB; gunzip it first";
     if (rc != SP_INFLATED_WHOLE || z->end - z->in < 8)
         return cut;
-    if (le(z->in, 4) != crc_of(z->out + before, z->n - before) || le(z->in + 4, 4) != (uint32_t)(z->n - before))
+    const char *added = z->out ? z->out + before : "";
+    if (le(z->in, 4) != crc_of(added, z->n - before) || le(z->in + 4, 4) != (uint32_t)(z->n - before))
         return "is damaged: a gzip file whose content is not what was put into it";
     z->in += 8;
     return NULL;
@@ -83,10 +84,10 @@ static const char *unpack(struct sp_inflate *z)
 
 const char *sp_gunzip(char **text, size_t *n)
 {
-    struct sp_inflate z = {.in = (uint8_t *)*text, .end = (uint8_t *)*text + *n, .most = SP_INPUT_MOST};
-    const char *error = NULL;
     if (!is_gzip(*text, *n))
         return NULL;
+    struct sp_inflate z = {.in = (uint8_t *)*text, .end = (uint8_t *)*text + *n, .most = SP_INPUT_MOST};
+    const char *error = NULL;
     while (!error && z.in < z.end)
         error = unpack(&z);
     if (error) {

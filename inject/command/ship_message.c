@@ -54,7 +54,7 @@ static bool read_sample(struct sp_message *m, struct sp_bytes_reader r)
 {
     struct sp_bytes_field f;
     m->samples = room(m->samples, m->n_samples, sizeof *m->samples);
-    struct sp_message_sample s = {.first_label = m->n_labels};
+    struct sp_message_sample s = {.stack = (const unsigned char *)"", .first_label = m->n_labels};
     bool is_good = true;
     while (sp_bytes_next(&r, &f)) {
         is_good &= f.at != NULL;
@@ -152,6 +152,8 @@ static bool read_function(struct sp_message *m, struct sp_bytes_reader r)
 
 static bool read_field(struct sp_message *m, const struct sp_bytes_field *f)
 {
+    if (!f->at && (f->number <= STRING || f->number == PERIOD_TYPE))
+        return false;
     switch (f->number) {
     case TYPE:
         if (m->n_types == SP_MESSAGE_TYPES)
@@ -165,7 +167,7 @@ static bool read_field(struct sp_message *m, const struct sp_bytes_field *f)
     case STRING:
         m->strings = room(m->strings, m->n_strings, sizeof *m->strings);
         m->strings[m->n_strings++] = (struct sp_text){(const char *)f->at, f->value};
-        return f->at != NULL;
+        return true;
     case TIME: m->time_ns = f->value; return true;
     case DURATION: m->duration_ns = f->value; return true;
     case PERIOD_TYPE: read_type(sp_bytes_within(f), &m->period_type); return true;
@@ -227,7 +229,7 @@ const char *sp_message_read(struct sp_message *m, struct sp_bytes *file)
     struct sp_bytes_field f;
     *m = (struct sp_message){.file = *file};
     *file = (struct sp_bytes){0};
-    const char *error = sp_gunzip(&m->file.at, &m->file.n);
+    const char *error = m->file.n ? sp_gunzip(&m->file.at, &m->file.n) : "is empty";
     if (error)
         return error;
     m->file.cap = m->file.n;

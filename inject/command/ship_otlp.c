@@ -32,7 +32,7 @@ static uint64_t hash(const void *data, size_t n)
 
 static const char *entry_at(const struct table *t, uint32_t i)
 {
-    return t->all.at + (uintptr_t)t->entry[i].at;
+    return t->all.at ? t->all.at + (uintptr_t)t->entry[i].at : "";
 }
 
 static void grow(struct table *t)

@@ -5,6 +5,7 @@
 A crash leaves its input in BUILD_DIR/crash-TARGET-*; run the target on that file to see it again. Inputs that found
 something new are kept in BUILD_DIR/corpus-TARGET.
 """
+import gzip
 import os
 import shutil
 import subprocess
@@ -38,6 +39,14 @@ if target == "gunzip":  # each kind of block, behind the bytes that say how much
             c = zlib.compressobj(level, zlib.DEFLATED, bits, 9, strategy)
             with open(os.path.join(seeds[0], f"{i}{bits}"), "wb") as f:
                 f.write(bytes([bits > 0, 200]) + c.compress(b"".join(b"%d;%d," % (n, n * n) for n in range(300))) + c.flush())
+if target == "ship":  # files of ours, alone and two of them, without their frames
+    with open(os.path.join(here, "../golden/profile.pb.gz"), "rb") as f:
+        golden = gzip.decompress(f.read())
+    seeds = [os.path.join(build, "seeds-ship")]
+    os.makedirs(seeds[0], exist_ok=True)
+    for name, data in (("one", b"\0\0" + golden), ("two", b"\1\x80" + golden + golden)):
+        with open(os.path.join(seeds[0], name), "wb") as f:
+            f.write(data)
 until, executed, status = time.monotonic() + float(os.environ.get("SPPROF_FUZZ_SECONDS", "2")), 0, 0
 while status == 0 and time.monotonic() < until:
     seconds = max(1, min(30, round(until - time.monotonic())))  # report leaks what it read, as a command may
