@@ -92,6 +92,26 @@ const cases = {
       }
     }
   },
+  async told_of_the_profile() {
+    for (const name in wanted) {
+      await open(name);
+      const { python, samples, losses } = wanted[name].said, facts = await text('facts'), about = await evaluate(`[...document.querySelectorAll('#about p')].map(p => p.textContent)`);
+      assert.ok(facts.includes(`Python ${python}`), facts);
+      assert.match(facts, / CPU in .*samples.*every .*\(asked .*\)/s);
+      assert.ok(facts.includes(samples.toLocaleString('en') + ' samples'), facts);
+      for (const [what, n] of Object.entries(losses)) assert.ok(about.includes(`${n.toLocaleString('en')} ${n === 1 ? 'loss' : 'losses'}: ${what}`), `${name}: ${n} ${what}: ${about}`);
+      assert.ok(about.some(p => p.startsWith('Command: ')) && about.some(p => p.startsWith('Seen promptly: ')), about.join());
+    }
+  },
+  async lets_nothing_else_run() {
+    await open('program');
+    assert.match(await evaluate(`document.querySelector('meta[http-equiv="Content-Security-Policy"]').content`), /^default-src 'none'; script-src 'sha256-[^' ]+'; style-src 'sha256-[^' ]+'; base-uri 'none'; form-action 'none'$/);
+    await evaluate(`document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.hostile = 4' })), document.body.insertAdjacentHTML('beforeend', '<img src=x onerror="window.hostile = 5">')`);
+    assert.equal(await evaluate(`fetch('data:text/plain,x').then(() => 'fetched', () => 'refused')`), 'refused');
+    assert.equal(await evaluate('window.hostile'), undefined);
+    assert.match(await evaluate('window.violation'), /^(script|img|connect)-src|default-src/);
+    assert.equal(asked.filter(url => !url.startsWith('file:///') && !url.startsWith('data:')).length, 0, asked.join());
+  },
   async zoomed_by_mouse() {
     await open('program');
     const all = await shown(), n = await nodeOf('warmest'), [x, y] = await place(n);

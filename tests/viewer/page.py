@@ -70,7 +70,7 @@ def hostile(path):
     ns = 10**7 * len(HOSTILE)
     block = {"version": "0.1.0", "pid": 7, "argv": ["python", *HOSTILE], "python": "3.12.1", "build": HOSTILE[0], "engine": "cpu", "interval_ns": 10**7,
              "host": HOSTILE[1], "started": "2026-11-23T08:13:00.000Z", "wall_ns": ns, "cpu": {"used": ns, "python": ns}, "samples": 10, "complete": True,
-             "prompt": 1.0, "losses": {}, "threads": [{"profile": 0, "name": HOSTILE[0], "tid": 7, "cpu": ns, "samples": 10}]}
+             "prompt": 1.0, "losses": {"overflow": 1200, "unwalkable": {"no_frame": 1}}, "threads": [{"profile": 0, "name": HOSTILE[0], "tid": 7, "cpu": ns, "samples": 10}]}
     with open(path, "w") as f:
         json.dump({"$schema": "https://www.speedscope.app/file-format-schema.json", "exporter": "spprof@0.1.0", "name": HOSTILE[0], "activeProfileIndex": 0,
                    "shared": {"frames": frames},
@@ -124,6 +124,12 @@ def main():
         r = b.run(MERGED)
         subprocess.run([command[0], "merge", "-o", files["merged"], r.directory], check=True, stderr=subprocess.DEVNULL)
         wanted = {name: {"file": path, "sets": list(expected(Page(path)))} for name, path in files.items()}
+        for name, path in files.items():
+            block = Page(path).block
+            lost = {**block["losses"].get("unwalkable", {}), **block["losses"]}
+            wanted[name]["said"] = {"python": block["python"], "samples": block["samples"], "argv": block["argv"],
+                                    "losses": {what.replace("_", " "): n for what, n in lost.items() if isinstance(n, int) and n}}
+        assert any(len(w["said"]["losses"]) > 1 for w in wanted.values()), [w["said"] for w in wanted.values()]
         wanted["hostile"]["names"] = [n.replace("\u202e", "\\u202e").replace("\u0001", "\\u0001").replace("\u200b", "\\u200b") for n in HOSTILE]
         roots = collections.Counter()
         for stack, ns in Page(files["merged"]).stacks().items():
