@@ -17,8 +17,9 @@
 #define LOOKS 10         /* so far apart, for a thread that loses nothing */
 #define LOOKS_FOR_ANY 40 /* ... for one at all: a handler, of ours as well, has all signals blocked for a moment */
 
-/* By how little a signal changes for the thread; NEVER: what it waits for would be over. */
-enum rank { RUNS, BEGINS_ANEW, CPYTHON_BEGINS_ANEW, IS_UNKNOWN, IS_DEEP, NEVER };
+/* By how little a signal changes for the thread. FALLS_SHORT: what it wrote or read of more is all that it is told of; NEVER: what it
+ * waits for would be over. */
+enum rank { RUNS, BEGINS_ANEW, CPYTHON_BEGINS_ANEW, IS_UNKNOWN, FALLS_SHORT, IS_DEEP, NEVER };
 
 struct candidate {
     pid_t tid;
@@ -43,13 +44,17 @@ static size_t read_of(pid_t pid, pid_t tid, const char *name, char *text, size_t
 static enum rank rank_of_wait(const char *in)
 {
     static const char *const for_signals[] = {"pause", "sigsuspend", "sigtimedwait", "signalfd"};
-    static const char *const anew[] = {"futex", "pipe_read", "pipe_write", "do_wait", "wait_woken", "eventfd", "flock"};
+    static const char *const anew[] = {"futex", "pipe_read", "do_wait", "eventfd", "flock"};
+    static const char *const in_part[] = {"pipe_write", "wait_woken", "sock_alloc_send", "n_tty_write"};
     for (size_t i = 0; i < SP_ARRAY_LEN(for_signals); i++)
         if (strstr(in, for_signals[i]))
             return NEVER;
     for (size_t i = 0; i < SP_ARRAY_LEN(anew); i++)
         if (strstr(in, anew[i]))
             return BEGINS_ANEW;
+    for (size_t i = 0; i < SP_ARRAY_LEN(in_part); i++)
+        if (strstr(in, in_part[i]))
+            return FALLS_SHORT;
     return *in && strcmp(in, "0") != 0 ? CPYTHON_BEGINS_ANEW : IS_UNKNOWN;
 }
 

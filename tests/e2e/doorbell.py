@@ -241,6 +241,27 @@ while True:
 
 
 @case
+def a_write_goes_on(b):
+    """A thread in the middle of a write to a pipe is not asked where another one waits: it would be told of a part only."""
+    p = Program(b, HEAD + """
+import select
+r, w = os.pipe()
+wrote = []
+t = threading.Thread(target=lambda: wrote.append(os.write(w, b'x' * 1000000)))
+t.start()
+print('ready', flush=True)
+while select.select([0], [], []) and (line := os.read(0, 1000)):
+    exec(line)
+    print('ok', flush=True)
+""")
+    for _ in range(12):
+        p.ordered("reset")
+    p.do("assert not wrote, wrote")
+    p.do("assert len(os.fdopen(r, 'rb').read(1000000)) == 1000000; t.join(); assert wrote == [1000000], wrote")
+    assert p.ends() == ("", "")
+
+
+@case
 def forged(b):
     """Signals that nobody is behind cost their own time."""
     p = Program(b, HEAD + "print('ready', flush=True)\n" + ORDERS)
