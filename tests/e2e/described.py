@@ -101,6 +101,69 @@ def what_is_typed_here(b):
     assert {"p.html", "p.json", "p.collapsed", "p.pb.gz", "parse.html"} <= set(os.listdir(directory)), os.listdir(directory)
 
 
+# --- the README's own commands
+SHOWN = """
+import os, sys, threading
+def parse(): busy(0.05)
+def render(): busy(0.05)
+def works(): parse(); render()
+def once():
+    t = threading.Thread(target=works, name="pool-1"); t.start(); t.join()
+    parse(); render()
+once()
+if len(sys.argv) > 1:
+    print("on", flush=True)
+    sys.stdin.read()
+"""
+ELSEWHERE = "ship", "top"  # ship.py and tests/otel, top.py
+
+
+@case
+def what_is_shown_here(b):
+    """Each line of the README that is a command: run as it stands there, on files and processes of these names, it does what it is for."""
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    with open(os.path.join(root, "README.md"), encoding="utf-8") as f:
+        lines = re.findall(r"^    ((?:ssh .* \| )?build/spprof .*?)(?:  .*)?$", f.read(), re.M)
+    assert len(lines) >= 25, lines
+    directory = b.fresh()
+    at = lambda name: os.path.join(directory, name)  # noqa: E731
+    for name in ("build", "out", "DIRECTORY"):
+        os.mkdir(at(name))
+    os.symlink(os.path.join(b.build, "spprof"), at("build/spprof"))
+    for name, text in (("app.py", BUSY + SHOWN), ("python", f"#!/bin/sh\nexec {b.python} \"$@\"\n"), ("ssh", "#!/bin/sh\nshift\nexec \"$@\"\n")):
+        with open(at(name), "w") as f:
+            f.write(text)
+        os.chmod(at(name), 0o755)
+    for name in ("profile.json", "p.json", "before.json", "after.json", "out/a.json", "out/b.json"):
+        subprocess.run([b.python, "app.py"], cwd=directory, env=b.env(SPPROF_OUT=name, SPPROF_NATIVE="on"), check=True)
+    killed = subprocess.Popen([b.python, "app.py", "stay"], cwd=directory, env=b.env(SPPROF_SPOOL=at("DIRECTORY")), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    killed.stdout.readline()
+    killed.kill()
+    killed.communicate()
+    path, shown = directory + ":" + os.environ["PATH"], {}
+    with subprocess.Popen([b.python, "app.py", "stay"], cwd=directory, env=b.env(SPPROF_OUT="stays.json"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stays:
+        stays.stdout.readline()
+        for line in lines:
+            words = line.partition("build/spprof ")[2].split()
+            if words[0] in ELSEWHERE:
+                continue
+            if words[:2] == ["start", "--children"]:  # what records already is told so
+                spprof(b, "stop", "--children", str(stays.pid))
+            r = subprocess.run(["sh", "-c", re.sub(r"\b(PID|4711)\b", str(stays.pid), line)], cwd=directory, env=b.env(preload=False, PATH=path), text=True,
+                               stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+            if words[:2] == ["report", "4711"] and os.geteuid():  # which may be forbidden
+                continue
+            assert r.returncode == 0, (line, r)
+            shown[line] = r.stdout + r.stderr
+        stays.stdin.close()
+    for line, text in shown.items():
+        words = line.partition("build/spprof ")[2].split()
+        if words[0] in ("report", "dump") and "--json" not in words:
+            assert re.search(r"\bparse\b|\brender\b" if words[0] == "report" else r"in <module>", text), (line, text)
+    assert {"all.json", "profile.html", "profile.pb.gz", "page.html", "stays.json"} <= set(os.listdir(directory)), os.listdir(directory)
+    assert [n for n in os.listdir(at("DIRECTORY")) if n.endswith(".json")] and [n for n in os.listdir(directory) if re.fullmatch(r"spprof-\d+\.speedscope\.json", n)]
+
+
 # --- a terminal
 @case
 def lines_fit_the_terminal(b):
