@@ -81,6 +81,35 @@ def where_each_is(b):
 
 
 @case
+def who_wants_the_gil(b):
+    """Of threads that all want to run Python those that wait for their turn are told from one that waits for a lock of the program's."""
+    need_frames(b)
+    if b.free_threaded:
+        raise Skip("no GIL")
+    p = Program(b, HEAD + """
+def spins():
+    while True: busy(1)
+def lock(): l = threading.Lock(); l.acquire(); l.acquire()
+for f in (spins, spins, spins, lock): threading.Thread(target=f, name=f.__name__, daemon=True).start()
+print('ready', flush=True)
+""" + ORDERS)
+    seen = set()
+    for i in range(60):
+        r = p.command("dump", "--json", p.pid)
+        assert r.returncode == 0, r.stderr
+        for t in json.loads(r.stdout)["threads"]:
+            assert t["name"] != "spins" or t["doing"] != "waiting for the GIL" or t["missing"] or names(t)[-1] in ("busy", "spins"), t
+            assert ("lock", "waiting: futex") not in seen or t["name"] != "lock" or t["doing"] == "waiting: futex", t
+            seen.add((t["name"], t["doing"]))
+        if seen >= {("spins", "waiting for the GIL"), ("lock", "waiting: futex")} and i > 5:
+            break
+    else:
+        raise AssertionError(seen)
+    p.child.kill()
+    p.child.wait()
+
+
+@case
 def nothing_impossible(b):
     """Threads that block for a moment at any depth: each stack is one that there was, with native frames and without."""
     need_frames(b)
