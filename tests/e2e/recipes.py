@@ -13,7 +13,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import versions  # noqa: E402,F401
-from sp import BUSY, CASES, Bench  # noqa: E402
+from sp import BUSY, CASES, Bench, telling  # noqa: E402
 
 source, cc, newest = sys.argv[1:]
 tree = tempfile.mkdtemp(prefix="spprof-recipes-")
@@ -241,9 +241,10 @@ for name in ("own_description_differs", "tasks"):
 b.close()
 del os.environ["PYTHONHOME"]
 b = Bench(newest, os.path.join(tree, "build", "libspprof.so"), os.path.join(tree, "build"))
-p = b.run(program, SPPROF_NATIVE="on").profile()
+native = BUSY + "import hashlib, sys\nend = thread_time() + 0.2 * int(sys.argv[1])\nwhile thread_time() < end: hashlib.sha256(b'x' * 2000000)\n"
+p, _ = telling(lambda scale: b.run(native, scale, SPPROF_NATIVE="on").profile(), lambda p: p.block.get("native"))
 r = subprocess.run([os.path.join(tree, "build/spprof"), "symbolize", p.path], capture_output=True, text=True)
-check("which symbolize says in one line", r.returncode == 0 and r.stderr.count("built without libdw") == 1 and p.block["native"], r.stderr)
+check("which symbolize says in one line", r.returncode == 0 and r.stderr.count("built without libdw") == 1 and p.block.get("native"), r.stderr)
 r = b.run(program, SPPROF_MADE="10")
 check("the option is read", "SPPROF_MADE=10 cannot be used; accepted: 1 ... 9; 5 is used" in r.err, r.err)
 for _ in range(2):
