@@ -109,6 +109,48 @@ print([j.value for j in jobs])
 
 
 @program
+def greenlet_spans(run):
+    """Each has a context of its own, gevent's too: what switches away in a span takes it along, and who goes on is in its own."""
+    out = run.do(run.python, run.write("""
+import contextlib, time
+import gevent, greenlet
+try: from spprof import span
+except ImportError: span = contextlib.nullcontext
+known = {}
+def burn(s, *way):
+    if way not in known:
+        exec("def in_%s(s):\\n end = time.thread_time() + s\\n while time.thread_time() < end: pass" % "_".join(map(str, way or [0])), globals())
+        known[way] = globals()["in_" + "_".join(map(str, way or [0]))]
+    known[way](s)
+def job(i, switch):
+    for _ in range(25):
+        with span(str(i)):
+            burn(.002, i); switch(); burn(.002, i)
+            with span(str(i + 10)): burn(.002, i, i + 10); switch(); burn(.002, i, i + 10)
+        burn(.002); switch()
+with span("outer"):
+    gevent.joinall([gevent.spawn(job, i, lambda: gevent.sleep(0)) for i in (1, 2, 3)], raise_error=True)
+pair = []
+def other():
+    here = greenlet.getcurrent()
+    to = [g for g in pair if g is not here and not g.dead]
+    if to: to[0].switch()
+pair += [greenlet.greenlet(lambda i=i: job(i, other)) for i in (4, 5)]
+for g in pair:
+    while not g.dead: g.switch()
+print("all")
+"""))
+    seen = set()
+    for p in run.profiles() if run.preload else ():
+        for stack in p.stacks():
+            spans, said = [f[5:] for f in stack if f.startswith("span ")], [f[3:] for f in stack if re.fullmatch(r"in_[\d_]+", f)]
+            assert not said or spans == ([] if said == ["0"] else said[0].split("_")), stack
+            seen.update(tuple(spans) if said else () for _ in said)
+    assert not run.preload or len(seen) > 5, seen
+    return out
+
+
+@program
 def eventlet(run):
     out = run.do(run.python, "-W", "ignore", run.write("""
 import eventlet
