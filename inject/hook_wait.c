@@ -164,6 +164,8 @@ static __attribute__((noinline)) void leave(struct sp_live *l, struct sp_offcpu_
         go_out(l, in.mask);
     } else if (is_open && due) {
         pause_wait(l, 0, w->since_ns + ns);
+    } else if (is_open) {
+        l->open_since_ns = 0;
     }
 }
 
