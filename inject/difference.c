@@ -160,8 +160,8 @@ static void take_waits(struct sp_region *r, struct sp_thread *t, uint32_t node, 
 /* A wait that began before the first image and ended since was booked whole. */
 static void trim_wait(struct sp_region *r, struct sp_thread *t, const struct sp_thread *b)
 {
-    bool is_open = b->open_since_ns == t->open_since_ns && t->open_ns;
-    if (is_open)
+    bool is_same = b->open_since_ns ? b->open_since_ns == t->open_since_ns : !t->open_since_ns && !t->wait_ns;
+    if (is_same && t->open_ns)
         subtract(&t->open_ns, b->open_ns);
     else
         take_waits(r, t, b->open_since_ns ? b->open_node : 0, b->open_ns);
@@ -264,6 +264,7 @@ static void trim_thread(struct sp_region *r, struct sp_thread *t, const struct s
         take_rest(r, t, sum_of(b->rest_ns));
     keep_payment(r, t, b);
     t->prompt_ns = sp_min_u64(t->prompt_ns, sum_of(t->cpu_ns)); /* what was used before the window may have been seen in it */
+    t->gil_ns = sp_min_u64(t->gil_ns, sum_of(t->cpu_ns) + t->off_ns);
     drop_empty(r, &t->first_total);
 }
 
@@ -297,7 +298,8 @@ static uint64_t trim_folded_thread(struct sp_region *r, const struct sp_region *
     subtract(&r->folded_wait_ns, b->wait_ns);
     subtract(&r->folded_queued_ns, b->queued_ns);
     subtract(&r->folded_gil_ns, b->gil_ns);
-    subtract(&r->folded_wait_ns, b->open_ns - take_waits_from_sums(r, r->first_total, b->open_node, b->open_ns));
+    subtract(&r->folded_wait_ns,
+             b->open_ns - take_waits_from_sums(r, r->first_total, b->open_since_ns ? b->open_node : 0, b->open_ns));
     return b->state == SP_THREAD_LIVE ? sum_of(b->rest_ns) : 0;
 }
 

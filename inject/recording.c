@@ -10,6 +10,7 @@
 #include "sampler/engine.h"
 #include "sampler/gate.h"
 #include "sampler/handler.h"
+#include "sampler/offcpu.h"
 
 #define WAIT_NS (2 * SP_NS_PER_S)
 #define AWAIT_NS (SP_NS_PER_S / 10)
@@ -227,7 +228,7 @@ bool sp_recording_replace(struct sp_closing *c)
 }
 
 /* What they waited is not. */
-static void settle_waits(const struct sp_region *r)
+static void settle_waits(struct sp_region *r)
 {
     uint32_t near = 1;
     for (uint32_t i = 1; sp_offclock_is_on && i <= r->n_threads && i <= r->max_threads; i++) {
@@ -235,8 +236,8 @@ static void settle_waits(const struct sp_region *r)
         struct sp_live *l = t && sp_load_acquire(&t->state) == SP_THREAD_LIVE ? sp_live_by_tid(t->tid, &near) : NULL;
         if (l)
             sp_offclock_settle(&l->off, t);
-        if (l && t->open_since_ns)
-            sp_offclock_split(&l->off, t, sp_region->started_mono_ns, sp_load_relaxed(&l->open_cpu_ns));
+        if (l)
+            sp_offcpu_split(r, l, t, sp_region->started_mono_ns);
     }
 }
 

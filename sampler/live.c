@@ -152,7 +152,7 @@ SP_SIGSAFE static void begin_slot(struct sp_region *r, struct sp_live *l, struct
 {
     l->off.spare_ns = 0; /* an earlier recording's */
     t->serial = l->serial;
-    t->is_python = l->target_code != 0;
+    t->is_python = l->target_code != 0 || l->saw_python;
     memcpy(t->name, l->name, sizeof t->name);
     give_target(r, l, t);
     sp_thread_begin(r, t, l->tid, l->last_cpu_ns);

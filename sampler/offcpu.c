@@ -63,15 +63,46 @@ void sp_offcpu_enter(struct sp_region *r, struct sp_live *l, const struct sp_off
     l->open_is_gil = w->is_gil;
 }
 
-void sp_offcpu_unseen(struct sp_region *r, const struct sp_live *l, struct sp_thread *t)
+/* It ended in front of the gate, and its thread may wait again by now. */
+static void book_paused(struct sp_region *r, struct sp_live *l, struct sp_thread *t)
 {
-    if (!sp_offclock_is_on || t->open_since_ns)
+    uint64_t paused_ns = t->open_since_ns ? __atomic_exchange_n(&l->paused_ns, 0, __ATOMIC_RELAXED) : 0;
+    if (!paused_ns)
+        return;
+    uint64_t ns = sp_min_u64(paused_ns - t->open_since_ns, l->off.spare_ns);
+    l->off.spare_ns -= ns;
+    if (ns)
+        sp_log_book_wait(r, t, t->open_node, ns, sp_os_mono_ns() - r->started_mono_ns);
+    t->open_since_ns = t->open_ns = 0;
+    sp_store_relaxed(&l->open_since_ns, 0);
+}
+
+void sp_offcpu_unseen(struct sp_region *r, struct sp_live *l, struct sp_thread *t)
+{
+    if (!sp_offclock_is_on)
+        return;
+    book_paused(r, l, t);
+    if (t->open_since_ns)
         return;
     uint64_t since = sp_load_relaxed(&l->wait_sp) ? sp_load_relaxed(&l->wait_since_ns) : 0, now = sp_os_mono_fast_ns();
     const char *mark = sp_load_relaxed(&l->wait_mark);
     uint64_t ns = since && mark && now > since ? sp_min_u64(now - since, l->off.spare_ns) : 0;
     t->open_ns = ns >= SP_OFFCPU_SHORT_NS ? ns : 0;
     t->open_node = t->open_ns ? marked(r, 0, mark) : 0;
+}
+
+void sp_offcpu_split(struct sp_region *r, struct sp_live *l, struct sp_thread *t, uint64_t mono_ns)
+{
+    bool is_seen = t->open_since_ns;
+    const char *mark = sp_load_relaxed(&l->wait_mark);
+    if (!is_seen && (!mark || !sp_load_relaxed(&l->wait_sp) || !sp_load_relaxed(&l->wait_since_ns)))
+        return;
+    /* What it used since its last sample is not known: it is in the time that passed, and comes off what passes next. */
+    uint64_t cpu_ns = is_seen ? sp_load_relaxed(&l->open_cpu_ns) : sp_load_relaxed(&l->last_cpu_ns);
+    t->open_ns = is_seen ? t->open_ns : 0;
+    sp_offclock_split(&l->off, t, mono_ns, cpu_ns);
+    if (!is_seen)
+        t->open_node = t->open_ns ? marked(r, 0, mark) : 0;
 }
 
 uint64_t sp_offcpu_due(struct sp_live *l, uint64_t ns)

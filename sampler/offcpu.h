@@ -34,9 +34,12 @@ SP_SIGSAFE void sp_offcpu_leave(struct sp_region *r, struct sp_live *l, const st
  * began in, if it was for the GIL, to the one at `sp`, where its thread is still about to take that. As for sp_offcpu_enter(). */
 SP_SIGSAFE void sp_offcpu_settle(struct sp_region *r, struct sp_live *l, uint64_t paused_ns, uintptr_t sp);
 
-/* [any] By who closed the gate, or at the thread's end, once its clock has stopped: a wait that has not returned and whose stack was not
- * taken is one without a stack. */
-void sp_offcpu_unseen(struct sp_region *r, const struct sp_live *l, struct sp_thread *t);
+/* [any] By who closed the gate, once the thread's clock has stopped: a wait that ended in front of the gate is booked, and one that has not
+ * returned and whose stack was not taken is one without a stack. */
+void sp_offcpu_unseen(struct sp_region *r, struct sp_live *l, struct sp_thread *t);
+
+/* [any] The same, up to the end of a recording that is over; one whose stack was taken as well. */
+void sp_offcpu_split(struct sp_region *r, struct sp_live *l, struct sp_thread *t, uint64_t mono_ns);
 
 /* [handler] How much of the waits so far is to go to a stack now, that of the one that took `ns`; 0: nothing yet. */
 SP_SIGSAFE uint64_t sp_offcpu_due(struct sp_live *l, uint64_t ns);

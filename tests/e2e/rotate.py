@@ -298,6 +298,22 @@ def lives_over_files(b):
         assert whole[("(not running)",)] < 0.05 * sum(whole.values()), (engine, whole)
 
 
+@case(where="few")
+def sleeps_to_the_end(b):
+    """A main thread that only sleeps, over many files until the process ends: its life is there."""
+    need_frames(b)
+    r = run(b, """
+born = time.monotonic_ns()
+def works(): rotate(5); print(time.monotonic_ns() - born, flush=True); os._exit(0)
+threading.Thread(target=works).start()
+for i in range(5): time.sleep(.0001)
+threading.Event().wait()
+""", every="100ms", SPPROF_WALL=1)
+    files = [lives(p) if "wall" in p.block else {} for p in in_order(r)]
+    life = sum(sum(f.get("MainThread", {}).values()) for f in files)
+    assert len(files) >= 5 and int(r.out) - 50e6 <= life, (len(files), life, r.out)
+
+
 @case
 def no_more_files_than_allowed(b):
     """SPPROF_FILES counts a rotation's files; what there is no file for stands in lines, to the nanosecond, and in one message."""

@@ -97,6 +97,34 @@ noted(); at = 2; threading.Event().wait()
 
 
 @case
+def what_follows_a_wait_at_a_window(b):
+    """Threads whose wait ends while a window is begun wait for something else by then: what they wait for now is not the wait before."""
+    need_frames(b)
+    deep = "".join(f"def f{i}(): return f{i + 1}()\n" for i in range(300)) + "def f300(): sum(range(300))\n" # there is much to copy
+    r = b.run(HEAD + deep + """
+import spprof
+over = False
+def before(): time.sleep(.0015)
+def last(): threading.Event().wait()
+def waits():
+    while not over: before()
+    before(); last()
+for i in range(16): threading.Thread(target=waits, name="waits", daemon=True).start()
+until, k = time.thread_time() + .3, 0
+while time.thread_time() < until: globals()["f%d" % (k % 300)](); k += 1
+began = time.monotonic_ns()
+for i in range(5): spprof.start(); spprof.stop()
+over = True
+spprof.start(); spprof.stop(); spprof.start(); spprof.stop()
+ended = time.monotonic_ns(); time.sleep(1)
+print(ended - began, flush=True); os._exit(0)
+""", SPPROF_OUT="p.json", SPPROF_WALL=1)
+    p = r.profile()
+    last = min(sum(n for s, n in p.stacks(i).items() if "before" not in s) for i, x in enumerate(p.profiles) if x["name"].startswith("Wall: waits"))
+    assert last > 0.9e9, (last, lives(p)["waits"])
+
+
+@case
 def killed_while_it_waits(b):
     """SIGKILL leaves what was known at the last sample or wait of any thread."""
     need_frames(b)
