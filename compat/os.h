@@ -93,7 +93,8 @@ SP_SIGSAFE uint64_t sp_os_pending(void); /* blocked, and waiting for the calling
 /* Whether a thread of this process has it blocked; false too if /proc does not tell. 30 us. */
 SP_SIGSAFE bool sp_os_thread_blocks(int tid, int sig);
 bool sp_os_waits_in_thread(int tid, int sig); /* [hook] sent to that thread, and pending there; as above */
-bool sp_os_is_on_its_way(int tid, int sig);   /* [hook] ... and the thread has it unblocked: it comes at once */
+/* [hook] ... and the thread does not sleep with it blocked: it comes soon, perhaps behind a handler. */
+bool sp_os_is_on_its_way(int tid, int sig);
 /* [handler] Takes one pending signal of `mask` without waiting: its number, or 0. */
 SP_SIGSAFE int sp_os_take_pending(uint64_t mask, siginfo_t *info);
 SP_SIGSAFE int sp_os_requeue(int sig, siginfo_t *info); /* to the calling thread; 0 or negative errno */

@@ -89,6 +89,7 @@ SP_SIGSAFE static uint64_t parse_hex(const char *s)
 
 struct signals {
     uint64_t blocked, pending; /* the latter: sent to the thread itself */
+    bool sleeps;
 };
 
 /* Whether the thread that /proc describes at `path` lives, and its signals. */
@@ -112,6 +113,7 @@ SP_SIGSAFE static bool read_status(const char *path, struct signals *s)
             used = 0;
             if (memcmp(line, "State:\t", 7) == 0) {
                 lives = line[7] != 'Z' && line[7] != 'X';
+                s->sleeps = line[7] == 'S';
             } else if (memcmp(line, "SigPnd:\t", 8) == 0) {
                 s->pending = parse_hex(line + 8);
             } else if (memcmp(line, "SigBlk:\t", 8) == 0) {
@@ -129,7 +131,7 @@ bool sp_os_main_thread_blocks(uint64_t *mask)
     SP_BUF(b, path);
     sp_os_linux_put_self(&b);
     sp_buf_str(&b, "/status");
-    struct signals s = {0, 0}; /* the main thread's, whoever reads it */
+    struct signals s = {0, 0, false}; /* the main thread's, whoever reads it */
     bool is_read = read_status(path, &s);
     *mask = s.blocked;
     return is_read;
@@ -143,8 +145,8 @@ SP_SIGSAFE static struct signals signals_of(int tid)
     sp_buf_str(&b, "/task/");
     sp_buf_u64(&b, (uint64_t)tid);
     sp_buf_str(&b, "/status");
-    struct signals s = {0, 0};
-    return read_status(path, &s) ? s : (struct signals){0, 0};
+    struct signals s = {0, 0, false};
+    return read_status(path, &s) ? s : (struct signals){0, 0, false};
 }
 
 bool sp_os_thread_blocks(int tid, int sig)
@@ -160,7 +162,8 @@ bool sp_os_waits_in_thread(int tid, int sig)
 bool sp_os_is_on_its_way(int tid, int sig)
 {
     struct signals s = signals_of(tid);
-    return s.pending & ~s.blocked & SP_OS_MASK(sig);
+    bool is_kept = s.sleeps && s.blocked & SP_OS_MASK(sig);
+    return s.pending & SP_OS_MASK(sig) && !is_kept;
 }
 
 int sp_os_requeue(int sig, siginfo_t *info)
