@@ -94,22 +94,14 @@ def longest_us(child, *asks):
 
 @check(200, "us")
 def pause():
-    with tempfile.TemporaryDirectory() as d:
-        child = begin(d, PAUSES, spin(d))
-        figures = [longest_us(child, *asks) for asks in (("dump",), ("image",), ("reset",), ("stop", "start"))]
-        child.stdin.close()
-        child.wait()
-        return max(figures)
+    with tempfile.TemporaryDirectory() as d, begin(d, PAUSES, spin(d)) as child:
+        return max(longest_us(child, *asks) for asks in (("dump",), ("image",), ("reset",), ("stop", "start")))
 
 
 @check(200, "us")
 def rotation_pause():
-    with tempfile.TemporaryDirectory() as d:
-        child = begin(d, PAUSES, spin(d), SPPROF_ROTATE="20ms", SPPROF_KEEP="2")
-        figure = longest_us(child, None)
-        child.stdin.close()
-        child.wait()
-        return figure
+    with tempfile.TemporaryDirectory() as d, begin(d, PAUSES, spin(d), SPPROF_ROTATE="20ms", SPPROF_KEEP="2") as child:
+        return longest_us(child, None)
 
 
 @check(2, "ms")
@@ -117,21 +109,17 @@ def start_of_1000_threads():
     """How long the one that arms them all stands still."""
     with tempfile.TemporaryDirectory() as d:
         library, took = spin(d), []
-        child = begin(d, MANY, library)
-        for _ in range(12):
-            ask(child, "stop")
-            took.append(longest_of(child, "start") / 1e3)
-        child.stdin.close()
-        child.wait()
-        return sorted(took)[2]
+        with begin(d, MANY, library) as child:
+            for _ in range(12):
+                ask(child, "stop")
+                took.append(longest_of(child, "start") / 1e3)
+            return sorted(took)[2]
 
 
 @check(0.1, "%")
 def image_each_second():
     """What spprof top takes of a CPU where the process must give it its image: with the child beside that does it."""
-    with tempfile.TemporaryDirectory() as d:
-        child = begin(d, CPU)
-
+    with tempfile.TemporaryDirectory() as d, begin(d, CPU) as child:
         def used():
             child.stdin.write("\n")
             child.stdin.flush()
@@ -140,21 +128,15 @@ def image_each_second():
         before = used()
         for _ in range(ASKED):
             take_image(child)
-        share = (used() - before) / ASKED * 100
-        child.stdin.close()
-        child.wait()
-        return share
+        return (used() - before) / ASKED * 100
 
 
 @check(15, "ms")
 def dump_of_500_threads():
-    with tempfile.TemporaryDirectory() as d:
-        child = begin(d, THREADS)
+    with tempfile.TemporaryDirectory() as d, begin(d, THREADS) as child:
         took = []
         for _ in range(9):
             at = time.monotonic()
             ask(child, "dump")
             took.append((time.monotonic() - at) * 1e3)
-        child.stdin.close()
-        child.wait()
         return min(took)
