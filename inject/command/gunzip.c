@@ -73,6 +73,8 @@ static const char *unpack(struct sp_inflate *z)
     enum sp_inflated rc = z->in ? sp_inflate(z) : SP_INFLATED_DAMAGED;
     if (rc == SP_INFLATED_FULL)
         return "unpacks to more than 1 GB; gunzip it first";
+    if (rc == SP_INFLATED_UNKNOWN)
+        return "is compressed, and this command was built without zlib; gunzip it first";
     if (rc != SP_INFLATED_WHOLE || z->end - z->in < 8)
         return cut;
     const char *added = z->out ? z->out + before : "";

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * DEFLATE (RFC 1951), as gzip and everybody else compresses: unpacked here, so that every command can, also one that was built
- * without other libraries. */
+ * DEFLATE (RFC 1951), as gzip and everybody else compresses. */
 #ifndef SP_INJECT_COMMAND_INFLATE_H
 #define SP_INJECT_COMMAND_INFLATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +11,7 @@ enum sp_inflated {
     SP_INFLATED_WHOLE,   /* to its end */
     SP_INFLATED_FULL,    /* there is no more room */
     SP_INFLATED_DAMAGED, /* it is cut off, or no such data */
+    SP_INFLATED_UNKNOWN, /* it is compressed, and there is no library for that */
 };
 
 struct sp_inflate {
@@ -18,11 +19,12 @@ struct sp_inflate {
     const uint8_t *end;
     char *out;           /* the caller's; grows (sp_cli_alloc()) if `cap` is below `most` */
     size_t n, cap, most; /* bytes that are in it, for which there is room, and may be; the first of these stay */
-    uint64_t bits;       /* read and not used yet, the next one lowest */
-    unsigned n_bits;
 };
 
 /* [any] Adds what the data is to `out`. */
 enum sp_inflated sp_inflate(struct sp_inflate *z);
+
+/* Whether this command was built with a library for it; else what is stored uncompressed is read, as the library writes it. */
+extern const bool sp_inflate_can;
 
 #endif

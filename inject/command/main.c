@@ -14,6 +14,7 @@
 #include "inject/command/demangle.h"
 #include "inject/command/filter.h"
 #include "inject/command/http.h"
+#include "inject/command/inflate.h"
 #include "inject/command/report.h"
 #include "inject/command/source_lines.h"
 #include "inject/command/top.h"
@@ -431,9 +432,9 @@ static int version(int argc, char **argv)
     if (rc >= 0)
         return rc;
     puts("spprof " SPPROF_VERSION);
-    printf("%s libcurl\n%s libiberty\n%s libdw\n%s liblzma\n%s ncurses\n", sp_http_can ? "with" : "without",
+    printf("%s libcurl\n%s libiberty\n%s libdw\n%s liblzma\n%s zlib\n%s ncurses\n", sp_http_can ? "with" : "without",
            sp_cli_demangles ? "with" : "without", sp_source_lines_can ? "with" : "without", sp_unxz_can ? "with" : "without",
-           sp_top_can ? "with" : "without");
+           sp_inflate_can ? "with" : "without", sp_top_can ? "with" : "without");
     return 0;
 }
 

@@ -14,6 +14,7 @@ from convert import made, spprof  # noqa: E402
 from formats import left_by_a_kill, recovered  # noqa: E402
 from pprof import Pprof  # noqa: E402
 from sp import CASES, Profile, case, main  # noqa: E402
+from symbolize import built_with  # noqa: E402
 
 CASES.clear()
 STRATEGIES = [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED]
@@ -45,6 +46,7 @@ def member(data, level=6, strategy=0, flags=0, block=0):
 @case
 def as_others_pack(b):
     """Each way to compress, each head; several members behind each other are one file."""
+    built_with(b, "zlib")
     text = read(made(os.path.join(b.fresh(), "p.json"), {f"main;{'f' * (i % 40)}{i};g{i % 7}": 10**6 + i for i in range(3000)}))
     chance = random.Random(1)
     noise = bytes(chance.randrange(32, 127) for _ in range(200000)).replace(b'"', b"'").replace(b"\\", b"/")
@@ -63,6 +65,7 @@ def as_others_pack(b):
 @case
 def by_every_subcommand(b):
     """Speedscope and spool files; of a directory those that hold a profile."""
+    built_with(b, "zlib")
     spool, directory = left_by_a_kill(b, SPPROF_INTERVAL="1ms"), b.fresh()
     p = Profile(recovered(b, spool, "p.json"))
     out = os.path.join(b.fresh(), "out.pb.gz")
@@ -85,6 +88,7 @@ def by_every_subcommand(b):
 @case
 def damaged_on_the_way(b):
     """Wherever a byte is another or the file ends: a line, and no profile; a few bytes that stand for gigabytes are not unpacked."""
+    built_with(b, "zlib")
     text = read(made(os.path.join(b.fresh(), "p.json"), {f"main;f{i}": 10**6 + i for i in range(40)}))
     chance = random.Random(2)
     for whole in (member(text), member(text, strategy=zlib.Z_FIXED, flags=31), member(text, 0)):

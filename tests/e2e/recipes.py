@@ -4,6 +4,7 @@
 by another name. What they build works, and the tests that know options, formats and versions pass: unit.config, unit.walk,
 unit.writer, layout, e2e.versions. usage: recipes.py SOURCE CC NEWEST_PYTHON"""
 import glob
+import gzip
 import os
 import re
 import shutil
@@ -190,7 +191,14 @@ run(sys.executable, "tests/lint/stack.py", "build/libspprof.so", "build", ".")
 check("the subcommand runs, and is in help and manual page", run("build/spprof", "made", "--as=two", "a\x1bb") == "a\\x1bb1\n" and
       "makes" in run("build/spprof", "help") and "usage: spprof made [TEXT]" in run("build/spprof", "help", "made") and
       "spprof made" in run("build/spprof", "help", "--man") and "--as) words='one two'" in run("build/spprof", "help", "--completion", "bash"))
-check("it is built without the command's optional libraries", run("build/spprof", "version").count("without") == 5)
+check("it is built without the command's optional libraries", run("build/spprof", "version").count("without") == 6)
+stored, packed = os.path.join(tree, "stored.json.gz"), os.path.join(tree, "packed.json.gz")
+run("env", f"LD_PRELOAD={os.path.join(tree, 'build/libspprof.so')}", f"SPPROF_OUT={stored}", newest, "-c", "for i in range(10**6): pass")
+with gzip.open(stored) as f, gzip.open(packed, "w") as g:
+    g.write(f.read())
+refused = subprocess.run(["build/spprof", "report", packed], cwd=tree, capture_output=True, text=True)
+check("without zlib what the library wrote is read, and of what is compressed that is said", "CPU:" in run("build/spprof", "report", stored) and
+      refused.returncode == 1 and refused.stderr.endswith("is compressed, and this command was built without zlib; gunzip it first\n"), refused)
 sent = subprocess.run(["build/spprof", "ship", "--once", "--to", "http://127.0.0.1:1", "tests"], cwd=tree, capture_output=True, text=True)
 check("without libcurl ship says that nothing can be sent", (sent.returncode, sent.stderr) ==
       (1, "spprof: ship: this command was built without libcurl (Debian: libcurl4-openssl-dev); nothing can be sent\n"), sent)
